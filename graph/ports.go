@@ -1,0 +1,172 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Submitter takes mutations: the write path as everybody else sees it.
+//
+// A refusal is an *Error and changed nothing. An acknowledged mutation is
+// durable. An error that is not an *Error, or CodeUnavailable, leaves the
+// outcome unknown: the same mutation with the same Key resolves it.
+type Submitter interface {
+	// Submit waits for the outcome. Cancelling ctx stops the waiting, not the
+	// commit.
+	Submit(ctx context.Context, graph string, m *Mutation) (Receipt, error)
+	// Enqueue is Submit without waiting: done is called once, from another
+	// goroutine, must not block, and is called in the order of the Enqueue
+	// calls for mutations of one session.
+	Enqueue(ctx context.Context, graph string, m *Mutation, done func(Receipt, error))
+	// DryRun judges the mutation and writes nothing.
+	DryRun(ctx context.Context, graph string, m *Mutation) (*DryRun, error)
+}
+
+// DryRun is what a mutation would do.
+type DryRun struct {
+	OK       bool      `json:"ok"`
+	Problems []*Error  `json:"problems"`
+	Changes  []*Change `json:"-"` // for a reader's check before they are shown
+	Rules    []string  `json:"rules"`
+}
+
+// GraphInfo is a graph as listed.
+type GraphInfo struct {
+	Key     GraphKey
+	Name    string
+	Head    Head
+	Objects int64
+	Edges   int64
+}
+
+// Batch is what one append writes: commits with consecutive versions from
+// Expect.Version+1.
+type Batch struct {
+	Graph   GraphKey
+	Expect  Head // Version, Epoch and SchemaVer are compared under the lock
+	Commits []*Commit
+}
+
+// HitKind says what stood in the way of an append.
+type HitKind uint8
+
+// The hits that an append function can find under the lock.
+const (
+	HitMutation HitKind = iota + 1 // (author, key) is in the log: Version, Hash
+	HitObject                      // the object id was taken at some time
+	HitEdge                        // the edge id was taken at some time
+	HitBetween                     // an edge of the triple exists
+	HitFence                       // the run's attempt is over
+	HitConflict                    // an entity is not at the version that the commit changes
+)
+
+// Hit is one obstacle; nothing of the batch was written.
+type Hit struct {
+	Commit  int // index in Batch.Commits
+	Kind    HitKind
+	Ref     Ref
+	Version Version // HitMutation: where it was committed
+	Hash    []byte  // HitMutation: of the patch then
+}
+
+// AppendResult tells how an append ended: Moved, Hits, or neither, which is
+// success.
+type AppendResult struct {
+	Moved bool // head, epoch or schema version differ: Head has the present ones
+	Head  Head
+	Hits  []Hit
+}
+
+// Recorded is a mutation that is in the log.
+type Recorded struct {
+	Version Version
+	Hash    []byte
+}
+
+// MutationKey names a mutation of an author.
+type MutationKey struct {
+	Author string
+	Key    string
+}
+
+// Snapshot is an entity as of a version; both nil where it did not exist then.
+// Access is what is judged when the entity is deleted: its last.
+type Snapshot struct {
+	Object  *Object
+	Edge    *Edge
+	Deleted bool
+	At      Version // of the commit that made this state
+}
+
+// HistoryEntry is one version of an entity.
+type HistoryEntry struct {
+	Commit *Commit // without Changes, Asked
+	Snapshot
+	Patch json.RawMessage // relative to the entity
+}
+
+// StateFunc receives a state in pieces. All objects come before the edges.
+type StateFunc func(objects []*Object, edges []*Edge) error
+
+// Store keeps graphs, their logs and their states. Methods are safe for
+// concurrent use. Errors that are worth another try carry CodeUnavailable.
+// A GraphKey that is gone gives CodeNotFound.
+type Store interface {
+	// EnsureGraph makes the graph if it does not exist.
+	EnsureGraph(ctx context.Context, name string) (info GraphInfo, created bool, err error)
+	Graph(ctx context.Context, name string) (GraphInfo, error)
+	Graphs(ctx context.Context) ([]GraphInfo, error)
+	DeleteGraph(ctx context.Context, name string) error
+	// NewEpoch gives the graph a new random epoch and returns it.
+	NewEpoch(ctx context.Context, name string) (string, error)
+	Heads(ctx context.Context, keys []GraphKey) (map[GraphKey]Head, error)
+
+	// Append writes all commits or none, in one round trip and one short
+	// database transaction. ctx bounds the waiting for a connection alone.
+	Append(ctx context.Context, b *Batch) (AppendResult, error)
+	// Recorded looks up mutations by author and key.
+	Recorded(ctx context.Context, g GraphKey, keys []MutationKey) (map[MutationKey]Recorded, error)
+
+	// Log gives up to limit commits after since, oldest first, with Changes:
+	// After is filled in, Before is nil except that a deleted entity's last
+	// state is in ObjBefore or EdgeBefore.
+	Log(ctx context.Context, g GraphKey, since Version, limit int) ([]*Commit, error)
+	// State streams the present state and returns the head it belongs to.
+	State(ctx context.Context, g GraphKey, fn StateFunc) (Head, error)
+	// StateAt streams the state at a version: CodeInvalidVersion beyond the
+	// head, CodeGone where history does not reach back.
+	StateAt(ctx context.Context, g GraphKey, at Version, fn StateFunc) (Head, error)
+	// EntityAt gives an entity as of a version. A deleted one has Deleted set
+	// and its last state; one that never existed by then has neither.
+	EntityAt(ctx context.Context, g GraphKey, ref Ref, at Version) (Snapshot, error)
+	// History gives versions of an entity below before (0: no bound), newest
+	// first.
+	History(ctx context.Context, g GraphKey, ref Ref, before Version, limit int) ([]*HistoryEntry, error)
+
+	// Schema gives the active schema's version and document; version 0 has
+	// none. SchemaAt gives an older one.
+	Schema(ctx context.Context) (version int64, doc []byte, err error)
+	SchemaAt(ctx context.Context, version int64) ([]byte, error)
+	// ActivateSchema makes doc the schema after version from, for every graph
+	// at once: it locks all graphs, calls check with their heads, appends the
+	// batches that check returns (commits of a migration, with SchemaVer = the
+	// new version) and moves every graph to the new version. check may be
+	// called again after a serialization fault. CodeVersionMismatch where the
+	// active version is not from.
+	ActivateSchema(ctx context.Context, from int64, doc []byte, check func(ctx context.Context, graphs []GraphInfo) ([]*Batch, error)) (version int64, err error)
+
+	Ping(ctx context.Context) error
+	Close()
+}
+
+// Hints carry word of new commits between nodes. They may be lost, repeated
+// and late; the log decides.
+type Hints interface {
+	Announce(g GraphKey, epoch string, v Version)
+	// Listen calls fn for every announcement of any node until ctx ends.
+	Listen(ctx context.Context, fn func(g GraphKey, epoch string, v Version))
+}
+
+// Clock gives the time; tests give their own.
+type Clock func() time.Time
