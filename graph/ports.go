@@ -160,6 +160,24 @@ type Store interface {
 	Close()
 }
 
+// SchemaService replaces the schema of the server.
+type SchemaService interface {
+	// PutSchema compiles doc (YAML or JSON) and makes it the active schema:
+	// CodeInvalidSchema where it is malformed, CodeSchemaInUse where stored data
+	// would break. With dryRun nothing is written and both are told in the
+	// result.
+	PutSchema(ctx context.Context, by *Principal, file string, doc []byte, dryRun bool) (*SchemaResult, error)
+}
+
+// SchemaResult answers PutSchema.
+type SchemaResult struct {
+	OK       bool        `json:"ok"`
+	Version  int64       `json:"version"` // active after the call
+	Problems []Violation `json:"problems"`
+	Count    int         `json:"count"`   // of stored entities that would break
+	Objects  []Offender  `json:"objects"` // the first 100
+}
+
 // Hints carry word of new commits between nodes. They may be lost, repeated
 // and late; the log decides.
 type Hints interface {

@@ -3,6 +3,7 @@
 package schema
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -198,3 +199,35 @@ func (r *Registry) TypeScript() []byte { panic("skeleton") }
 func (r *Registry) MigrateObject(typ string, body json.RawMessage) (migrated json.RawMessage, ops []patch.Op, ok bool) {
 	panic("skeleton")
 }
+
+// Match is a rule that a change concerns. Err is set where its condition could
+// not be evaluated; such a rule does not match, and the trace says so.
+type Match struct {
+	Rule *Rule
+	Err  error
+}
+
+// Match gives the rules that a change of a commit fires, and those whose
+// condition failed. typeOf gives the type of an object that exists before or
+// after the commit ("" for none), for the ends of edges.
+func (r *Registry) Match(c *graph.Commit, ch *graph.Change, typeOf func(graph.ObjectID) string) []Match {
+	panic("skeleton")
+}
+
+// Live holds the active registry of this process and older ones by version.
+type Live struct{}
+
+// NewLive makes a Live that reads documents from the store. It starts with Empty.
+func NewLive(store graph.Store) *Live { panic("skeleton") }
+
+// Current gives the active registry; one atomic load.
+func (l *Live) Current() *Registry { panic("skeleton") }
+
+// At gives the registry of a version, compiling it once.
+func (l *Live) At(ctx context.Context, version int64) (*Registry, error) { panic("skeleton") }
+
+// Refresh makes the store's active schema the current one.
+func (l *Live) Refresh(ctx context.Context) error { panic("skeleton") }
+
+// OnChange calls fn after each swap, until stop.
+func (l *Live) OnChange(fn func(*Registry)) (stop func()) { panic("skeleton") }
