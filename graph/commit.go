@@ -41,11 +41,15 @@ type Mutation struct {
 	Group   string   // a UUID or ""
 	Note    string
 	Cause   Cause // zero: CauseClient
-	Fence   *Fence
+	// Depth of the cause chain: 0 for a client's, the run's depth + 1 for a
+	// run's. The commit carries it on.
+	Depth int
+	Fence *Fence
 	// IfMatch asks that the entity named by Prefix is at this version.
 	IfMatch *Version
 	// Executor lets the mutation write the executor's fields of
-	// OperationRequest objects. Authorization is skipped as for an admin.
+	// OperationRequest objects, whoever Author is. What else the patch touches
+	// is judged by Author's rights: an operation may run as its user.
 	Executor bool
 	// ReplayAny answers a repeated key with the first outcome even if the patch
 	// differs: for the writes of a run, whose handler need not be deterministic.
