@@ -37,10 +37,8 @@ type Config struct {
 	// Leeway is the clock skew allowed for exp, nbf and iat; 0 is
 	// DefaultLeeway, negative is none.
 	Leeway time.Duration
-	// RunKey checks the tokens of runs; see RunKey. Empty: none are taken.
-	RunKey []byte
-	// Runs says as whom a run's attempt acts. Nil: no run tokens are taken.
-	Runs RunFunc
+	// Runs knows the tokens of runs' attempts. Nil: none are taken.
+	Runs Runs
 	// Dev makes a request without a token the admin user `dev`.
 	Dev bool
 	// Anonymous makes a request without a token an anonymous principal.
@@ -59,15 +57,15 @@ type Identity struct {
 	Principal graph.Principal
 	// Expires is when the token ends; zero where there is none.
 	Expires time.Time
-	// Run is set for the token of a run's attempt.
-	Run *Run
+	// Run is set for the token of a run's attempt: its mutations carry what it
+	// says.
+	Run *graph.RunIdentity
 }
 
 // Authenticator checks tokens. It is safe for concurrent use.
 type Authenticator struct {
 	cfg   Config
 	users *jwt.Parser
-	runs  *jwt.Parser
 	keys  *keySet
 }
 
@@ -98,7 +96,6 @@ func New(cfg Config) (*Authenticator, error) {
 		jwt.WithTimeFunc(cfg.Clock), jwt.WithLeeway(cfg.Leeway),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithStrictDecoding(),
 	}
-	a.runs = jwt.NewParser(append(common, jwt.WithValidMethods([]string{"HS256"}), jwt.WithAudience(runAudience))...)
 	var methods []string
 	if len(cfg.Secret) > 0 {
 		methods = append(methods, "HS256")
@@ -131,23 +128,23 @@ func Unauthenticated(cause error) *graph.Error {
 		Message: "send a valid token: Authorization: Bearer <JWT>"}
 }
 
-// Authenticate tells who holds the token. "" is no token: the user `dev`, an
-// anonymous principal, or a refusal, as configured; a token that is there must
-// be good. The error is a *graph.Error: CodeUnauthenticated, or CodeUnavailable
-// where keys or runs cannot be asked now.
-func (a *Authenticator) Authenticate(ctx context.Context, token string) (*Identity, error) {
+// Authenticate tells who holds the token, for a request about the graph named
+// ("" for none). No token ("") is the user `dev`, an anonymous principal, or a
+// refusal, as configured; a token that is there must be good. The error has
+// CodeUnauthenticated, or CodeUnavailable where keys or runs cannot be asked now.
+func (a *Authenticator) Authenticate(ctx context.Context, graphName, token string) (*Identity, error) {
 	if token == "" {
 		return a.withoutToken()
 	}
 	if len(token) > MaxTokenBytes {
 		return nil, Unauthenticated(errors.New("token too long"))
 	}
-	h, err := readHeader(token)
+	if IsRun(token) {
+		return a.run(ctx, graphName, token)
+	}
+	kid, err := readHeader(token)
 	if err != nil {
 		return nil, Unauthenticated(err)
-	}
-	if h.Typ == runType {
-		return a.run(ctx, token)
 	}
 	claims := jwt.MapClaims{}
 	t, err := a.users.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
@@ -155,7 +152,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (*Identi
 		case "HS256":
 			return a.cfg.Secret, nil
 		default: // the parser lets only the algorithms of the JWKS through
-			return a.keys.find(ctx, t.Method.Alg(), h.Kid)
+			return a.keys.find(ctx, t.Method.Alg(), kid)
 		}
 	})
 	if err != nil {
@@ -172,8 +169,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (*Identi
 }
 
 // Session is Authenticate for what wants the principal and the expiry alone.
-func (a *Authenticator) Session(ctx context.Context, token string) (graph.Principal, time.Time, error) {
-	id, err := a.Authenticate(ctx, token)
+func (a *Authenticator) Session(ctx context.Context, graphName, token string) (graph.Principal, time.Time, error) {
+	id, err := a.Authenticate(ctx, graphName, token)
 	if err != nil {
 		return graph.Principal{}, time.Time{}, err
 	}

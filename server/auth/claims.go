@@ -31,7 +31,7 @@ type Claims struct {
 }
 
 // identityOf reads checked claims. A claim of the wrong form refuses the token:
-// guessing at rights is worse than none.
+// guessing at rights would be worse.
 func identityOf(m jwt.MapClaims) (*Identity, error) {
 	exp, err := m.GetExpirationTime()
 	if err != nil || exp == nil {

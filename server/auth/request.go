@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// FromRequest tells who sends the request, by its Authorization header alone: a
+// FromRequest tells who sends a request about the graph named, by its Authorization header alone: a
 // token in an address or a cookie is not looked at.
-func (a *Authenticator) FromRequest(r *http.Request) (*Identity, error) {
+func (a *Authenticator) FromRequest(r *http.Request, graphName string) (*Identity, error) {
 	token, err := bearer(r.Header)
 	if err != nil {
 		return nil, Unauthenticated(err)
 	}
-	return a.Authenticate(r.Context(), token)
+	return a.Authenticate(r.Context(), graphName, token)
 }
 
 // bearer gives the token of RFC 6750, 2.1, and "" where there is no header.
