@@ -1,0 +1,298 @@
+package script
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeGraph records patches and knows one object.
+type fakeGraph struct {
+	mu      sync.Mutex
+	patches []string
+	keys    []string
+}
+
+func (f *fakeGraph) Get(_ context.Context, id string) (json.RawMessage, error) {
+	switch id {
+	case "known":
+		return json.RawMessage(`{"id":"known","type":"T","body":{"n":1},"meta":{"version":3}}`), nil
+	case "secret":
+		return nil, errors.New("password=hunter2")
+	}
+	return json.RawMessage("null"), nil
+}
+
+func (f *fakeGraph) Load(_ context.Context, p json.RawMessage) (json.RawMessage, error) {
+	return json.RawMessage(`{"asked":` + string(p) + `}`), nil
+}
+
+func (f *fakeGraph) Patch(_ context.Context, p json.RawMessage, key string) (json.RawMessage, error) {
+	if strings.Contains(string(p), "refuse") {
+		return nil, graph.Errf(graph.CodeTestFailed, "it does not hold").At("/x")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.patches = append(f.patches, string(p))
+	f.keys = append(f.keys, key)
+	return json.RawMessage(`{"version":7}`), nil
+}
+
+type fakeOperation struct {
+	told      []string
+	cancelled bool
+}
+
+func (f *fakeOperation) Status(_ context.Context, m string, p *float64) error {
+	if p != nil {
+		m += " " + strings.TrimRight(strings.TrimRight(jsonOf(*p), "0"), ".")
+	}
+	f.told = append(f.told, "status "+m)
+	return nil
+}
+func (f *fakeOperation) Warn(_ context.Context, m string) error {
+	f.told = append(f.told, "warn "+m)
+	return nil
+}
+func (f *fakeOperation) Fail(_ context.Context, m string) error {
+	f.told = append(f.told, "fail "+m)
+	return nil
+}
+func (f *fakeOperation) Complete(_ context.Context, r, p json.RawMessage) error {
+	f.told = append(f.told, "complete "+string(r)+" "+string(p))
+	return nil
+}
+func (f *fakeOperation) Cancelled() bool         { return f.cancelled }
+func (f *fakeOperation) Params() json.RawMessage { return json.RawMessage(`{"project":"X"}`) }
+
+func jsonOf(v any) string { b, _ := json.Marshal(v); return string(b) }
+
+func runScript(t *testing.T, name, src string) (string, error) {
+	t.Helper()
+	p, err := Compile(name, src)
+	if err != nil {
+		t.Fatalf("compile: %v", err)
+	}
+	out, err := p.Run(t.Context(), json.RawMessage(`{"run":"r","before":{"body":{"n":1}}}`), &fakeGraph{}, nil, Limits{})
+	return string(out), err
+}
+
+func TestHandlersMayBeWrittenInEveryShape(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ file, src, want string }{
+		"plain function":     {"a.js", `export default function (event) { return {patch: [event.before.body.n]} }`, `{"patch":[1]}`},
+		"async":              {"a.js", `export default async (event, graph) => (await graph.get('known')).body`, `{"n":1}`},
+		"get without await":  {"a.js", `export default (event, graph) => graph.get('known').meta.version`, `3`},
+		"absent is null":     {"a.js", `export default (event, graph) => graph.get('other')`, `null`},
+		"nothing returned":   {"a.js", `export default () => {}`, ``},
+		"typescript":         {"a.ts", `interface E { run: string }; export default function (e: E): string { return e.run as string }`, `"r"`},
+		"named then default": {"a.js", `function f() { return 5 }; export { f as default }`, `5`},
+		"sleep awaited":      {"a.js", `export default async () => { await sleep(1); await Promise.all([sleep(1), sleep(-1)]); return 'ok' }`, `"ok"`},
+		"sleep in sync":      {"a.js", `export default () => { sleep(1); return 'ok' }`, `"ok"`},
+		"modern syntax":      {"a.js", `class A { #x = 2; get x() { return this.#x ?? 0 } }; export default () => new A()?.x ** 2`, `4`},
+		"load":               {"a.js", `export default (e, graph) => graph.load({root: 'x'}).asked.root`, `"x"`},
+		"refusal has a code": {"a.js", `export default (e, graph) => { try { graph.patch(['refuse']) } catch (x) { return [x.code, x.problem.path] } }`, `["test-failed","/x"]`},
+		"inner faults are private": {"a.js", `export default (e, graph) => { try { graph.get('secret') } catch (x) { return [x.code, /hunter2/.test(x.message)] } }`,
+			`["internal",false]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := runScript(t, c.file, c.src)
+			if err != nil || got != c.want {
+				t.Fatalf("got %s, %v; want %s", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestPatchesAreNumberedByTheCallerOrKeyed(t *testing.T) {
+	t.Parallel()
+	p, err := Compile("a.js", `export default async (e, g) => { await g.patch([1]); await g.patch([2], {key: 'k'}) }`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &fakeGraph{}
+	if _, err := p.Run(t.Context(), json.RawMessage(`{}`), g, nil, Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	if jsonOf(g.patches) != `["[1]","[2]"]` || jsonOf(g.keys) != `["","k"]` {
+		t.Fatalf("patches %v keys %v", g.patches, g.keys)
+	}
+}
+
+func TestOperationsReportThroughTheEvent(t *testing.T) {
+	t.Parallel()
+	p, err := Compile("a.js", `export default async ({operation: op}) => {
+		await op.status('half ' + op.params.project, 0.5); op.warn('careful'); if (op.cancelled) op.fail('stopped')
+		await op.complete({n: 1}, [{op: 'add'}]) }`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	op := &fakeOperation{cancelled: true}
+	if _, err := p.Run(t.Context(), json.RawMessage(`{}`), &fakeGraph{}, op, Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	want := `["status half X 0.5","warn careful","fail stopped","complete {\"n\":1} [{\"op\":\"add\"}]"]`
+	if jsonOf(op.told) != want {
+		t.Fatalf("told %s, want %s", jsonOf(op.told), want)
+	}
+}
+
+func TestNothingButTheArgumentsIsReachable(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"fetch", "XMLHttpRequest", "process", "require", "Deno", "setTimeout", "WebAssembly", "console", "BigInt"} {
+		got, err := runScript(t, "a.js", `const req = typeof `+name+`; export default () => req`)
+		if name == "require" { // there is one, and it refuses
+			_, err = runScript(t, "a.js", `import fs from 'fs'; export default () => fs.readFileSync('/etc/passwd')`)
+			if err == nil || !strings.Contains(err.Error(), "one file") {
+				t.Fatalf("import gave %v", err)
+			}
+			continue
+		}
+		if err != nil || got != `"undefined"` {
+			t.Errorf("%s is %s, %v", name, got, err)
+		}
+	}
+}
+
+func TestRunsShareNothing(t *testing.T) {
+	t.Parallel()
+	p, err := Compile("a.js", `globalThis.n = (globalThis.n || 0) + 1; Array.prototype.evil = 1; export default () => globalThis.n`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		got, err := p.Run(t.Context(), json.RawMessage(`{}`), &fakeGraph{}, nil, Limits{})
+		if err != nil || string(got) != "1" {
+			t.Fatalf("got %s, %v", got, err)
+		}
+	}
+}
+
+func TestTimeIsBounded(t *testing.T) {
+	t.Parallel()
+	over := errors.New("over")
+	for name, src := range map[string]string{
+		"infinite loop":       `export default () => { for (;;) ; }`,
+		"loop in a promise":   `export default async () => { await null; for (;;) ; }`,
+		"catch does not help": `export default () => { for (;;) { try { for (;;) ; } catch {} finally { continue } } }`,
+		"long sleep":          `export default async () => { await sleep(1e9) }`,
+		"sleep for ever":      `export default async () => { for (;;) { try { await sleep(1e9) } catch {} } }`,
+		"endless jobs":        `export default async () => { const f = () => Promise.resolve().then(f); await f() }`,
+		"at load":             `for (;;) ; export default () => {}`,
+		"endless toJSON":      `export default () => ({ toJSON () { for (;;) ; } })`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, err := Compile("a.js", src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 60*time.Millisecond, over)
+			defer cancel()
+			if _, err := p.Run(ctx, json.RawMessage(`{}`), &fakeGraph{}, nil, Limits{}); !errors.Is(err, over) {
+				t.Fatalf("ended with %v", err)
+			}
+		})
+	}
+}
+
+func TestAPromiseThatNothingSettlesEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := runScript(t, "a.js", `export default () => new Promise(() => {})`)
+	var mine *Error
+	if !errors.As(err, &mine) || !strings.Contains(mine.Message, "settle") {
+		t.Fatalf("ended with %v", err)
+	}
+}
+
+func TestFailuresSayWhere(t *testing.T) {
+	t.Parallel()
+	_, err := runScript(t, "handlers/a.ts", "export default async function (e: unknown) {\n\n  throw new Error('no way')\n}")
+	if err == nil || !strings.Contains(err.Error(), "no way") || !strings.Contains(err.Error(), "handlers/a.ts:3") {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := Compile("handlers/b.js", "export default function (\n  let"); err == nil || !strings.Contains(err.Error(), "handlers/b.js:2") {
+		t.Fatalf("compile gave %v", err)
+	}
+	if _, err := runScript(t, "c.js", "export const x = 1"); err == nil || !strings.Contains(err.Error(), "export default") {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := runScript(t, "d.js", "export default () => 2n ** 1000000000n"); err == nil || !strings.Contains(err.Error(), "BigInt") {
+		t.Fatalf("a BigInt gave %v", err)
+	}
+}
+
+// Not parallel: the guard looks at the heap of the whole process.
+func TestMemoryIsBounded(t *testing.T) {
+	for name, src := range map[string]string{
+		"growing list":     `export default () => { const a = []; for (;;) a.push(new Array(1000).fill('x')) }`,
+		"doubling string":  `export default () => { let s = 'x'; for (;;) s += s }`,
+		"recursion":        `export default () => { const f = n => f(n + 1) + 1; return f(0) }`,
+		"repeat":           `export default () => 'x'.repeat(2 ** 29)`,
+		"array buffer":     `export default () => new ArrayBuffer(2 ** 33).byteLength`,
+		"typed array":      `export default () => new Float64Array(2 ** 30).length`,
+		"array by apply":   `export default () => Array(2 ** 31).fill(0).length`,
+		"array by its own": `export default () => new ([].constructor)(2 ** 31).fill(0).length`,
+		"sparse join":      `export default () => { const a = []; a.length = 2 ** 32 - 1; return a.join('x').length }`,
+		"from length":      `export default () => Array.from({length: 2 ** 32}).length`,
+		"padding":          `export default () => 'x'.padEnd(2 ** 30).length`,
+		"large answer":     `export default () => 'x'.repeat(6e6)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := Compile("a.js", src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			_, err = p.Run(ctx, json.RawMessage(`{}`), &fakeGraph{}, nil, Limits{Memory: 64 << 20})
+			var mine *Error
+			if !errors.Is(err, ErrMemory) && !errors.As(err, &mine) {
+				t.Fatalf("ended with %v", err)
+			}
+		})
+	}
+}
+
+func TestBacktrackingExpressionsAreBounded(t *testing.T) {
+	t.Parallel()
+	p, err := Compile("a.js", `export default () => /^(a+)+\1$/.test('a'.repeat(40) + 'b')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err = p.Run(ctx, json.RawMessage(`{}`), &fakeGraph{}, nil, Limits{})
+	if ctx.Err() != nil {
+		t.Fatalf("the expression ran on: %v", err)
+	}
+}
+
+func FuzzCompileAndRun(f *testing.F) {
+	f.Add(`export default () => 1`)
+	f.Add(`export default async (e, g) => { for (;;) await g.get('x') }`)
+	f.Add(`export default class {}`)
+	f.Fuzz(func(t *testing.T, src string) {
+		p, err := Compile("f.ts", src)
+		if err != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		out, err := p.Run(ctx, json.RawMessage(`{}`), &fakeGraph{}, nil, Limits{Memory: 64 << 20})
+		if err == nil && len(out) > 0 && !json.Valid(out) {
+			t.Fatalf("the answer is not JSON: %q", out)
+		}
+	})
+}
