@@ -1,0 +1,86 @@
+package replica
+
+import "github.com/graphtide/graphtide/graph"
+
+// smallSet is the number of edges up to which a set is searched from end to
+// end: a scan of that many pointers costs less than a map look-up, and most
+// objects have one or two edges under a label.
+const smallSet = 16
+
+// edgeSet holds the edges of one object under one label in one direction.
+// At most one edge exists per (label, from, to), so the far end names an edge
+// within its set.
+type edgeSet struct {
+	label string
+	edges []*graph.Edge
+	at    map[graph.ObjectID]int32 // position by far end; nil while the set is small
+	in    bool                     // the edges arrive at the object
+}
+
+// far gives the end of e that is not the owner's.
+func (s *edgeSet) far(e *graph.Edge) graph.ObjectID {
+	if s.in {
+		return e.From
+	}
+	return e.To
+}
+
+// find gives the position of the edge to or from the far end, or -1.
+func (s *edgeSet) find(far graph.ObjectID) int {
+	if s.at != nil {
+		if i, ok := s.at[far]; ok {
+			return int(i)
+		}
+		return -1
+	}
+	for i, e := range s.edges {
+		if s.far(e) == far {
+			return i
+		}
+	}
+	return -1
+}
+
+// put adds e, or puts it in the place of the edge with the same ends.
+func (s *edgeSet) put(e *graph.Edge) {
+	far := s.far(e)
+	if i := s.find(far); i >= 0 {
+		s.edges[i] = e
+		return
+	}
+	s.edges = append(s.edges, e)
+	switch {
+	case s.at != nil:
+		s.at[far] = int32(len(s.edges) - 1)
+	case len(s.edges) > smallSet:
+		s.at = make(map[graph.ObjectID]int32, 2*len(s.edges))
+		for i, e := range s.edges {
+			s.at[s.far(e)] = int32(i)
+		}
+	}
+}
+
+// remove takes e out; the last edge moves into its place.
+func (s *edgeSet) remove(e *graph.Edge) {
+	far := s.far(e)
+	i := s.find(far)
+	if i < 0 || s.edges[i].ID != e.ID {
+		return
+	}
+	last := len(s.edges) - 1
+	s.edges[i] = s.edges[last]
+	s.edges[last] = nil
+	s.edges = s.edges[:last]
+	if s.at == nil {
+		return
+	}
+	delete(s.at, far)
+	if i < last {
+		s.at[s.far(s.edges[i])] = int32(i)
+	}
+	// Half of smallSet, so that a set at the border does not build its map again
+	// and again.
+	if last <= smallSet/2 {
+		s.at = nil
+	}
+}

@@ -1,0 +1,167 @@
+package replica
+
+import (
+	"context"
+	"sync"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+// Replica is one graph's state at one version.
+type Replica struct {
+	set  *Set
+	key  graph.GraphKey
+	name string
+
+	follow follower
+	news   news
+	graves graves
+
+	mu    sync.RWMutex // guards state and what it points to
+	state *State
+
+	// tailMu guards the fields below; taken after mu. It is a lock of its own so
+	// that Since may be called inside Read: a second RLock of mu there would
+	// wait for a writer that waits for the first.
+	tailMu sync.RWMutex
+	head   graph.Head // of state, for who does not hold mu
+	ring   ring
+}
+
+func newReplica(s *Set, info graph.GraphInfo, state *State) *Replica {
+	r := &Replica{set: s, key: info.Key, name: info.Name, state: state, head: state.head}
+	r.ring.limit, r.ring.bytes = s.cfg.Ring, s.cfg.RingBytes
+	r.news.closed = make(chan struct{})
+	return r
+}
+
+// Key gives the graph's internal number.
+func (r *Replica) Key() graph.GraphKey { return r.key }
+
+// Name gives the graph's name.
+func (r *Replica) Name() string { return r.name }
+
+// Head gives the version that the replica is at. It may be called inside Read.
+func (r *Replica) Head() graph.Head {
+	r.tailMu.RLock()
+	defer r.tailMu.RUnlock()
+	return r.head
+}
+
+// Closed is closed once the graph is no more: deleted, or made again under the
+// same name. The replica keeps its last state and follows nothing any longer.
+func (r *Replica) Closed() <-chan struct{} { return r.news.closed }
+
+// Read calls fn with the present state under the read lock. The State must not
+// be used after fn returns, the entities may. fn must not call Read, Apply,
+// CatchUp or Wait.
+func (r *Replica) Read(fn func(*State)) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	fn(r.state)
+}
+
+// Apply adds the next commits of the log, in order; those that it has already
+// are passed over. It fills in the commits' Before fields and what differs
+// between before and after. A gap is an error and changes nothing; a commit
+// that does not fit the state is an error, those before it have been applied,
+// and the follower loads the state anew.
+func (r *Replica) Apply(commits []*graph.Commit) error {
+	applied, err := r.apply(commits)
+	if applied {
+		r.set.noteSchema(r.Head().SchemaVer)
+		r.news.tell()
+	}
+	return err
+}
+
+func (r *Replica) apply(commits []*graph.Commit) (applied bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	commits, err = unknown(commits, r.state.head.Version)
+	if err != nil {
+		return false, err
+	}
+	for _, c := range commits {
+		if err := r.state.apply(c); err != nil {
+			r.follow.reloadNext()
+			return applied, err
+		}
+		applied = true
+		r.tailMu.Lock()
+		r.head = r.state.head
+		r.ring.push(c)
+		r.tailMu.Unlock()
+	}
+	return applied, nil
+}
+
+// replace puts a state that was loaded anew in the place of the present one.
+// The ring is empty after it: what led to the new state is not known.
+func (r *Replica) replace(state *State) {
+	r.mu.Lock()
+	r.state = state
+	r.tailMu.Lock()
+	r.head = state.head
+	r.ring.clear()
+	r.tailMu.Unlock()
+	r.mu.Unlock()
+	r.graves.clear()
+	r.news.tell()
+}
+
+// raiseSchema notes that the graph's schema changed without a commit.
+func (r *Replica) raiseSchema(at graph.Head) {
+	r.mu.Lock()
+	raised := r.state.head.Version == at.Version && r.state.head.Epoch == at.Epoch && r.state.head.SchemaVer < at.SchemaVer
+	if raised {
+		r.state.head.SchemaVer = at.SchemaVer
+		r.tailMu.Lock()
+		r.head = r.state.head
+		r.tailMu.Unlock()
+	}
+	r.mu.Unlock()
+	if raised {
+		r.news.tell()
+	}
+}
+
+// Since gives the commits after v up to Head, with Before and After filled in;
+// ok is false where the ring of recent commits does not reach back to v, and
+// where v is beyond Head. It may be called inside Read, and is then exactly
+// what led to the State.
+func (r *Replica) Since(v graph.Version) (commits []*graph.Commit, ok bool) {
+	r.tailMu.RLock()
+	defer r.tailMu.RUnlock()
+	return r.ring.since(v, r.head.Version)
+}
+
+// Watch calls fn after each Apply, each change of epoch or schema, and when the
+// replica closes, outside all locks. fn must not block; it may be called from
+// several goroutines at once, and once more after stop.
+func (r *Replica) Watch(fn func()) (stop func()) { return r.news.watch(fn) }
+
+// Wait returns when the replica is at v or later: at once, or else after the
+// follower, which it wakes, has brought the commit. A version that nobody has
+// written yet is waited for until ctx ends. CodeNotFound once the replica has
+// closed.
+func (r *Replica) Wait(ctx context.Context, v graph.Version) error {
+	woken := false
+	for {
+		changed := r.news.next()
+		if r.Head().Version >= v {
+			return nil
+		}
+		if !woken {
+			r.wake()
+			woken = true
+		}
+		select {
+		case <-changed:
+		case <-r.news.closed:
+			return graph.NotFound("graph")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

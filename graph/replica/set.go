@@ -1,0 +1,281 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+// The defaults of Config.
+const (
+	DefaultPoll      = time.Second
+	DefaultRing      = 4096
+	DefaultRingBytes = 64 << 20
+)
+
+// parallelRounds bounds how many replicas read the store at the same time, so
+// that a poll after an outage does not take every database connection.
+const parallelRounds = 8
+
+// Config says how a Set works.
+type Config struct {
+	Store graph.Store
+	Hints graph.Hints // nil: the poll alone brings the commits of other nodes
+	// Poll is the pause between two looks at the heads of all open graphs, and
+	// so the most that a lost hint costs. Default: DefaultPoll.
+	Poll time.Duration
+	Log  *slog.Logger // nil: slog.Default()
+	// Ring and RingBytes bound the recent commits kept for each graph: how far
+	// back Since reaches. Defaults: DefaultRing, DefaultRingBytes.
+	Ring      int
+	RingBytes int
+	// OnSchema is called, from a goroutine of the Set's own, when a commit or a
+	// head carries a newer schema version than any before. nil: nobody asks.
+	OnSchema func(ctx context.Context, version int64)
+}
+
+// WithDefaults fills in what is zero.
+func (c Config) WithDefaults() Config {
+	if c.Poll <= 0 {
+		c.Poll = DefaultPoll
+	}
+	if c.Ring <= 0 {
+		c.Ring = DefaultRing
+	}
+	if c.RingBytes <= 0 {
+		c.RingBytes = DefaultRingBytes
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
+// Set holds the replicas of this process: new, running between Start and Stop,
+// then stopped for good.
+type Set struct {
+	cfg       Config
+	ctx       context.Context // ends with Stop: the life of everything that the Set started
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
+	loading   singleflight.Group
+	polls     chan struct{} // one waiting request is as good as many
+	rounds    chan struct{} // a place for each round under way
+	snapshots snapshots
+
+	schema  atomic.Int64  // the newest version seen
+	schemas chan struct{} // the newest version changed; one waiting is as good as many
+
+	mu      sync.Mutex // guards the fields below
+	open    map[string]*Replica
+	byKey   map[graph.GraphKey]*Replica
+	started bool
+	stopped bool
+}
+
+// New makes a Set. It reads nothing before the first Open, and follows the log
+// from Start on.
+func New(cfg Config) *Set {
+	s := &Set{
+		cfg:     cfg.WithDefaults(),
+		polls:   make(chan struct{}, 1),
+		rounds:  make(chan struct{}, parallelRounds),
+		schemas: make(chan struct{}, 1),
+		open:    map[string]*Replica{},
+		byKey:   map[graph.GraphKey]*Replica{},
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Start begins to follow the log. It may be called twice; after Stop it gives
+// CodeUnavailable.
+func (s *Set) Start(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return errStopped()
+	}
+	if s.started {
+		return nil
+	}
+	s.started = true
+	s.spawnLocked(s.pollLoop)
+	if s.cfg.Hints != nil {
+		s.spawnLocked(func(ctx context.Context) { s.cfg.Hints.Listen(ctx, s.hint) })
+	}
+	if s.cfg.OnSchema != nil {
+		s.spawnLocked(s.schemaLoop)
+	}
+	return nil
+}
+
+// Stop ends everything that the Set started and returns once it has ended. It
+// may be called twice. Replicas stay readable, at their last version.
+func (s *Set) Stop(context.Context) error {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	s.cancel()
+	s.wg.Wait()
+	return nil
+}
+
+// Open gives the replica of a graph, loading it once for all who wait;
+// CodeNotFound where there is no such graph. ctx bounds the waiting, not the
+// load.
+func (s *Set) Open(ctx context.Context, name string) (*Replica, error) {
+	s.mu.Lock()
+	r := s.open[name]
+	s.mu.Unlock()
+	if r != nil {
+		return r, nil
+	}
+	loaded := s.loading.DoChan(name, s.held(func() (any, error) { return s.load(name) }))
+	select {
+	case res := <-loaded:
+		if res.Err != nil {
+			return nil, fmt.Errorf("open graph %s: %w", name, res.Err)
+		}
+		return res.Val.(*Replica), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Opened gives the replicas that are open, in no order.
+func (s *Set) Opened() []*Replica {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*Replica, 0, len(s.open))
+	for _, r := range s.open {
+		out = append(out, r)
+	}
+	return out
+}
+
+// load opens a graph. It runs once at a time for a name.
+func (s *Set) load(name string) (*Replica, error) {
+	s.mu.Lock()
+	r := s.open[name]
+	s.mu.Unlock()
+	if r != nil { // opened between the look-up and this call
+		return r, nil
+	}
+	// Deleted and made again between the two reads, a graph has another key; a
+	// second time in a row is a fault worth telling.
+	for try := 0; ; try++ {
+		info, err := s.cfg.Store.Graph(s.ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		state, err := loadState(s.ctx, s.cfg.Store, info.Key)
+		if graph.CodeOf(err) == graph.CodeNotFound && try < 3 {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		r := newReplica(s, info, state)
+		s.mu.Lock()
+		s.open[name], s.byKey[info.Key] = r, r
+		s.mu.Unlock()
+		s.noteSchema(state.head.SchemaVer)
+		return r, nil
+	}
+}
+
+// retire closes a replica whose graph is no more.
+func (s *Set) retire(r *Replica) {
+	s.mu.Lock()
+	if s.open[r.name] == r {
+		delete(s.open, r.name)
+	}
+	delete(s.byKey, r.key)
+	s.mu.Unlock()
+	r.news.end()
+}
+
+// enter takes a place among those that read the store; leave gives it back.
+func (s *Set) enter(ctx context.Context) error {
+	select {
+	case s.rounds <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Set) leave() { <-s.rounds }
+
+// spawn runs fn in a goroutine that Stop waits for; false once stopped.
+func (s *Set) spawn(fn func(context.Context)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.spawnLocked(fn)
+	return true
+}
+
+// held wraps work for a singleflight group, which runs it in a goroutine of its
+// own: Stop waits for it, and none begins after Stop.
+func (s *Set) held(work func() (any, error)) func() (any, error) {
+	return func() (any, error) {
+		s.mu.Lock()
+		if s.stopped {
+			s.mu.Unlock()
+			return nil, errStopped()
+		}
+		s.wg.Add(1)
+		s.mu.Unlock()
+		defer s.wg.Done()
+		return work()
+	}
+}
+
+// spawnLocked is spawn for who holds mu.
+func (s *Set) spawnLocked(fn func(context.Context)) {
+	s.wg.Go(func() { fn(s.ctx) })
+}
+
+// noteSchema remembers a schema version that a commit or a head carries.
+func (s *Set) noteSchema(v int64) {
+	for {
+		known := s.schema.Load()
+		if v <= known {
+			return
+		}
+		if s.schema.CompareAndSwap(known, v) {
+			break
+		}
+	}
+	select {
+	case s.schemas <- struct{}{}:
+	default:
+	}
+}
+
+// schemaLoop tells of new schema versions, the newest where several came.
+func (s *Set) schemaLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.schemas:
+			s.cfg.OnSchema(ctx, s.schema.Load())
+		}
+	}
+}
+
+func errStopped() error {
+	return graph.Errf(graph.CodeUnavailable, "this node is stopping; ask another one")
+}

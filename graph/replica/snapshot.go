@@ -1,0 +1,116 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+// The bounds on the snapshots kept: a user who pages through the past asks for
+// the same version again and again.
+const (
+	maxSnapshots        = 8
+	maxSnapshotEntities = 1_000_000 // of all together; the newest is kept whatever its size
+)
+
+// Snapshot is the state of a graph as of a version. It never changes and may be
+// used by several goroutines.
+type Snapshot struct{ *State }
+
+// LoadSnapshot reads the state at a version: CodeInvalidVersion beyond the
+// head, CodeGone where history does not reach back.
+func LoadSnapshot(ctx context.Context, store graph.Store, key graph.GraphKey, at graph.Version) (*Snapshot, error) {
+	l := newLoader()
+	head, err := store.StateAt(ctx, key, at, l.add)
+	if err != nil {
+		return nil, fmt.Errorf("load state at %d: %w", at, err)
+	}
+	l.state.head = head
+	return &Snapshot{l.state}, nil
+}
+
+// snapshots is a small LRU of loads of the past.
+type snapshots struct {
+	loading singleflight.Group
+
+	mu   sync.Mutex // guards kept
+	kept []keptSnapshot
+}
+
+type snapshotKey struct {
+	graph graph.GraphKey
+	epoch string
+	at    graph.Version
+}
+
+type keptSnapshot struct {
+	key      snapshotKey
+	snapshot *Snapshot
+}
+
+func (p *snapshots) get(k snapshotKey) *Snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.IndexFunc(p.kept, func(s keptSnapshot) bool { return s.key == k })
+	if i < 0 {
+		return nil
+	}
+	hit := p.kept[i]
+	p.kept = slices.Insert(slices.Delete(p.kept, i, i+1), 0, hit)
+	return hit.snapshot
+}
+
+func (p *snapshots) put(k snapshotKey, s *Snapshot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept = slices.Insert(p.kept, 0, keptSnapshot{k, s})
+	entities := 0
+	for i, kept := range p.kept {
+		objects, edges := kept.snapshot.Len()
+		entities += objects + edges
+		if i > 0 && (i >= maxSnapshots || entities > maxSnapshotEntities) {
+			clear(p.kept[i:])
+			p.kept = p.kept[:i]
+			return
+		}
+	}
+}
+
+// At gives the state of a graph at a version, which is loaded once for all who
+// wait and kept for a while: CodeInvalidVersion beyond the head, CodeGone where
+// history does not reach back. Judge rights on it with Replica.Past.
+func (s *Set) At(ctx context.Context, name string, at graph.Version) (*Snapshot, error) {
+	r, err := s.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	k := snapshotKey{r.key, r.Head().Epoch, at}
+	if hit := s.snapshots.get(k); hit != nil {
+		return hit, nil
+	}
+	loaded := s.snapshots.loading.DoChan(fmt.Sprint(k), s.held(func() (any, error) {
+		if hit := s.snapshots.get(k); hit != nil {
+			return hit, nil
+		}
+		snapshot, err := LoadSnapshot(s.ctx, s.cfg.Store, k.graph, at)
+		if err != nil {
+			return nil, err
+		}
+		s.snapshots.put(k, snapshot)
+		return snapshot, nil
+	}))
+	select {
+	case res := <-loaded:
+		if res.Err != nil {
+			return nil, res.Err
+		}
+		return res.Val.(*Snapshot), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

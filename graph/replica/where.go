@@ -1,0 +1,93 @@
+package replica
+
+import (
+	"bytes"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/patch"
+)
+
+// Matches judges a condition on an object (edge is the one it was reached by,
+// nil for a root). No condition always holds.
+//
+// Equality is that of JSON Patch, numbers by value; a missing value equals
+// nothing, null neither, so `ne` holds for it. `lt`, `lte`, `gt` and `gte` hold
+// only between two numbers, two strings or two booleans. `prefix` holds for
+// strings alone.
+func Matches(c *graph.Cond, o *graph.Object, edge *graph.Edge) bool {
+	if c == nil {
+		return true
+	}
+	switch c.Op {
+	case graph.CondAnd:
+		for _, sub := range c.Sub {
+			if !Matches(sub, o, edge) {
+				return false
+			}
+		}
+		return true
+	case graph.CondOr:
+		for _, sub := range c.Sub {
+			if Matches(sub, o, edge) {
+				return true
+			}
+		}
+		return false
+	case graph.CondNot:
+		for _, sub := range c.Sub {
+			if Matches(sub, o, edge) {
+				return false
+			}
+		}
+		return true
+	}
+	v := valueAt(c.Path, o, edge)
+	switch c.Op {
+	case graph.CondExists:
+		return (v != nil) == c.Bool
+	case graph.CondNe:
+		return !equalsAny(v, c.Values)
+	case graph.CondEq, graph.CondIn:
+		return equalsAny(v, c.Values)
+	}
+	if v == nil || len(c.Values) == 0 {
+		return false
+	}
+	a, b := keyOf(v), keyOf(c.Values[0])
+	if c.Op == graph.CondPrefix {
+		return a.kind == kindString && b.kind == kindString && bytes.HasPrefix(a.text, b.text)
+	}
+	if !comparable(a.kind, b.kind) {
+		return false
+	}
+	order := compareKeys(a, b)
+	switch c.Op {
+	case graph.CondLt:
+		return order < 0
+	case graph.CondLte:
+		return order <= 0
+	case graph.CondGt:
+		return order > 0
+	case graph.CondGte:
+		return order >= 0
+	}
+	return false
+}
+
+func equalsAny[V ~[]byte](v []byte, among []V) bool {
+	if v == nil {
+		return false
+	}
+	for _, w := range among {
+		if patch.Equal(v, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// comparable reports whether two values have an order that means something.
+func comparable(a, b kind) bool {
+	isBool := func(k kind) bool { return k == kindFalse || k == kindTrue }
+	return a == b && (a == kindNumber || a == kindString) || isBool(a) && isBool(b)
+}
