@@ -46,6 +46,8 @@ const (
 	CodeUnavailable       Code = "unavailable"
 	// CodeInternal is what a caller sees of a fault that is ours: no detail.
 	CodeInternal Code = "internal"
+	// CodeInvalidQuery answers a parameter of an address that cannot be read.
+	CodeInvalidQuery Code = "invalid-query"
 	// CodeMethodNotAllowed answers a known path under another method.
 	CodeMethodNotAllowed Code = "method-not-allowed"
 )
@@ -57,10 +59,11 @@ var codes = map[Code]struct {
 	CodeInvalidJSON:       {400, "The text is not acceptable JSON"},
 	CodeInvalidPatch:      {400, "The patch is malformed"},
 	CodeInvalidProjection: {400, "The projection is malformed"},
-	CodeInvalidID:         {400, "Not a UUID"},
+	CodeInvalidID:         {400, "Not a valid id"},
 	CodeInvalidVersion:    {400, "No such version"},
 	CodeUnknownField:      {400, "Unknown field"},
 	CodeInvalidSchema:     {400, "The schema is malformed"},
+	CodeInvalidQuery:      {400, "The query is malformed"},
 	CodeUnauthenticated:   {401, "A valid token is needed"},
 	CodeForbidden:         {403, "The right is missing"},
 	CodeNotFound:          {404, "Not found"},
