@@ -1,0 +1,322 @@
+package pipeline
+
+import (
+	"encoding/json"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/access"
+	"github.com/graphtide/graphtide/patch"
+)
+
+var emptyBody = json.RawMessage("{}")
+
+// apply does the operations in order on the draft's own state.
+func (d *Draft) apply() *graph.Error {
+	for i := 0; i < len(d.in.ops); {
+		n, err := d.applyRun(i)
+		if err != nil {
+			if err.Op == nil {
+				err.AtOp(d.in.ops[i].index)
+			}
+			if !err.HasPath {
+				err.At(d.in.ops[i].path)
+			}
+			if err := d.fail(err); err != nil {
+				return err
+			}
+		}
+		i += n
+	}
+	return nil
+}
+
+// applyRun applies the operation at i, or as many from there as change the same
+// part of the same entity, and returns how many that were.
+func (d *Draft) applyRun(i int) (int, *graph.Error) {
+	o := &d.in.ops[i]
+	switch {
+	case o.object != nil:
+		return 1, d.createObject(o)
+	case o.edge != nil:
+		return 1, d.createEdge(o)
+	case o.area == areaEntity:
+		return 1, d.remove(o)
+	case o.area == areaFixed:
+		return 1, d.testFixed(o)
+	}
+	n := 1
+	for i+n < len(d.in.ops) && !d.collect && d.in.m.Base == nil {
+		next := &d.in.ops[i+n]
+		if next.ref != o.ref || next.area != o.area {
+			break
+		}
+		n++
+	}
+	return n, d.change(d.in.ops[i : i+n])
+}
+
+func (d *Draft) createObject(o *op) *graph.Error {
+	id := graph.ObjectID(o.ref.ID)
+	if d.state.Object(id) != nil || d.byRef[o.ref] != nil || d.read.Object(id) != nil {
+		return graph.Errf(graph.CodeExists, "the id is taken; ids are never used again")
+	}
+	typ := d.reg.TypeOf(o.object.typ)
+	if typ == nil { // told by authorize; a dry run goes on
+		return nil
+	}
+	acl, err := typ.Access(o.object.access, &d.in.m.Author)
+	if err != nil {
+		return prefixPaths(err, o.ref.Pointer())
+	}
+	obj := &graph.Object{ID: id, Type: o.object.typ, Body: o.object.body, Access: acl}
+	obj.Meta.CreatedBy = d.in.m.Author.User
+	d.add(&touch{ref: o.ref, op: o.index, created: true, objNow: obj, explicit: o.object.access})
+	d.state.putObject(id, obj)
+	return nil
+}
+
+func (d *Draft) createEdge(o *op) *graph.Error {
+	id, n := graph.EdgeID(o.ref.ID), o.edge
+	if d.byRef[o.ref] != nil || d.read.Edge(id) != nil {
+		return graph.Errf(graph.CodeExists, "the id is taken; ids are never used again")
+	}
+	for _, end := range []struct {
+		name string
+		id   graph.ObjectID
+	}{{"from", n.from}, {"to", n.to}} {
+		if d.state.Object(end.id) == nil {
+			return graph.NotFound("object").At(o.path + "/" + end.name)
+		}
+	}
+	if there := d.state.Between(n.label, n.from, n.to); there != nil {
+		if d.in.m.Base != nil && there.Meta.CreatedVersion > *d.in.m.Base && d.byRef[graph.EdgeRef(there.ID)] == nil {
+			return nil // another transaction has added it since: done
+		}
+		return graph.Errf(graph.CodeEdgeExists, "there is an edge %q between the two already", n.label)
+	}
+	out, in, err := d.edgeDecls(n.label, n.from, n.to)
+	if err != nil {
+		return err
+	}
+	e := &graph.Edge{ID: id, Label: n.label, From: n.from, To: n.to, Body: n.body}
+	if e.Body == nil {
+		e.Body = emptyBody
+	}
+	e.Meta.CreatedBy = d.in.m.Author.User
+	d.add(&touch{ref: o.ref, op: o.index, created: true, edgeNow: e, out: out, in: in})
+	d.state.addEdge(e)
+	return nil
+}
+
+// remove takes an entity away. The edges of an object, and what its removal
+// cascades to, follow after the last operation.
+func (d *Draft) remove(o *op) *graph.Error {
+	if o.ref.Kind == graph.KindObject && d.state.Object(o.ref.ID) == nil ||
+		o.ref.Kind == graph.KindEdge && d.state.Edge(o.ref.ID) == nil {
+		if d.removedSince(o) {
+			return nil
+		}
+		return graph.NotFound(o.ref.Kind.String())
+	}
+	d.drop(d.touch(o.ref, o.index), o.index)
+	return nil
+}
+
+// drop marks an entity as removed.
+func (d *Draft) drop(t *touch, op int) {
+	t.removed, t.op = true, op
+	if t.ref.Kind == graph.KindObject {
+		t.objNow = nil
+		d.state.putObject(t.ref.ID, nil)
+		return
+	}
+	d.state.removeEdge(t.edgeNow)
+	t.edgeNow = nil
+}
+
+// testFixed judges a test on type, meta, label, from or to.
+func (d *Draft) testFixed(o *op) *graph.Error {
+	if d.state.Object(o.ref.ID) == nil && d.state.Edge(o.ref.ID) == nil {
+		return graph.NotFound(o.ref.Kind.String())
+	}
+	t := d.touch(o.ref, o.index)
+	if t.created && o.Path[0] == "meta" {
+		return graph.Errf(graph.CodePathMissing, "what this transaction makes has no `meta` yet")
+	}
+	var doc []byte
+	if t.objNow != nil {
+		doc = t.objNow.AppendJSON(nil, false)
+	} else {
+		doc = t.edgeNow.AppendJSON(nil)
+	}
+	_, err := patch.Apply(doc, []patch.Op{o.Op}, patch.JSONLimits{})
+	return d.opError(err, d.in.ops[o.index:o.index+1], "")
+}
+
+// change applies operations on one part of one entity.
+func (d *Draft) change(ops []op) *graph.Error {
+	o := &ops[0]
+	if o.ref.Kind == graph.KindObject && d.state.Object(o.ref.ID) == nil ||
+		o.ref.Kind == graph.KindEdge && d.state.Edge(o.ref.ID) == nil {
+		if d.removedSince(o) {
+			return nil
+		}
+		return graph.NotFound(o.ref.Kind.String())
+	}
+	t := d.touch(o.ref, o.index)
+	if d.in.m.Base != nil {
+		if done, err := d.rebase(t, o); done || err != nil {
+			return err
+		}
+	}
+	raw := make([]patch.Op, len(ops))
+	for i := range ops {
+		raw[i] = ops[i].Op
+	}
+	lim := patch.JSONLimits{Bytes: d.lim.BodyBytes, Depth: d.lim.BodyDepth}
+	if o.area == areaAccess {
+		return d.changeAccess(t, ops, raw, lim)
+	}
+	body := t.body()
+	after, err := patch.Apply(body, raw, lim)
+	if err != nil {
+		return d.opError(err, ops, "/body")
+	}
+	if len(after) == 0 || after[0] != '{' {
+		e := graph.Errf(graph.CodeSchema, "a body is a JSON object").At(o.ref.Pointer() + "/body").AtOp(ops[len(ops)-1].index)
+		e.Errors = []graph.Violation{{Path: e.Path, Message: "a body is a JSON object"}}
+		e.SchemaVer = d.reg.Version
+		return e
+	}
+	t.setBody(d, after)
+	t.note(ops, "/body")
+	for i := range raw {
+		if raw[i].Kind == patch.Test {
+			continue
+		}
+		t.changed = append(t.changed, raw[i].Path)
+		if raw[i].Kind == patch.Move {
+			t.changed = append(t.changed, raw[i].From)
+		}
+	}
+	return nil
+}
+
+// note keeps what was done, tests left out: they have no effect.
+func (t *touch) note(ops []op, area string) {
+	for i := range ops {
+		if ops[i].Kind != patch.Test {
+			t.done = append(t.done, doneOp{ops[i].index, area, ops[i].Op})
+		}
+	}
+}
+
+func (t *touch) body() json.RawMessage {
+	if t.objNow != nil {
+		return t.objNow.Body
+	}
+	return t.edgeNow.Body
+}
+
+// setBody puts a new body in, in an entity of the draft's own.
+func (t *touch) setBody(d *Draft, body json.RawMessage) {
+	if t.ref.Kind == graph.KindObject {
+		o := *t.objNow
+		o.Body = body
+		t.objNow = &o
+		d.state.putObject(o.ID, &o)
+		return
+	}
+	e := *t.edgeNow
+	e.Body = body
+	t.edgeNow = &e
+	d.state.changeEdge(&e)
+}
+
+func (d *Draft) changeAccess(t *touch, ops []op, raw []patch.Op, lim patch.JSONLimits) *graph.Error {
+	after, err := patch.Apply(t.objNow.Access.Raw, raw, lim)
+	if err != nil {
+		return d.opError(err, ops, "/access")
+	}
+	acl, violations := access.Parse(after)
+	if len(violations) > 0 {
+		e := graph.Errf(graph.CodeSchema, "the access is malformed: %s", violations[0].Message)
+		e.Errors, e.SchemaVer = violations, d.reg.Version
+		return prefixPaths(e.At(violations[0].Path), t.ref.Pointer()+"/access").AtOp(ops[len(ops)-1].index)
+	}
+	o := *t.objNow
+	o.Access = acl
+	t.objNow = &o
+	t.access = true
+	d.state.putObject(o.ID, &o)
+	t.note(ops, "/access")
+	return nil
+}
+
+// rebase judges an operation by what its author saw: done is true where
+// another transaction has done it since.
+func (d *Draft) rebase(t *touch, o *op) (done bool, err *graph.Error) {
+	if o.area != areaBody {
+		return false, nil
+	}
+	was := d.bodyAtBase(t)
+	if was == nil {
+		return false, nil
+	}
+	now := t.obj0Body()
+	for _, p := range []patch.Pointer{o.Path, o.From} {
+		if array, moved := movedIndex(was, now, p); moved {
+			e := graph.Errf(graph.CodeTestFailed, "the length of this array has changed since version %d; look again which element you mean", *d.in.m.Base)
+			e.Actual, _ = patch.Get(now, array)
+			e.Version = &d.at.Version
+			return false, e.At(t.ref.Pointer() + "/body" + array.String())
+		}
+	}
+	if o.Kind == patch.Remove {
+		_, is := patch.Get(t.body(), o.Path)
+		_, had := patch.Get(was, o.Path)
+		_, atStart := patch.Get(now, o.Path)
+		return !is && !atStart && had, nil
+	}
+	return false, nil
+}
+
+// obj0Body gives the body before the transaction.
+func (t *touch) obj0Body() json.RawMessage {
+	if t.obj != nil {
+		return t.obj.Body
+	}
+	if t.edge != nil {
+		return t.edge.Body
+	}
+	return nil
+}
+
+// opError turns a fault of patch.Apply over ops into the caller's.
+func (d *Draft) opError(err *patch.Error, ops []op, area string) *graph.Error {
+	if err == nil {
+		return nil
+	}
+	at := 0
+	if err.Op >= 0 && err.Op < len(ops) {
+		at = err.Op
+	}
+	local := *err
+	local.Op = -1
+	e := patchError(&local, ops[at].ref.Pointer()+area)
+	e.AtOp(ops[at].index)
+	if e.Code == graph.CodeTestFailed {
+		v := d.at.Version
+		e.Version = &v
+	}
+	return e
+}
+
+// prefixPaths puts an entity's pointer before the paths of an error.
+func prefixPaths(e *graph.Error, pointer string) *graph.Error {
+	e.Path, e.HasPath = pointer+e.Path, true
+	for i := range e.Errors {
+		e.Errors[i].Path = pointer + e.Errors[i].Path
+	}
+	return e
+}

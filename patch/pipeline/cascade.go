@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/schema"
+)
+
+// cascade follows what the removal of objects brings with it: their edges go,
+// and the object at the other end stays, goes too, or forbids it, as its own
+// type says of the edge. It asks no right on the far objects. Restrictions are
+// judged on the final state: an object that goes itself restricts nothing.
+func (d *Draft) cascade() *graph.Error {
+	type restriction struct {
+		by graph.ObjectID
+		t  *touch
+	}
+	var restricted []restriction
+	for i := 0; i < len(d.touched); i++ { // grows on the way
+		t := d.touched[i]
+		if !t.removed || t.ref.Kind != graph.KindObject || t.created {
+			if t.removed && t.created && t.ref.Kind == graph.KindObject {
+				d.dropEdgesOf(t, nil)
+			}
+			continue
+		}
+		d.dropEdgesOf(t, func(far graph.ObjectID, decl *schema.EdgeDecl) {
+			switch decl.OnDelete {
+			case schema.Cascade:
+				if d.state.Object(far) != nil {
+					d.drop(d.touch(graph.ObjectRef(far), t.op), t.op)
+				}
+			case schema.Restrict:
+				restricted = append(restricted, restriction{far, t})
+			}
+		})
+		if err := d.checkTouched(); err != nil {
+			return err
+		}
+	}
+	for _, r := range restricted {
+		if d.state.Object(r.by) == nil {
+			continue
+		}
+		if err := d.fail(graph.Errf(graph.CodeRestricted, "another object holds on to this one; remove that first, or the edge between them").
+			At(r.t.ref.Pointer()).AtOp(r.t.op)); err != nil {
+			return err
+		}
+	}
+	return d.checkTouched()
+}
+
+// dropEdgesOf removes the edges of a removed object and reports, for each, the
+// object at the other end and what that side declares.
+func (d *Draft) dropEdgesOf(t *touch, far func(graph.ObjectID, *schema.EdgeDecl)) {
+	var edges []*graph.Edge
+	collect := func(e *graph.Edge) bool { edges = append(edges, e); return true }
+	d.state.Out(t.ref.ID, "", collect)
+	d.state.In(t.ref.ID, "", collect)
+	for _, e := range edges {
+		if d.state.Edge(e.ID) == nil { // a loop is in both lists
+			continue
+		}
+		d.drop(d.touch(graph.EdgeRef(e.ID), t.op), t.op)
+		if far == nil || e.From == e.To {
+			continue
+		}
+		out, in, err := d.edgeDecls(e.Label, e.From, e.To)
+		if err != nil {
+			continue // the schema no longer knows the edge: it just goes
+		}
+		if e.From == graph.ObjectID(t.ref.ID) {
+			far(e.To, in)
+		} else {
+			far(e.From, out)
+		}
+	}
+}
+
+func (d *Draft) checkTouched() *graph.Error {
+	if len(d.touched) > d.lim.Touched {
+		return graph.TooLarge("touched", int64(d.lim.Touched), "entities in one commit, with what goes along with them; remove in steps")
+	}
+	return nil
+}

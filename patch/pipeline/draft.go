@@ -1,0 +1,177 @@
+package pipeline
+
+import (
+	"encoding/json"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/access"
+	"github.com/graphtide/graphtide/patch"
+	"github.com/graphtide/graphtide/schema"
+)
+
+// Draft is one mutation on its way through the stages: what is asked, what was
+// read, and what it would do. A draft is made anew for every preparation; only
+// what decode found is carried over.
+type Draft struct {
+	in   *request
+	reg  *schema.Registry
+	lim  graph.Limits
+	at   graph.Head // the state it is prepared on is this or a little newer; the facets decide
+	past pastReader // for base: how things were
+	// everything of a dry run's problems is collected instead of ending at the first
+	collect  bool
+	problems []*graph.Error
+
+	read   *recorder      // the state before the transaction
+	state  *overlay       // … with the transaction's own effects
+	before *access.Walker // rights on the state before
+
+	touched []*touch
+	byRef   map[graph.Ref]*touch
+	later   []pendingRight // rights to judge on the final state
+
+	changes []graph.Change
+	done    json.RawMessage
+}
+
+// touch is what a transaction does to one entity.
+type touch struct {
+	ref      graph.Ref
+	op       int // the first operation that touched it, -1 for a cascade
+	created  bool
+	removed  bool
+	obj      *graph.Object // before; nil when created
+	edge     *graph.Edge
+	objNow   *graph.Object // after the operations so far; nil when removed
+	edgeNow  *graph.Edge
+	out, in  *schema.EdgeDecl // of an edge, where legal
+	explicit json.RawMessage  // access named at creation, nil for the default
+	access   bool             // the access was patched
+	done     []doneOp         // what was done to it, in order
+	changed  []patch.Pointer  // relative to the body
+}
+
+// doneOp is an operation that took effect, with its place among those asked.
+type doneOp struct {
+	at   int
+	area string // "/body", "/access"
+	op   patch.Op
+}
+
+// pendingRight is a right that can be judged only on the final state.
+type pendingRight struct {
+	op    int
+	id    graph.ObjectID
+	right string
+	path  string
+}
+
+func newDraft(in *request, reg *schema.Registry, lim graph.Limits, base graph.Reader, at graph.Head, past pastReader) *Draft {
+	d := &Draft{in: in, reg: reg, lim: lim, at: at, past: past}
+	d.read = newRecorder(base)
+	d.state = newOverlay(d.read)
+	d.before = access.NewWalker(d.read, &in.m.Author, nil)
+	return d
+}
+
+// fail ends the draft, or, in a dry run, notes the problem so that the next can
+// be looked for: it returns nil then.
+func (d *Draft) fail(e *graph.Error) *graph.Error {
+	if d.collect {
+		d.problems = append(d.problems, e)
+		return nil
+	}
+	return e
+}
+
+// trusted reports whether rights are not asked of the author.
+func (d *Draft) trusted() bool { return d.in.m.Author.Admin || d.in.m.Executor }
+
+// touch gives the record of an entity that exists, starting it at first use.
+func (d *Draft) touch(ref graph.Ref, op int) *touch {
+	if t := d.byRef[ref]; t != nil {
+		return t
+	}
+	t := &touch{ref: ref, op: op}
+	if ref.Kind == graph.KindObject {
+		d.read.body(ref.ID)
+		t.obj = d.state.Object(ref.ID)
+		t.objNow = t.obj
+	} else {
+		t.edge = d.state.Edge(ref.ID)
+		t.edgeNow = t.edge
+	}
+	d.add(t)
+	return t
+}
+
+func (d *Draft) add(t *touch) {
+	if d.byRef == nil {
+		d.byRef = make(map[graph.Ref]*touch, 4)
+	}
+	d.byRef[t.ref] = t
+	d.touched = append(d.touched, t)
+}
+
+// edgeDecls gives the declarations of both ends of an edge between objects that
+// exist in the draft's state.
+func (d *Draft) edgeDecls(label string, from, to graph.ObjectID) (out, in *schema.EdgeDecl, err *graph.Error) {
+	return d.reg.EdgeBetween(label, d.typeOf(from), d.typeOf(to))
+}
+
+// typeOf gives the type of an object before or after the transaction.
+func (d *Draft) typeOf(id graph.ObjectID) string {
+	if o := d.state.Object(id); o != nil {
+		return o.Type
+	}
+	if o := d.read.Object(id); o != nil {
+		return o.Type
+	}
+	return ""
+}
+
+// stage is one step of the pipeline. It reads and updates the draft, holds no
+// lock and touches no network.
+type stage struct {
+	name string
+	run  func(*Draft) *graph.Error
+}
+
+// stages are the pipeline, top to bottom. decode has run before, once.
+// Authorize comes before apply: a failing test must not tell what may not be
+// read.
+var stages = []stage{
+	{"resolve", (*Draft).resolve},
+	{"authorize", (*Draft).authorize},
+	{"apply", (*Draft).apply},
+	{"cascade", (*Draft).cascade},
+	{"validate", (*Draft).validate},
+	{"edges", (*Draft).checkEdges},
+	{"operations", (*Draft).checkOperations},
+	{"authorizeNew", (*Draft).authorizeNew},
+	{"snapshot", (*Draft).snapshot},
+}
+
+// run prepares the draft. observe, if not nil, brackets every stage.
+func (d *Draft) run(observe func(stage string) func()) *graph.Error {
+	for _, s := range stages {
+		var end func()
+		if observe != nil {
+			end = observe(s.name)
+		}
+		err := s.run(d)
+		if end != nil {
+			end()
+		}
+		if err != nil {
+			return err
+		}
+		if d.collect && len(d.problems) > 0 && (s.name == "apply" || s.name == "edges") {
+			return nil // what follows would judge a state that the problems made up
+		}
+	}
+	return nil
+}
+
+// noEffect reports whether the transaction changes nothing.
+func (d *Draft) noEffect() bool { return len(d.changes) == 0 }

@@ -1,0 +1,139 @@
+package pipeline
+
+import (
+	"strconv"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/access"
+	"github.com/graphtide/graphtide/patch"
+)
+
+// pastReader tells how things were at the version that an author saw. It is
+// asked only where `base` is given and the plain reading of an operation fails
+// or depends on an array's length.
+type pastReader interface {
+	// EntityAt gives an entity as of a version, and the commit that removed it
+	// since, if one did.
+	EntityAt(ref graph.Ref, at graph.Version) (graph.Snapshot, *graph.Commit, error)
+}
+
+// removedSince reports whether the operation is a removal whose target another
+// transaction has removed since base. What the author could not read when it
+// was removed stays not-found.
+func (d *Draft) removedSince(o *op) bool {
+	if d.in.m.Base == nil || o.Kind != patch.Remove || d.past == nil {
+		return false
+	}
+	exists := d.read.Object(o.ref.ID) != nil
+	if o.ref.Kind == graph.KindEdge {
+		exists = d.read.Edge(graph.EdgeID(o.ref.ID)) != nil
+	}
+	if exists {
+		return false
+	}
+	was, removal, err := d.past.EntityAt(o.ref, *d.in.m.Base)
+	if err != nil || was.Deleted || was.Object == nil && was.Edge == nil {
+		return false
+	}
+	if d.trusted() {
+		return true
+	}
+	if removal == nil {
+		return false
+	}
+	// Rights are those of the moment before the removal, with what went with it.
+	before := newOverlay(d.read)
+	for i := range removal.Changes {
+		c := &removal.Changes[i]
+		if c.Event != graph.Deleted {
+			continue
+		}
+		if c.ObjBefore != nil {
+			before.putObject(c.ObjBefore.ID, c.ObjBefore)
+		}
+		if c.EdgeBefore != nil {
+			before.addEdge(c.EdgeBefore)
+		}
+	}
+	p := &d.in.m.Author
+	if was.Object != nil {
+		return access.Direct(before, p, was.Object.ID, access.Read)
+	}
+	return access.Direct(before, p, was.Edge.From, access.Read) && access.Direct(before, p, was.Edge.To, access.Read)
+}
+
+// bodyAtBase gives the body as the author saw it; nil where the entity was not
+// there, or has not changed since.
+func (d *Draft) bodyAtBase(t *touch) []byte {
+	base := d.in.m.Base
+	if base == nil || d.past == nil || t.created || t.meta().Version <= *base {
+		return nil
+	}
+	was, _, err := d.past.EntityAt(t.ref, *base)
+	switch {
+	case err != nil || was.Deleted:
+		return nil
+	case was.Object != nil:
+		return was.Object.Body
+	case was.Edge != nil:
+		return was.Edge.Body
+	}
+	return nil
+}
+
+// movedIndex gives the path of the first array on the way of p whose length
+// differs between the two bodies: an index into it may mean another element
+// than the author saw.
+func movedIndex(was, now []byte, p patch.Pointer) (patch.Pointer, bool) {
+	for i, token := range p {
+		if _, err := strconv.ParseUint(token, 10, 32); err != nil {
+			continue
+		}
+		array := p[:i]
+		a, okA := patch.Get(was, array)
+		b, okB := patch.Get(now, array)
+		if okA && okB && a[0] == '[' && b[0] == '[' && elements(a) != elements(b) {
+			return array, true
+		}
+	}
+	return nil, false
+}
+
+// elements counts the elements of a checked JSON array.
+func elements(array []byte) int {
+	n, depth, inString, empty := 0, 0, false, true
+	for i := 0; i < len(array); i++ {
+		c := array[i]
+		if inString {
+			switch c {
+			case '\\':
+				i++
+			case '"':
+				inString = false
+			}
+			continue
+		}
+		switch c {
+		case '"':
+			inString, empty = true, false
+		case '[', '{':
+			depth++
+			if depth > 1 {
+				empty = false
+			}
+		case ']', '}':
+			depth--
+		case ',':
+			if depth == 1 {
+				n++
+			}
+		case ' ', '\t', '\r', '\n':
+		default:
+			empty = false
+		}
+	}
+	if empty {
+		return 0
+	}
+	return n + 1
+}

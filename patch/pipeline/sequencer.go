@@ -1,0 +1,450 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/replica"
+)
+
+// sequencer settles the mutations of one graph, in order, and is the only one
+// on this node that appends to its log. It gathers what waits, settles it on the
+// replica's state, appends it in one round trip, gives the commits to the
+// replica and answers; what arrives meanwhile is the next batch.
+type sequencer struct {
+	p   *Pipeline
+	rep *replica.Replica
+
+	mu     sync.Mutex // guards queue and closed
+	queue  []*waiting
+	closed bool
+	wake   chan struct{} // holds one token; a full one means it is awake already
+
+	// What follows belongs to the goroutine of run.
+	index *changeIndex
+	seen  graph.Head // the commits up to here are in index
+}
+
+// waiting is a mutation on its way through the sequencer.
+type waiting struct {
+	m     *graph.Mutation
+	graph string
+	keyed bool // the author gave the key, so an earlier use must be looked for
+	done  func(graph.Receipt, error)
+
+	req     *request
+	draft   *Draft
+	refusal *graph.Error
+	final   bool // the refusal depends on no state
+	// tried: an append with it ended in an unknown outcome, so it may be in the
+	// log already.
+	tried bool
+
+	commit *graph.Commit // while its batch is appended
+}
+
+func (w *waiting) answer(v graph.Version, replayed bool) {
+	w.done(graph.Receipt{Graph: w.graph, Version: v, Mutation: w.m.Key, Replayed: replayed}, nil)
+}
+
+func (w *waiting) refuse(err error) { w.done(graph.Receipt{}, err) }
+
+func (w *waiting) key() graph.MutationKey {
+	return graph.MutationKey{Author: w.m.Author.User, Key: w.m.Key}
+}
+
+func newSequencer(p *Pipeline, rep *replica.Replica) *sequencer {
+	return &sequencer{p: p, rep: rep, wake: make(chan struct{}, 1)}
+}
+
+// push hands a mutation over; the order of the calls is the order of settling.
+func (s *sequencer) push(w *waiting) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return unavailable("the graph is being closed on this node", nil)
+	}
+	if len(s.queue) >= s.p.cfg.MaxQueue {
+		return unavailable("too many writes wait in this graph", nil)
+	}
+	s.queue = append(s.queue, w)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (s *sequencer) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		close(s.wake)
+	}
+}
+
+// take gives what waits, at most n. After close it gives the rest.
+func (s *sequencer) take(n int) []*waiting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) <= n {
+		batch := s.queue
+		s.queue = nil
+		return batch
+	}
+	batch := s.queue[:n:n]
+	s.queue = append([]*waiting(nil), s.queue[n:]...)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return batch
+}
+
+func (s *sequencer) run() {
+	crowd := false
+	for range s.wake {
+		// Those who were answered a moment ago are about to come back; letting
+		// them run first makes one full batch of what would be a lone one and a
+		// rest. A lone writer is not kept waiting.
+		if crowd {
+			runtime.Gosched()
+		}
+		if batch := s.take(s.p.cfg.MaxBatch); len(batch) > 0 {
+			crowd = len(batch) > 1
+			s.settle(batch)
+		}
+	}
+	for batch := s.take(s.p.cfg.MaxBatch); len(batch) > 0; batch = s.take(s.p.cfg.MaxBatch) {
+		s.settle(batch)
+	}
+}
+
+// settle brings every mutation of a batch to its outcome.
+func (s *sequencer) settle(batch []*waiting) {
+	give := s.p.cfg.Clock().Add(s.p.cfg.Patience)
+	pause := 20 * time.Millisecond
+	for len(batch) > 0 {
+		rest, err := s.round(batch)
+		batch = rest
+		late := s.p.cfg.Clock().After(give)
+		if err == nil {
+			if late && len(batch) > 0 {
+				refuseAll(batch, unavailable("other nodes write to this graph faster than this one can settle", nil))
+				return
+			}
+			continue
+		}
+		if graph.CodeOf(err) == graph.CodeNotFound { // the graph was deleted
+			refuseAll(batch, err)
+			s.p.drop(s)
+			return
+		}
+		if !isUnavailable(err) && len(batch) > 1 {
+			// Something in the batch cannot be written. Halving finds it, and
+			// its neighbours go their own way.
+			s.settle(batch[:len(batch)/2])
+			batch = batch[len(batch)/2:]
+			continue
+		}
+		if !isUnavailable(err) || late {
+			s.p.cfg.Log.Error("append failed", "graph", s.rep.Name(), "mutations", len(batch), "err", err)
+			refuseAll(batch, graph.AsError(err))
+			return
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-s.p.ctx.Done():
+			timer.Stop()
+		}
+		pause = min(2*pause, time.Second)
+	}
+}
+
+func refuseAll(batch []*waiting, err error) {
+	for _, w := range batch {
+		w.refuse(err)
+	}
+}
+
+// round settles a batch on the present head and appends it. It answers those
+// whose outcome is known and gives back those to settle again; with an error,
+// the state of the log is unknown.
+func (s *sequencer) round(batch []*waiting) (rest []*waiting, err error) {
+	commits, appended, deferred := s.place(batch)
+	ctx, cancel := context.WithTimeout(s.p.ctx, s.p.cfg.Patience)
+	defer cancel()
+	if len(commits) == 0 {
+		if s.needsHead(batch, deferred) {
+			moved, err := s.headMoved(ctx)
+			if err != nil {
+				return batch, err
+			}
+			if moved {
+				return batch, nil
+			}
+		}
+		if err := s.answerRefused(ctx, batch, deferred); err != nil {
+			return batch, err
+		}
+		return deferred, nil
+	}
+
+	head := s.seen
+	res, err := s.p.cfg.Store.Append(ctx, &graph.Batch{Graph: s.rep.Key(), Expect: head, Commits: commits})
+	switch {
+	case err != nil:
+		s.forget()
+		if isUnavailable(err) {
+			for _, w := range appended {
+				w.tried = true
+			}
+		}
+		return batch, err
+	case res.Moved:
+		s.forget()
+		return batch, s.follow(ctx, res.Head)
+	case len(res.Hits) > 0:
+		s.forget()
+		return s.resolveHits(batch, appended, res.Hits)
+	}
+	s.seen = graph.Head{Version: commits[len(commits)-1].Version, Epoch: head.Epoch,
+		At: commits[len(commits)-1].At, SchemaVer: head.SchemaVer}
+	if err := s.rep.Apply(commits); err != nil {
+		s.p.cfg.Log.Error("the replica did not take a commit of its own node", "graph", s.rep.Name(), "err", err)
+	}
+	if h := s.p.cfg.Hints; h != nil {
+		h.Announce(s.rep.Key(), s.seen.Epoch, s.seen.Version)
+	}
+	for _, w := range appended {
+		w.answer(w.commit.Version, false)
+	}
+	if err := s.answerRefused(ctx, batch, deferred); err != nil {
+		return unanswered(batch, appended), err
+	}
+	return deferred, nil
+}
+
+func unanswered(batch, answered []*waiting) []*waiting {
+	gone := make(map[*waiting]bool, len(answered))
+	for _, w := range answered {
+		gone[w] = true
+	}
+	var out []*waiting
+	for _, w := range batch {
+		if !gone[w] {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// place judges each mutation on the head plus what this batch already holds,
+// and makes the commits of those that go in. Deferred ones have the key of
+// another in the same batch and are settled after it.
+func (s *sequencer) place(batch []*waiting) (commits []*graph.Commit, appended, deferred []*waiting) {
+	reg := s.p.cfg.Live.Current()
+	keys := make(map[graph.MutationKey]bool, len(batch))
+	s.rep.Read(func(st *replica.State) {
+		head := st.Head()
+		s.sync(head)
+		s.seen.SchemaVer = reg.Version
+		over := newOverlay(st)
+		at := s.p.cfg.Clock().UTC().Truncate(time.Millisecond)
+		if at.Before(head.At) {
+			at = head.At
+		}
+		p := &past{rep: s.rep, store: s.p.cfg.Store, ctx: s.p.ctx}
+		next := head.Version
+		for _, w := range batch {
+			w.commit = nil
+			if w.final {
+				continue
+			}
+			if w.keyed && keys[w.key()] {
+				deferred = append(deferred, w)
+				continue
+			}
+			keys[w.key()] = true
+			d := w.draft
+			if d.reg != reg || d.at.Epoch != head.Epoch || !s.index.current(d.at.Version, d.read.read) {
+				p.batch = commits
+				s.p.prepare(w, over, graph.Head{Version: next, Epoch: head.Epoch}, p)
+				d = w.draft
+			}
+			if w.refusal != nil || d.noEffect() {
+				continue
+			}
+			next++
+			d.stamp(next, at)
+			w.commit = newCommit(d, next, head.Epoch, at)
+			over.apply(d.changes)
+			s.index.add(next, d.changes)
+			commits = append(commits, w.commit)
+			appended = append(appended, w)
+		}
+	})
+	return commits, appended, deferred
+}
+
+// sync brings the index up to the replica's head, which others may have moved.
+func (s *sequencer) sync(head graph.Head) {
+	if s.index != nil && s.seen.Epoch == head.Epoch && s.seen.Version == head.Version {
+		return
+	}
+	if s.index != nil && s.seen.Epoch == head.Epoch {
+		if commits, ok := s.rep.Since(s.seen.Version); ok {
+			for _, c := range commits {
+				s.index.add(c.Version, c.Changes)
+			}
+			s.seen = head
+			return
+		}
+	}
+	s.index = newChangeIndex(head.Version, maxFacets)
+	s.seen = head
+}
+
+// maxFacets bounds one generation of the change index (some 10 MB).
+const maxFacets = 100_000
+
+// forget drops the index: what it says of a batch that was not appended, or
+// perhaps not, must not count.
+func (s *sequencer) forget() { s.index = nil }
+
+// needsHead reports whether a refusal, or an answer without a commit, hangs on
+// the head that this node knows being the present one.
+func (s *sequencer) needsHead(batch, deferred []*waiting) bool {
+	for _, w := range batch {
+		if !w.final {
+			return true
+		}
+	}
+	return len(deferred) > 0
+}
+
+// headMoved asks the store for the head; if it is ahead, the replica is brought
+// there.
+func (s *sequencer) headMoved(ctx context.Context) (bool, error) {
+	heads, err := s.p.cfg.Store.Heads(ctx, []graph.GraphKey{s.rep.Key()})
+	if err != nil {
+		return false, err
+	}
+	head, ok := heads[s.rep.Key()]
+	if !ok {
+		return false, graph.NotFound("graph")
+	}
+	if head.Version == s.seen.Version && head.Epoch == s.seen.Epoch && head.SchemaVer == s.seen.SchemaVer {
+		return false, nil
+	}
+	return true, s.follow(ctx, head)
+}
+
+// follow brings the replica and the schema to where the store is.
+func (s *sequencer) follow(ctx context.Context, head graph.Head) error {
+	if head.SchemaVer != s.p.cfg.Live.Current().Version {
+		if err := s.p.cfg.Live.Refresh(ctx); err != nil {
+			return err
+		}
+	}
+	return s.rep.CatchUp(ctx)
+}
+
+// answerRefused answers those of a batch that made no commit: refused, or
+// without effect. A keyed one may have been committed before, so the log is
+// asked first.
+func (s *sequencer) answerRefused(ctx context.Context, batch, deferred []*waiting) error {
+	skip := make(map[*waiting]bool, len(deferred))
+	for _, w := range deferred {
+		skip[w] = true
+	}
+	var keys []graph.MutationKey
+	for _, w := range batch {
+		if w.commit == nil && !w.final && !skip[w] && (w.keyed || w.tried) {
+			keys = append(keys, w.key())
+		}
+	}
+	var recorded map[graph.MutationKey]graph.Recorded
+	if len(keys) > 0 {
+		var err error
+		if recorded, err = s.p.cfg.Store.Recorded(ctx, s.rep.Key(), keys); err != nil {
+			return err
+		}
+	}
+	for _, w := range batch {
+		if w.commit != nil || skip[w] {
+			continue
+		}
+		r, known := recorded[w.key()]
+		switch {
+		case known && !w.final:
+			s.replay(w, r.Version, r.Hash)
+		case w.refusal != nil:
+			w.refuse(w.refusal)
+		default:
+			w.answer(s.seen.Version, false)
+		}
+	}
+	return nil
+}
+
+// replay answers a mutation whose key is in the log.
+func (s *sequencer) replay(w *waiting, v graph.Version, hash []byte) {
+	if !w.m.ReplayAny && !bytes.Equal(hash, w.req.hash) {
+		e := graph.Errf(graph.CodeMutationConflict, "the key %q was used for another patch; a new transaction needs a new key", w.m.Key)
+		w.refuse(e)
+		return
+	}
+	w.answer(v, !w.tried)
+}
+
+// resolveHits answers those that the append function found an obstacle for and
+// gives the others back to be settled without them.
+func (s *sequencer) resolveHits(batch, appended []*waiting, hits []graph.Hit) ([]*waiting, error) {
+	answered := make(map[*waiting]bool, len(hits))
+	for _, h := range hits {
+		w := appended[h.Commit]
+		if answered[w] {
+			continue
+		}
+		switch h.Kind {
+		case graph.HitMutation:
+			s.replay(w, h.Version, h.Hash)
+		case graph.HitObject, graph.HitEdge:
+			w.refuse(s.taken(w, h.Ref))
+		case graph.HitFence:
+			e := graph.Errf(graph.CodeForbidden, "this attempt of the run is over")
+			e.Right = "attempt"
+			w.refuse(e)
+		default:
+			// The replica and the store disagree about the state at one head.
+			s.p.cfg.Log.Error("a replica differs from its log; it is loaded anew", "graph", s.rep.Name(), "hit", h.Kind, "entity", h.Ref.Pointer())
+			s.rep.Reload()
+			w.refuse(unavailable("the node's copy of the graph had to be loaded anew", nil))
+		}
+		answered[w] = true
+	}
+	rest := make([]*waiting, 0, len(batch))
+	for _, w := range batch {
+		if !answered[w] {
+			rest = append(rest, w)
+		}
+	}
+	return rest, nil
+}
+
+func (s *sequencer) taken(w *waiting, ref graph.Ref) *graph.Error {
+	e := graph.Errf(graph.CodeExists, "the id is taken; ids are never used again").At(ref.Pointer())
+	for i := range w.req.ops {
+		if o := &w.req.ops[i]; o.ref == ref && (o.object != nil || o.edge != nil) {
+			return e.AtOp(o.index)
+		}
+	}
+	return e
+}
