@@ -200,3 +200,10 @@ func (r *Replica) reload(ctx context.Context) error {
 	r.set.noteSchema(state.head.SchemaVer)
 	return nil
 }
+
+// Reload drops the state at the next round of the follower and reads it anew
+// from the store: for a caller that found the replica and the log to differ.
+func (r *Replica) Reload() {
+	r.follow.reloadNext()
+	r.wake()
+}
