@@ -242,7 +242,8 @@ type RunStore interface {
 
 	// Claim starts the next attempt if the run is due, or its lease is over,
 	// and no earlier run of the same rule and entity is open: at most one
-	// claimer wins. nil where it may not start.
+	// claimer wins. nil where it may not start. An attempt taken over leaves a
+	// failed hop: timed-out where it was open for reports, else lease-lost.
 	Claim(ctx context.Context, c RunClaim) (*Run, error)
 	// Extend prolongs the leases of attempts and gives those that are still
 	// held; what is missing has been taken over, ended or cancelled.
@@ -253,12 +254,13 @@ type RunStore interface {
 	// Finish ends an attempt that is still held; ok is false otherwise, and
 	// nothing changed. next may start now that this run has ended.
 	Finish(ctx context.Context, e RunEnd) (ok bool, next []RunRef, err error)
-	// Note adds hops to a run.
-	Note(ctx context.Context, g GraphKey, run string, hops []Hop) error
+	// Note adds a hop to each of the runs.
+	Note(ctx context.Context, g GraphKey, runs []string, hop Hop) error
 
 	// Cancel ends a run that is not final. Its attempt is fenced off.
 	Cancel(ctx context.Context, g GraphKey, run string) (ok bool, next []RunRef, err error)
-	// Retry makes a dead, cancelled or stopped run due, with all its retries.
+	// Retry makes a dead, cancelled or stopped run due, with all its retries
+	// and a new deadline.
 	Retry(ctx context.Context, g GraphKey, run string) (ok bool, err error)
 
 	// Overdue gives runs that have been due, or whose lease has been over, for
@@ -409,3 +411,12 @@ type RunService interface {
 
 // RunTokenPrefix begins every token of an attempt.
 const RunTokenPrefix = "gtrun_"
+
+// LostAttempt is the error of an attempt that was taken over: its worker died,
+// or, where it was open for reports, none ended it in time.
+func LostAttempt(open bool) *RunError {
+	if open {
+		return &RunError{Code: "timed-out", Message: "no report ended the run before its deadline"}
+	}
+	return &RunError{Code: "lease-lost", Message: "the worker stopped giving signs of life"}
+}

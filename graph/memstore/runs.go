@@ -1,0 +1,447 @@
+package memstore
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+// Runs is a graph.RunStore in memory, beside a Store: it judges the fences of
+// the Store's appends.
+type Runs struct {
+	store *Store
+
+	mu      sync.Mutex // guards the fields below; taken after Store.mu
+	cursors map[graph.GraphKey]graph.RunCursor
+	runs    map[runKey]*runState
+	order   map[lane][]*runState // by version, all states
+	faults  map[graph.GraphKey][]graph.RuleFault
+}
+
+var _ graph.RunStore = (*Runs)(nil)
+
+type runKey struct {
+	graph graph.GraphKey
+	id    string
+}
+
+// lane is what runs one after the other.
+type lane struct {
+	graph  graph.GraphKey
+	kind   graph.RunKind
+	rule   string
+	entity graph.Ref
+}
+
+type runState struct {
+	graph.Run
+	hops []graph.Hop
+}
+
+func (r *runState) lane() lane { return lane{r.Graph, r.Kind, r.Rule, r.Entity} }
+
+func (r *runState) ref() graph.RunRef {
+	return graph.RunRef{Graph: r.Graph, Run: r.ID, Rule: r.Rule, Attempt: r.Attempt}
+}
+
+func (r *runState) note(h graph.Hop) {
+	h.At = time.Now()
+	r.hops = append(r.hops, h)
+}
+
+// NewRuns gives the runs of a store.
+func NewRuns(s *Store) *Runs {
+	r := &Runs{
+		store:   s,
+		cursors: map[graph.GraphKey]graph.RunCursor{},
+		runs:    map[runKey]*runState{},
+		order:   map[lane][]*runState{},
+		faults:  map[graph.GraphKey][]graph.RuleFault{},
+	}
+	s.write.Lock()
+	defer s.write.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fence = r.holds
+	return r
+}
+
+// holds judges a fence; the caller holds Store.mu.
+func (r *Runs) holds(g graph.GraphKey, f graph.Fence) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.held(g, f.Run, f.Attempt) != nil
+}
+
+// held gives the run if that attempt is under way; the caller holds mu.
+func (r *Runs) held(g graph.GraphKey, id string, attempt int) *runState {
+	run := r.runs[runKey{g, id}]
+	if run == nil || run.State != graph.RunRunning || run.Attempt != attempt {
+		return nil
+	}
+	return run
+}
+
+// Behind gives graphs whose log is ahead of their cursor.
+func (r *Runs) Behind(ctx context.Context, node string, limit int) ([]graph.RunBacklog, error) {
+	infos, err := r.store.Graphs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []graph.RunBacklog
+	for _, in := range infos {
+		c := r.cursors[in.Key]
+		if in.Head.Version <= c.Version || !mayMove(c, node, time.Now()) {
+			continue
+		}
+		if out = append(out, graph.RunBacklog{Graph: in.Key, Name: in.Name, Head: in.Head.Version, Cursor: c.Version}); len(out) == limit {
+			break
+		}
+	}
+	return out, nil
+}
+
+func mayMove(c graph.RunCursor, node string, now time.Time) bool {
+	return c.Holder == "" || c.Holder == node || !c.Until.After(now)
+}
+
+// Cursor gives a graph's cursor.
+func (r *Runs) Cursor(_ context.Context, g graph.GraphKey) (graph.RunCursor, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cursors[g], nil
+}
+
+// Dispatch moves the cursor and makes the runs.
+func (r *Runs) Dispatch(_ context.Context, d *graph.Dispatch) (graph.Dispatched, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	c := r.cursors[d.Graph]
+	if c.Version != d.From || !mayMove(c, d.Node, now) {
+		return graph.Dispatched{Cursor: c}, nil
+	}
+	c = graph.RunCursor{Epoch: d.Epoch, Version: d.To, Holder: d.Node, Until: now.Add(d.Lease)}
+	r.cursors[d.Graph] = c
+	out := graph.Dispatched{Moved: true, Cursor: c}
+	for _, in := range d.Runs {
+		key := runKey{d.Graph, in.ID}
+		if r.runs[key] != nil {
+			continue
+		}
+		run := &runState{Run: *in}
+		run.Graph, run.CreatedAt, run.WakeAt = d.Graph, now, time.Time{}
+		r.runs[key] = run
+		run.note(graph.Hop{Hop: graph.HopMatched, Node: d.Node})
+		ln := run.lane()
+		if run.State.Final() {
+			run.EndedAt = now
+			run.note(graph.Hop{Hop: graph.HopStopped, Node: d.Node, Error: run.Error})
+		} else if r.firstOpen(ln) == nil {
+			run.WakeAt = now
+			out.Ready = append(out.Ready, run.ref())
+		}
+		r.order[ln] = append(r.order[ln], run)
+	}
+	r.faults[d.Graph] = append(r.faults[d.Graph], d.Faults...)
+	return out, nil
+}
+
+// firstOpen gives the earliest run of a lane that has not ended; the caller
+// holds mu.
+func (r *Runs) firstOpen(ln lane) *runState {
+	for _, run := range r.order[ln] {
+		if !run.State.Final() {
+			return run
+		}
+	}
+	return nil
+}
+
+// Claim starts the next attempt.
+func (r *Runs) Claim(_ context.Context, c graph.RunClaim) (*graph.Run, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	run := r.runs[runKey{c.Graph, c.Run}]
+	if run == nil || run.WakeAt.IsZero() || run.WakeAt.After(now) || r.firstOpen(run.lane()) != run {
+		return nil, nil
+	}
+	if run.State == graph.RunRunning {
+		run.note(graph.Hop{Hop: graph.HopFailed, Attempt: run.Attempt, Node: run.Node, Error: graph.LostAttempt(run.Open)})
+		run.RetriesLeft--
+	}
+	run.State, run.Open, run.Node, run.TokenHash = graph.RunRunning, false, c.Node, c.TokenHash
+	run.Attempt++
+	run.WakeAt = now.Add(c.Lease)
+	if run.Kind == graph.RunRule || run.Deadline.IsZero() {
+		run.Deadline = now.Add(run.Timeout)
+	}
+	run.note(graph.Hop{Hop: graph.HopStarted, Attempt: run.Attempt, Node: c.Node})
+	return run.copy(), nil
+}
+
+// Extend prolongs leases.
+func (r *Runs) Extend(_ context.Context, lease time.Duration, held []graph.RunRef) ([]graph.RunRef, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []graph.RunRef
+	for _, h := range held {
+		if run := r.held(h.Graph, h.Run, h.Attempt); run != nil && !run.Open {
+			run.WakeAt = time.Now().Add(lease)
+			out = append(out, h)
+		}
+	}
+	return out, nil
+}
+
+// Park leaves an attempt open for reports.
+func (r *Runs) Park(_ context.Context, g graph.GraphKey, id string, attempt int, hops []graph.Hop) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	run := r.held(g, id, attempt)
+	if run == nil {
+		return false, nil
+	}
+	run.Open, run.WakeAt = true, run.Deadline
+	for _, h := range hops {
+		run.note(h)
+	}
+	return true, nil
+}
+
+// Finish ends an attempt.
+func (r *Runs) Finish(_ context.Context, e graph.RunEnd) (bool, []graph.RunRef, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	run := r.held(e.Graph, e.Run, e.Attempt)
+	if run == nil {
+		return false, nil, nil
+	}
+	for _, h := range e.Hops {
+		run.note(h)
+	}
+	run.State, run.Error, run.Open, run.TokenHash = e.State, e.Error, false, nil
+	if e.State == graph.RunRetrying {
+		run.WakeAt = time.Now().Add(e.Delay)
+		if !e.Refund {
+			run.RetriesLeft--
+		}
+		return true, nil, nil
+	}
+	return true, r.end(run), nil
+}
+
+// end makes a run final and wakes the next of its lane; the caller holds mu.
+func (r *Runs) end(run *runState) []graph.RunRef {
+	now := time.Now()
+	run.WakeAt, run.EndedAt = time.Time{}, now
+	next := r.firstOpen(run.lane())
+	if next == nil || next.State != graph.RunPending {
+		return nil
+	}
+	next.WakeAt = now
+	return []graph.RunRef{next.ref()}
+}
+
+// Note adds a hop to each of the runs.
+func (r *Runs) Note(_ context.Context, g graph.GraphKey, ids []string, hop graph.Hop) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		if run := r.runs[runKey{g, id}]; run != nil {
+			run.note(hop)
+		}
+	}
+	return nil
+}
+
+// Cancel ends a run that is not final.
+func (r *Runs) Cancel(_ context.Context, g graph.GraphKey, id string) (bool, []graph.RunRef, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	run := r.runs[runKey{g, id}]
+	if run == nil || run.State.Final() {
+		return false, nil, nil
+	}
+	run.State, run.Open, run.TokenHash = graph.RunCancelled, false, nil
+	run.note(graph.Hop{Hop: graph.HopCancelled, Attempt: run.Attempt})
+	return true, r.end(run), nil
+}
+
+// Retry makes an unsuccessful run due again.
+func (r *Runs) Retry(_ context.Context, g graph.GraphKey, id string) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	run := r.runs[runKey{g, id}]
+	if run == nil || !run.State.Final() || run.State == graph.RunSucceeded {
+		return false, nil
+	}
+	run.State, run.RetriesLeft, run.WakeAt = graph.RunRetrying, run.Retries, time.Now()
+	run.Deadline, run.EndedAt, run.Error = time.Time{}, time.Time{}, nil
+	run.note(graph.Hop{Hop: graph.HopRetried, Attempt: run.Attempt})
+	return true, nil
+}
+
+// Overdue gives runs that somebody should have looked at.
+func (r *Runs) Overdue(_ context.Context, grace time.Duration, limit, perRule int) ([]graph.RunRef, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := time.Now().Add(-grace)
+	var due []*runState
+	for _, run := range r.runs {
+		if !run.WakeAt.IsZero() && !run.WakeAt.After(before) {
+			due = append(due, run)
+		}
+	}
+	slices.SortFunc(due, func(a, b *runState) int { return a.WakeAt.Compare(b.WakeAt) })
+	type rule struct {
+		graph graph.GraphKey
+		name  string
+	}
+	count := map[rule]int{}
+	var out []graph.RunRef
+	for _, run := range due {
+		k := rule{run.Graph, run.Rule}
+		if count[k]++; count[k] > perRule {
+			continue
+		}
+		if out = append(out, run.ref()); len(out) == limit {
+			break
+		}
+	}
+	return out, nil
+}
+
+// Run gives one run with its hops.
+func (r *Runs) Run(_ context.Context, g graph.GraphKey, id string) (*graph.Run, []graph.Hop, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	run := r.runs[runKey{g, id}]
+	if run == nil {
+		return nil, nil, graph.NotFound("run")
+	}
+	return run.copy(), slices.Clone(run.hops), nil
+}
+
+func (r *runState) copy() *graph.Run {
+	c := r.Run
+	return &c
+}
+
+// Runs gives those of the ids that exist.
+func (r *Runs) Runs(_ context.Context, g graph.GraphKey, ids []string) (map[string]*graph.Run, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := map[string]*graph.Run{}
+	for _, id := range ids {
+		if run := r.runs[runKey{g, id}]; run != nil {
+			out[id] = run.copy()
+		}
+	}
+	return out, nil
+}
+
+// ListRuns gives runs, newest first.
+func (r *Runs) ListRuns(_ context.Context, g graph.GraphKey, f graph.RunFilter) ([]*graph.Run, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var from *runState
+	if f.Before != "" {
+		if from = r.runs[runKey{g, f.Before}]; from == nil {
+			return nil, graph.NotFound("run")
+		}
+	}
+	var out []*graph.Run
+	for _, run := range r.runs {
+		if run.Graph == g && matches(run, f) && (from == nil || newest(&run.Run, &from.Run) > 0) {
+			out = append(out, run.copy())
+		}
+	}
+	slices.SortFunc(out, newest)
+	if f.Limit > 0 && len(out) > f.Limit {
+		out = out[:f.Limit]
+	}
+	return out, nil
+}
+
+func matches(r *runState, f graph.RunFilter) bool {
+	return (f.State == "" || r.State == f.State) && (f.Rule == "" || r.Rule == f.Rule) &&
+		(f.Entity == nil || r.Entity == *f.Entity)
+}
+
+// newest orders runs by version, the last first, then by id.
+func newest(a, b *graph.Run) int {
+	if a.Version != b.Version {
+		return int(b.Version - a.Version)
+	}
+	return strings.Compare(b.ID, a.ID)
+}
+
+// Fired gives the runs and the faults of a commit.
+func (r *Runs) Fired(_ context.Context, g graph.GraphKey, v graph.Version) ([]*graph.Run, []graph.RuleFault, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var runs []*graph.Run
+	for _, run := range r.runs {
+		if run.Graph == g && run.Version == v {
+			runs = append(runs, run.copy())
+		}
+	}
+	slices.SortFunc(runs, func(a, b *graph.Run) int { return strings.Compare(a.Rule+a.ID, b.Rule+b.ID) })
+	var faults []graph.RuleFault
+	for _, f := range r.faults[g] {
+		if f.Version == v {
+			faults = append(faults, f)
+		}
+	}
+	return runs, faults, nil
+}
+
+// Made gives the versions of the commits that runs caused.
+func (r *Runs) Made(_ context.Context, g graph.GraphKey, ids []string) (map[string][]graph.Version, error) {
+	r.store.mu.RLock()
+	defer r.store.mu.RUnlock()
+	st, err := r.store.graphOf(g)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]graph.Version{}
+	for _, c := range st.log {
+		if c.Cause.Run != "" && slices.Contains(ids, c.Cause.Run) {
+			out[c.Cause.Run] = append(out[c.Cause.Run], c.Version)
+		}
+	}
+	return out, nil
+}
+
+// Stats counts.
+func (r *Runs) Stats(ctx context.Context) (graph.RunStats, error) {
+	infos, err := r.store.Graphs(ctx)
+	if err != nil {
+		return graph.RunStats{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	st := graph.RunStats{ByState: map[graph.RunState]int64{}}
+	for run := range maps.Values(r.runs) {
+		if !run.State.Final() || run.State == graph.RunDead {
+			st.ByState[run.State]++
+		}
+		if (run.State == graph.RunPending || run.State == graph.RunRetrying) && !run.WakeAt.IsZero() {
+			st.Oldest = max(st.Oldest, now.Sub(run.WakeAt))
+		}
+	}
+	for _, in := range infos {
+		st.Behind += int64(max(0, in.Head.Version-r.cursors[in.Key].Version))
+	}
+	return st, nil
+}
