@@ -1,0 +1,76 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/patch"
+)
+
+// Media types that the routes take.
+const (
+	typeJSON  = "application/json"
+	typePatch = "application/json-patch+json"
+	typeYAML  = "application/yaml"
+)
+
+// readBody reads a request's body: one of the media types (the first is named
+// in the refusal), not encoded, at most max bytes. limit names the bound.
+func readBody(w http.ResponseWriter, r *http.Request, max int64, limit string, types ...string) ([]byte, error) {
+	if err := mediaType(w, r, types); err != nil {
+		return nil, err
+	}
+	if r.ContentLength > max {
+		return nil, graph.TooLarge(limit, max, "bytes")
+	}
+	// A client that dribbles its body holds a connection for this long at most.
+	// Where the connection has no deadlines (tests), there is nothing to hold.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, max))
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return nil, graph.TooLarge(limit, max, "bytes")
+	case err != nil:
+		e := graph.Errf(graph.CodeInvalidJSON, "the body ended before it was whole")
+		e.Err = err
+		return nil, e
+	}
+	return body, nil
+}
+
+func mediaType(w http.ResponseWriter, r *http.Request, types []string) error {
+	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return graph.Errf(graph.CodeUnsupportedMedia, "send the body as it is, without Content-Encoding")
+	}
+	mt, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if cs := params["charset"]; err == nil && (cs == "" || strings.EqualFold(cs, "utf-8")) {
+		for _, t := range types {
+			if mt == t {
+				return nil
+			}
+		}
+	}
+	if types[0] == typePatch {
+		w.Header().Set("Accept-Patch", typePatch)
+	}
+	return graph.Errf(graph.CodeUnsupportedMedia, "send Content-Type: %s", types[0])
+}
+
+// checkJSON judges a request's JSON text strictly.
+func checkJSON(text []byte, depth int) error {
+	if err := patch.Check(text, patch.JSONLimits{Depth: depth}); err != nil {
+		if err.Reason == patch.TooLarge {
+			e := graph.Errf(graph.CodeTooLarge, "%s", err.Message).At(err.Path)
+			e.Limit = err.Limit
+			return e
+		}
+		return graph.Errf(graph.CodeInvalidJSON, "%s", err.Message).At(err.Path)
+	}
+	return nil
+}

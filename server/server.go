@@ -1,0 +1,142 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/schema"
+	"github.com/graphtide/graphtide/server/auth"
+)
+
+// Sync serves the websockets; server/fanout has one.
+type Sync interface {
+	// ServeSync takes over the connection. It judges the Origin itself; who is
+	// there and which graph it may open it learns from the first message.
+	ServeSync(w http.ResponseWriter, r *http.Request, graphName string)
+	// Drain says `bye` to every session and returns when they are gone or ctx
+	// ends.
+	Drain(ctx context.Context) error
+}
+
+// Registry is where metrics are registered and gathered.
+type Registry interface {
+	prometheus.Registerer
+	prometheus.Gatherer
+}
+
+// Deps are what the server stands on. Those without "may be nil" are needed.
+type Deps struct {
+	Submitter graph.Submitter
+	Schemas   graph.SchemaService
+	Live      *schema.Live
+	Replicas  *replica.Set
+	Store     graph.Store
+	Auth      *auth.Authenticator
+	Sync      Sync             // may be nil: no websockets
+	Runs      graph.RunService // may be nil: no post-processing
+	Log       *slog.Logger     // may be nil: discarded
+	Metrics   Registry         // may be nil: a registry of its own
+	Clock     graph.Clock      // may be nil: time.Now
+	Site      fs.FS            // may be nil: nothing at /
+	Console   fs.FS            // may be nil: nothing at /console/
+}
+
+// Server answers the routes of Graphtide. Make one with New.
+type Server struct {
+	cfg  Config
+	Deps // immutable after New
+
+	handler  http.Handler
+	metrics  *metrics
+	limiter  *limiter
+	drainOne sync.Once
+	draining chan struct{} // closed when the server begins to end
+}
+
+// New makes a Server, or says what is wrong with its configuration. It starts
+// nothing.
+func New(cfg Config, deps Deps) (*Server, error) {
+	cfg = cfg.WithDefaults()
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := cfg.validate(deps.Log); err != nil {
+		return nil, err
+	}
+	if deps.Submitter == nil || deps.Schemas == nil || deps.Live == nil || deps.Replicas == nil || deps.Store == nil || deps.Auth == nil {
+		return nil, errors.New("server: a needed dependency is missing")
+	}
+	if deps.Metrics == nil {
+		deps.Metrics = prometheus.NewRegistry()
+	}
+	m, err := newMetrics(deps.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, Deps: deps, metrics: m, draining: make(chan struct{})}
+	s.limiter = newLimiter(cfg.Rate, cfg.RateBurst, deps.Clock)
+	s.handler = s.routes()
+	return s, nil
+}
+
+// Handler gives the whole server as one handler.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+func (s *Server) routes() http.Handler {
+	r := chi.NewRouter()
+	r.Use(s.observe, s.recover, headers, s.hosts, s.cors, trimSlash, s.options, middleware.GetHead)
+	r.NotFound(s.plain(s.notFound))
+	r.MethodNotAllowed(s.methodNotAllowed)
+
+	r.Get("/healthz", s.plain(s.healthz))
+	r.Get("/readyz", s.plain(s.readyz))
+	r.Get("/metrics", s.serveMetrics().ServeHTTP)
+	r.Get("/version", s.plain(s.version))
+
+	r.Get("/v1/schema", s.asUser(s.getSchema))
+	r.Put("/v1/schema", s.asUser(s.putSchema))
+	r.Get("/v1/graphs", s.asUser(s.listGraphs))
+
+	r.Route("/v1/graphs/{graph}", func(r chi.Router) {
+		r.Put("/", s.asUser(s.putGraph))
+		r.Delete("/", s.asUser(s.deleteGraph))
+		r.Get("/", s.inGraph(s.getGraph))
+		r.Patch("/", s.inGraph(s.patchGraph))
+		r.Get("/objects/{id}", s.inGraph(s.entity(graph.KindObject, s.getEntity)))
+		r.Patch("/objects/{id}", s.inGraph(s.entity(graph.KindObject, s.patchEntity)))
+		r.Get("/objects/{id}/history", s.inGraph(s.entity(graph.KindObject, s.getHistory)))
+		r.Get("/edges/{id}", s.inGraph(s.entity(graph.KindEdge, s.getEntity)))
+		r.Patch("/edges/{id}", s.inGraph(s.entity(graph.KindEdge, s.patchEntity)))
+		r.Get("/edges/{id}/history", s.inGraph(s.entity(graph.KindEdge, s.getHistory)))
+		r.Post("/load", s.inGraph(s.load))
+		r.Get("/log", s.inGraph(s.log))
+		if s.Runs != nil {
+			r.Get("/trace/{version}", s.inGraph(s.getTrace))
+			r.Get("/runs", s.inGraph(s.listRuns))
+			r.Get("/runs/{run}", s.inGraph(s.getRun))
+			r.Post("/runs/{run}/retry", s.inGraph(s.retryRun))
+			r.Post("/runs/{run}/cancel", s.inGraph(s.cancelRun))
+			r.Post("/runs/{run}/report", s.inGraph(s.reportRun))
+		}
+		if s.Sync != nil {
+			r.Get("/sync", func(w http.ResponseWriter, r *http.Request) {
+				s.Sync.ServeSync(w, r, chi.URLParam(r, "graph"))
+			})
+		}
+	})
+	if s.Console != nil {
+		r.Get("/console", http.RedirectHandler("/console/", http.StatusPermanentRedirect).ServeHTTP)
+		r.Get("/console/*", site{files: s.Console, prefix: "/console/", fallback: true}.ServeHTTP)
+	}
+	return r
+}
