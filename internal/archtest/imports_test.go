@@ -38,6 +38,7 @@ var allowed = []struct {
 	{"internal/testdb", []string{"graph", "graph/...", "migrations", "internal/embedded", "internal/testdb"}},
 	{"internal/embedded", nil},
 	{"internal/lifecycle", nil},
+	{"internal/bundle", nil},
 	{"internal/deps", nil},
 	{"examples/...", []string{"embed/..."}},
 	{"cmd/...", []string{"..."}},
