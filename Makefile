@@ -1,0 +1,55 @@
+# The two commands are `make dev` and `make test`. `make` prints what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := bin/graphtide
+GO ?= go
+export GRAPHTIDE_POSTGRES_BIN ?= $(shell scripts/postgres-bin)
+
+.PHONY: help dev test build setup check bench fuzz torture format clean test-go test-client test-example
+
+help: ## print what can be done
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+dev: build ## run everything, with nothing else set up: http://127.0.0.1:7420
+	@exec $(BIN) dev $(ARGS)
+
+test: setup-test test-go test-client test-example ## set up and run all tests, browser included
+
+build: setup example ## build the server, with the example's pages in it
+	@mkdir -p bin
+	$(GO) build -o $(BIN) ./cmd/graphtide
+
+.PHONY: example setup-test
+setup: ## get what building and running need
+	@scripts/setup run
+setup-test: setup
+	@scripts/setup test
+
+example: setup
+	@scripts/example
+
+test-go: setup-test example ## the server's tests, with the race detector
+	$(GO) vet ./...
+	$(GO) test -race -timeout 8m ./...
+
+test-client: setup-test ## the JavaScript client's tests
+	cd clientjs && npm run --silent check && npm run --silent test
+
+test-example: setup-test build ## the example in a real browser
+	cd examples/workbook && GRAPHTIDE_BIN=$(CURDIR)/$(BIN) npm run --silent test
+
+check: test ## what review runs: format, vet, all tests
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "run make format"; exit 1; }
+
+format: ## format the code
+	gofmt -w $$(git ls-files '*.go')
+	cd clientjs && npm run --silent format
+
+bench: build ## measure, each row beside its physical limit in the same run
+	$(GO) run ./bench $(ARGS)
+
+fuzz: ## fuzz every parser of outside input for a while (FUZZTIME=30s each)
+	@scripts/fuzz $${FUZZTIME:-30s}
+
+clean: ## remove what was built
+	rm -rf bin dist clientjs/types examples/*/dist
