@@ -1,0 +1,373 @@
+package pgstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+// Runs is a graph.RunStore in Postgres. Its times are the database's: the
+// clocks of nodes need not agree.
+type Runs struct{ pool *pgxpool.Pool }
+
+var _ graph.RunStore = (*Runs)(nil)
+
+// NewRuns gives the runs of the database behind pool, which stays the caller's.
+func NewRuns(pool *pgxpool.Pool) *Runs { return &Runs{pool: pool} }
+
+// runsErr says what failed; all faults of the database here may be tried again.
+func runsErr(err error, doing string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf(doing+": %w", append(args, err)...)
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &graph.Error{Code: graph.CodeUnavailable, Message: "the database did not answer", RetryAfter: time.Second, Err: err}
+}
+
+// Behind gives graphs whose log is ahead of their cursor. It looks at all
+// graphs: at one row each, from memory.
+func (s *Runs) Behind(ctx context.Context, node string, limit int) ([]graph.RunBacklog, error) {
+	const behind = `-- runs: behind
+		SELECT g.key, g.name, g.version, coalesce(c.version, 0)
+		FROM graphs g LEFT JOIN run_cursors c ON c.graph = g.key
+		WHERE g.name IS NOT NULL AND g.version > coalesce(c.version, 0)
+			AND (c.holder IS NULL OR c.holder = @node OR c.until <= clock_timestamp())
+		LIMIT @limit`
+	rows, err := s.pool.Query(ctx, behind, pgx.NamedArgs{"node": node, "limit": limit})
+	if err != nil {
+		return nil, runsErr(err, "look for commits to match")
+	}
+	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b graph.RunBacklog, err error) {
+		return b, row.Scan(&b.Graph, &b.Name, &b.Head, &b.Cursor)
+	})
+	return out, runsErr(err, "look for commits to match")
+}
+
+// Cursor gives a graph's cursor.
+func (s *Runs) Cursor(ctx context.Context, g graph.GraphKey) (c graph.RunCursor, err error) {
+	const cursor = `-- runs: cursor
+		SELECT epoch, version, holder, until FROM run_cursors WHERE graph = $1`
+	err = s.pool.QueryRow(ctx, cursor, g).Scan(&c.Epoch, &c.Version, &c.Holder, &c.Until)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return graph.RunCursor{}, nil
+	}
+	return c, runsErr(err, "read the cursor of graph %d", g)
+}
+
+// newRun is a run as runs_dispatch takes it.
+type newRun struct {
+	Version    graph.Version   `json:"version"`
+	SchemaVer  int64           `json:"schema_version"`
+	TimeoutMS  int64           `json:"timeout_ms"`
+	ID         string          `json:"id"`
+	Entity     string          `json:"entity"`
+	Retries    int             `json:"retries"`
+	Depth      int             `json:"depth"`
+	EntityKind int             `json:"entity_kind"`
+	Event      int             `json:"event"`
+	State      graph.RunState  `json:"state"`
+	Kind       graph.RunKind   `json:"kind"`
+	Rule       string          `json:"rule"`
+	GraphName  string          `json:"graph_name"`
+	By         graph.Principal `json:"by"`
+	Chain      []graph.RunLink `json:"chain"`
+	Error      *graph.RunError `json:"error,omitempty"`
+}
+
+// Dispatch moves the cursor and makes the runs.
+func (s *Runs) Dispatch(ctx context.Context, d *graph.Dispatch) (graph.Dispatched, error) {
+	const dispatch = `-- runs: dispatch
+		SELECT moved, epoch, version, holder, until, run::text, rule
+		FROM runs_dispatch(@graph, @node, @lease, @from, @to, @epoch, @runs, @faults)`
+	var runs, faults []byte
+	var err error
+	if len(d.Runs) > 0 {
+		list := make([]newRun, len(d.Runs))
+		for i, r := range d.Runs {
+			chain := r.Chain
+			if chain == nil {
+				chain = []graph.RunLink{} // the column wants a list
+			}
+			list[i] = newRun{
+				Version: r.Version, SchemaVer: r.SchemaVer, TimeoutMS: r.Timeout.Milliseconds(), ID: r.ID, Entity: r.Entity.IDString(),
+				Retries: r.Retries, Depth: r.Depth, EntityKind: int(r.Entity.Kind), Event: int(r.Event), State: r.State, Kind: r.Kind,
+				Rule: r.Rule, GraphName: r.GraphName, By: r.By, Chain: chain, Error: r.Error,
+			}
+		}
+		if runs, err = json.Marshal(list); err != nil {
+			return graph.Dispatched{}, fmt.Errorf("encode runs: %w", err)
+		}
+	}
+	if len(d.Faults) > 0 {
+		if faults, err = json.Marshal(d.Faults); err != nil {
+			return graph.Dispatched{}, fmt.Errorf("encode faults: %w", err)
+		}
+	}
+	rows, err := s.pool.Query(ctx, dispatch, pgx.NamedArgs{
+		"graph": d.Graph, "node": d.Node, "lease": d.Lease, "from": d.From, "to": d.To, "epoch": d.Epoch, "runs": runs, "faults": faults,
+	})
+	if err != nil {
+		return graph.Dispatched{}, runsErr(err, "dispatch graph %d", d.Graph)
+	}
+	defer rows.Close()
+	var out graph.Dispatched
+	for rows.Next() {
+		var epoch, holder, run, rule *string
+		var version *graph.Version
+		var until *time.Time
+		if err := rows.Scan(&out.Moved, &epoch, &version, &holder, &until, &run, &rule); err != nil {
+			return graph.Dispatched{}, runsErr(err, "dispatch graph %d", d.Graph)
+		}
+		if run != nil {
+			out.Ready = append(out.Ready, graph.RunRef{Graph: d.Graph, Run: *run, Rule: *rule})
+			continue
+		}
+		out.Cursor = graph.RunCursor{Epoch: *epoch, Version: *version, Holder: *holder, Until: *until}
+	}
+	return out, runsErr(rows.Err(), "dispatch graph %d", d.Graph)
+}
+
+// Claim starts the next attempt: one statement, so that a lone claim costs one
+// round trip. The row is locked by the update that judges it.
+func (s *Runs) Claim(ctx context.Context, c graph.RunClaim) (*graph.Run, error) {
+	const claim = `-- runs: claim
+		WITH old AS (
+			SELECT r.id, r.state, r.attempt, r.open, r.node
+			FROM runs r
+			WHERE r.graph = @graph AND r.id = @run AND r.wake_at <= clock_timestamp() AND NOT EXISTS (
+				SELECT FROM runs e
+				WHERE e.graph = r.graph AND e.entity = r.entity AND e.rule = r.rule AND e.kind = r.kind
+					AND e.entity_kind = r.entity_kind AND e.version < r.version AND e.state IN ('pending', 'running', 'retrying'))
+			FOR NO KEY UPDATE OF r
+		), begun AS (
+			UPDATE runs r SET
+				state = 'running', open = false, node = @node, token_hash = @token, attempt = r.attempt + 1,
+				wake_at = clock_timestamp() + @lease::interval,
+				deadline = CASE WHEN r.kind = 'operation' AND r.deadline IS NOT NULL THEN r.deadline
+					ELSE clock_timestamp() + r.timeout_ms * interval '1 millisecond' END,
+				retries_left = r.retries_left - CASE WHEN r.state = 'running' THEN 1 ELSE 0 END
+			FROM old
+			WHERE r.graph = @graph AND r.id = old.id
+			RETURNING r.*
+		), lost AS (
+			INSERT INTO run_hops (graph, run, attempt, hop, node, error)
+			SELECT @graph, id, attempt, 'failed', node, CASE WHEN open THEN @late::json ELSE @lost::json END
+			FROM old WHERE state = 'running'
+		), started AS (
+			INSERT INTO run_hops (graph, run, attempt, hop, node)
+			SELECT @graph, id, attempt, 'started', node FROM begun
+		)
+		SELECT ` + runColumns + ` FROM begun r`
+	late, err := json.Marshal(graph.LostAttempt(true))
+	if err != nil {
+		return nil, fmt.Errorf("encode an error: %w", err)
+	}
+	lost, err := json.Marshal(graph.LostAttempt(false))
+	if err != nil {
+		return nil, fmt.Errorf("encode an error: %w", err)
+	}
+	rows, err := s.pool.Query(ctx, claim, pgx.NamedArgs{
+		"graph": c.Graph, "run": c.Run, "node": c.Node, "lease": c.Lease, "token": c.TokenHash, "late": late, "lost": lost,
+	})
+	if err != nil {
+		return nil, runsErr(err, "claim run %s", c.Run)
+	}
+	run, err := pgx.CollectExactlyOneRow(rows, scanRun)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return run, runsErr(err, "claim run %s", c.Run)
+}
+
+// Extend prolongs leases, graph by graph.
+func (s *Runs) Extend(ctx context.Context, lease time.Duration, held []graph.RunRef) ([]graph.RunRef, error) {
+	const extend = `-- runs: extend
+		WITH mine AS (
+			SELECT r.id FROM unnest(@runs::uuid[], @attempts::integer[]) AS h(run, attempt)
+			JOIN runs r ON r.graph = @graph AND r.id = h.run AND r.attempt = h.attempt AND r.state = 'running' AND NOT r.open
+			ORDER BY r.version, r.id
+			FOR NO KEY UPDATE OF r
+		)
+		UPDATE runs r SET wake_at = clock_timestamp() + @lease::interval
+		FROM mine WHERE r.graph = @graph AND r.id = mine.id
+		RETURNING r.id::text`
+	of := map[graph.GraphKey][]graph.RunRef{}
+	for _, h := range held {
+		of[h.Graph] = append(of[h.Graph], h)
+	}
+	var out []graph.RunRef
+	for g, refs := range of {
+		ids, attempts := make([]string, len(refs)), make([]int32, len(refs))
+		byID := make(map[string]graph.RunRef, len(refs))
+		for i, r := range refs {
+			ids[i], attempts[i] = r.Run, int32(r.Attempt)
+			byID[r.Run] = r
+		}
+		rows, err := s.pool.Query(ctx, extend, pgx.NamedArgs{"graph": g, "lease": lease, "runs": ids, "attempts": attempts})
+		if err != nil {
+			return nil, runsErr(err, "extend leases")
+		}
+		alive, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return nil, runsErr(err, "extend leases")
+		}
+		for _, id := range alive {
+			out = append(out, byID[id])
+		}
+	}
+	return out, nil
+}
+
+// Park leaves an attempt open for reports.
+func (s *Runs) Park(ctx context.Context, g graph.GraphKey, run string, attempt int, hops []graph.Hop) (bool, error) {
+	const park = `-- runs: park
+		WITH parked AS (
+			UPDATE runs r SET open = true, wake_at = r.deadline
+			WHERE r.graph = @graph AND r.id = @run AND r.attempt = @attempt AND r.state = 'running'
+			RETURNING r.id, r.attempt
+		), noted AS (
+			INSERT INTO run_hops (graph, run, attempt, hop, node, version, request, answer, error)
+			SELECT @graph, p.id, p.attempt, h.hop, h.node, h.version, h.request, h.answer, h.error
+			FROM parked p, json_to_recordset(@hops) AS h(hop text, node text, version bigint, request json, answer json, error json)
+		)
+		SELECT count(*) FROM parked`
+	list, err := encodeHops(hops)
+	if err != nil {
+		return false, err
+	}
+	var n int
+	err = s.pool.QueryRow(ctx, park, pgx.NamedArgs{"graph": g, "run": run, "attempt": attempt, "hops": list}).Scan(&n)
+	return n > 0, runsErr(err, "park run %s", run)
+}
+
+// Finish ends an attempt.
+func (s *Runs) Finish(ctx context.Context, e graph.RunEnd) (bool, []graph.RunRef, error) {
+	attempt := int32(e.Attempt)
+	return s.end(ctx, &e, &attempt)
+}
+
+// Cancel ends a run that is not final.
+func (s *Runs) Cancel(ctx context.Context, g graph.GraphKey, run string) (bool, []graph.RunRef, error) {
+	return s.end(ctx, &graph.RunEnd{Graph: g, Run: run, State: graph.RunCancelled, Hops: []graph.Hop{{Hop: graph.HopCancelled}}}, nil)
+}
+
+func (s *Runs) end(ctx context.Context, e *graph.RunEnd, attempt *int32) (bool, []graph.RunRef, error) {
+	const end = `-- runs: end
+		SELECT id::text, rule, attempt FROM run_end(@graph, @run, @attempt, @state, @delay, @refund, @error, @hops)`
+	hops, err := encodeHops(e.Hops)
+	if err != nil {
+		return false, nil, err
+	}
+	var why []byte
+	if e.Error != nil {
+		if why, err = json.Marshal(e.Error); err != nil {
+			return false, nil, fmt.Errorf("encode an error: %w", err)
+		}
+	}
+	rows, err := s.pool.Query(ctx, end, pgx.NamedArgs{
+		"graph": e.Graph, "run": e.Run, "attempt": attempt, "state": e.State, "delay": e.Delay, "refund": e.Refund, "error": why, "hops": hops,
+	})
+	if err != nil {
+		return false, nil, runsErr(err, "end run %s", e.Run)
+	}
+	refs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (graph.RunRef, error) {
+		r := graph.RunRef{Graph: e.Graph}
+		return r, row.Scan(&r.Run, &r.Rule, &r.Attempt)
+	})
+	if err != nil || len(refs) == 0 {
+		return false, nil, runsErr(err, "end run %s", e.Run)
+	}
+	return true, refs[1:], nil
+}
+
+// newHop is a hop as the functions take it: times are the database's, and the
+// attempt is the run's.
+type newHop struct {
+	Hop     graph.HopKind   `json:"hop"`
+	Node    string          `json:"node,omitempty"`
+	Version graph.Version   `json:"version,omitempty"`
+	Request json.RawMessage `json:"request,omitempty"`
+	Answer  json.RawMessage `json:"answer,omitempty"`
+	Error   *graph.RunError `json:"error,omitempty"`
+}
+
+// encodeHops gives a JSON array. What handlers sent must have been checked.
+func encodeHops(hops []graph.Hop) ([]byte, error) {
+	list := make([]newHop, len(hops))
+	for i, h := range hops {
+		list[i] = newHop{h.Hop, h.Node, h.Version, h.Request, h.Answer, h.Error}
+	}
+	b, err := json.Marshal(list)
+	if err != nil {
+		return nil, fmt.Errorf("encode hops: %w", err)
+	}
+	return b, nil
+}
+
+// Note adds a hop to each of the runs.
+func (s *Runs) Note(ctx context.Context, g graph.GraphKey, runs []string, hop graph.Hop) error {
+	const note = `-- runs: note
+		INSERT INTO run_hops (graph, run, attempt, hop, node, version, request, answer, error)
+		SELECT @graph, r.id, @attempt, h.hop, h.node, h.version, h.request, h.answer, h.error
+		FROM unnest(@runs::uuid[]) AS r(id),
+			json_to_recordset(@hops) AS h(hop text, node text, version bigint, request json, answer json, error json)`
+	list, err := encodeHops([]graph.Hop{hop})
+	if err != nil {
+		return err
+	}
+	_, err = s.pool.Exec(ctx, note, pgx.NamedArgs{"graph": g, "runs": runs, "attempt": hop.Attempt, "hops": list})
+	return runsErr(err, "note a step of runs")
+}
+
+// Retry makes an unsuccessful run due again.
+func (s *Runs) Retry(ctx context.Context, g graph.GraphKey, run string) (bool, error) {
+	const retry = `-- runs: retry
+		WITH again AS (
+			UPDATE runs r SET state = 'retrying', retries_left = r.retries, wake_at = clock_timestamp(),
+				deadline = NULL, ended_at = NULL, error = NULL
+			WHERE r.graph = @graph AND r.id = @run AND r.state IN ('dead', 'cancelled', 'stopped')
+			RETURNING r.id, r.attempt
+		), noted AS (
+			INSERT INTO run_hops (graph, run, attempt, hop) SELECT @graph, id, attempt, 'retried' FROM again
+		)
+		SELECT count(*) FROM again`
+	var n int
+	err := s.pool.QueryRow(ctx, retry, pgx.NamedArgs{"graph": g, "run": run}).Scan(&n)
+	return n > 0, runsErr(err, "retry run %s", run)
+}
+
+// Overdue gives runs that somebody should have looked at. It looks at all
+// graphs, through an index that holds open runs alone; the bound inside keeps a
+// flood of one rule from being counted whole.
+func (s *Runs) Overdue(ctx context.Context, grace time.Duration, limit, perRule int) ([]graph.RunRef, error) {
+	const overdue = `-- runs: overdue
+		SELECT graph, id::text, rule, attempt
+		FROM (
+			SELECT graph, id, rule, attempt, wake_at, row_number() OVER (PARTITION BY graph, rule ORDER BY wake_at) AS n
+			FROM (
+				SELECT graph, id, rule, attempt, wake_at FROM runs
+				WHERE wake_at <= clock_timestamp() - @grace::interval
+				ORDER BY wake_at LIMIT 5000
+			) due
+		) ranked
+		WHERE n <= @per_rule
+		ORDER BY wake_at LIMIT @limit`
+	rows, err := s.pool.Query(ctx, overdue, pgx.NamedArgs{"grace": grace, "per_rule": perRule, "limit": limit})
+	if err != nil {
+		return nil, runsErr(err, "look for overdue runs")
+	}
+	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r graph.RunRef, err error) {
+		return r, row.Scan(&r.Graph, &r.Run, &r.Rule, &r.Attempt)
+	})
+	return out, runsErr(err, "look for overdue runs")
+}
