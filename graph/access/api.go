@@ -1,10 +1,6 @@
 package access
 
-import (
-	"encoding/json"
-
-	"github.com/graphtide/graphtide/graph"
-)
+import "github.com/graphtide/graphtide/graph"
 
 // The rights that every type has.
 const (
@@ -13,31 +9,23 @@ const (
 	Manage = "manage"
 )
 
-// Parse reads an access document, strictly: right → {users, teams, orgs:
-// {"<id>": true}, public: bool, inherit: {"<label>": true}}. Equal texts give
-// one shared ACL. Violations are relative to the access.
-func Parse(raw json.RawMessage) (*graph.ACL, []graph.Violation) { panic("skeleton") }
+// MaxInherit is how many edges a chain of inherit entries may have.
+const MaxInherit = 16
 
-// Direct judges one question from scratch: does p hold right on the object?
-// False where the object does not exist, and where read is missing.
-func Direct(r graph.Reader, p *graph.Principal, id graph.ObjectID, right string) bool {
-	panic("skeleton")
+// OpensGraph reports whether the principal's graphs claim opens the graph: a
+// name, or a prefix with a trailing *; without the claim, main alone. It holds
+// for admins as well.
+func OpensGraph(p *graph.Principal, name string) bool {
+	if p.Graphs == nil {
+		return name == graph.MainGraph
+	}
+	for _, g := range p.Graphs {
+		if g == name {
+			return true
+		}
+		if n := len(g) - 1; n >= 0 && g[n] == '*' && len(name) >= n && name[:n] == g[:n] {
+			return true
+		}
+	}
+	return false
 }
-
-// OpensGraph reports whether the principal's graphs claim opens the graph.
-func OpensGraph(p *graph.Principal, name string) bool { panic("skeleton") }
-
-// Walker answers many questions of one principal over one state, and remembers.
-type Walker struct{}
-
-// NewWalker makes a Walker. touched, if not nil, is called with every object
-// whose access or edges were consulted.
-func NewWalker(r graph.Reader, p *graph.Principal, touched func(graph.ObjectID)) *Walker {
-	panic("skeleton")
-}
-
-// Holds is Direct, remembered.
-func (w *Walker) Holds(id graph.ObjectID, right string) bool { panic("skeleton") }
-
-// Rights gives the rights held out of those asked, in order.
-func (w *Walker) Rights(id graph.ObjectID, among []string) []string { panic("skeleton") }
