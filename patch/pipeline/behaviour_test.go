@@ -1,0 +1,403 @@
+package pipeline_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/memstore"
+)
+
+func TestATransactionSeesItsOwnEarlierOperations(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds, rec, edge := id(), id(), id()
+	s.do(ann, fmt.Sprintf(`[
+		{"op":"add","path":"/objects/%[1]s","value":{"type":"DataStore","body":{"name":"a"}}},
+		{"op":"add","path":"/objects/%[2]s","value":{"type":"Record","body":{"values":{"x":1}}}},
+		{"op":"add","path":"/edges/%[3]s","value":{"label":"dataStore","from":"%[2]s","to":"%[1]s"}},
+		{"op":"test","path":"/objects/%[2]s/body/values/x","value":1.0},
+		{"op":"replace","path":"/objects/%[2]s/body/values/x","value":2},
+		{"op":"test","path":"/objects/%[2]s/type","value":"Record"}]`, ds, rec, edge))
+	if got := string(s.object(rec).Body); got != `{"values":{"x":2}}` {
+		t.Errorf("body %s", got)
+	}
+	if got := string(s.object(ds).Body); got != `{"name":"a","size":1}` {
+		t.Errorf("the default was not filled in: %s", got)
+	}
+	if s.edge(edge) == nil {
+		t.Error("no edge")
+	}
+	if c := s.commits(0); len(c) != 1 || len(c[0].Changes) != 3 {
+		t.Errorf("%d commits", len(c))
+	}
+	s.replays()
+}
+
+func TestRefusalsNameCodeAndPath(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	rec, edge := s.record(ds)
+	o, e, r := "/objects/"+ds, "/edges/"+edge, "/objects/"+rec
+	absent := id()
+	for _, c := range []struct{ want, patch string }{
+		{"invalid-json", `[`},
+		{"invalid-json", `[{"op":"add","op":"add"}]`},
+		{"invalid-json", `[{"op":"replace","path":"` + o + `/body/name","value":"\u0000"}]`},
+		{"invalid-json", `[{"op":"replace","path":"` + o + `/body/size","value":1e400}]`},
+		{"invalid-patch", `{"op":"add"}`},
+		{"invalid-patch", `[{"op":"frob","path":"` + o + `/body"}]`},
+		{"invalid-patch", `[{"op":"add","path":"` + o + `/body/x"}]`},
+		{"invalid-patch", `[{"op":"add","path":"","value":{}}]`},
+		{"invalid-patch /objects", `[{"op":"add","path":"/objects","value":{}}]`},
+		{"invalid-patch", `[{"op":"add","path":"/things/` + ds + `","value":{}}]`},
+		{"invalid-patch", `[{"op":"replace","path":"` + o + `","value":{}}]`},
+		{"invalid-patch", `[{"op":"add","path":"` + o + `/bodies","value":{}}]`},
+		{"invalid-patch", `[{"op":"move","from":"` + r + `/body/values","path":"` + o + `/body/name"}]`},
+		{"invalid-patch " + e + "/label", `[{"op":"replace","path":"` + e + `/label","value":"x"}]`},
+		{"invalid-id", `[{"op":"remove","path":"/objects/nope"}]`},
+		{"unknown-field /objects/" + absent + "/meta", `[{"op":"add","path":"/objects/` + absent + `","value":{"type":"Record","body":{},"meta":{}}}]`},
+		{"invalid-id", `[{"op":"add","path":"/edges/` + absent + `","value":{"label":"x","from":"1","to":"2"}}]`},
+		{"not-found", `[{"op":"remove","path":"/objects/` + absent + `"}]`},
+		{"not-found", `[{"op":"replace","path":"/objects/` + absent + `/type","value":"x"}]`},
+		{"not-found", `[{"op":"remove","path":"/edges/` + absent + `"}]`},
+		{"not-found", `[{"op":"remove","path":"` + r + `"},{"op":"replace","path":"` + r + `/body/rank","value":1}]`},
+		{"exists " + o, `[{"op":"add","path":"` + o + `","value":{"type":"DataStore","body":{"name":"x"}}}]`},
+		{"test-failed " + o + "/body/name", `[{"op":"test","path":"` + o + `/body/name","value":"zzz"}]`},
+		{"test-failed", `[{"op":"test","path":"` + o + `/meta/version","value":99}]`},
+		{"path-missing", `[{"op":"replace","path":"` + o + `/body/none","value":1}]`},
+		{"path-missing", `[{"op":"remove","path":"` + o + `/body/tags/2"}]`},
+		{"invalid-patch", `[{"op":"add","path":"` + o + `/body/tags/01","value":"x"}]`},
+		{"edge-exists", `[{"op":"add","path":"/edges/` + absent + `","value":{"label":"dataStore","from":"` + rec + `","to":"` + ds + `"}}]`},
+		{"schema " + o + "/body/name", `[{"op":"replace","path":"` + o + `/body/name","value":""}]`},
+		{"schema", `[{"op":"add","path":"` + o + `/body/colour","value":1}]`},
+		{"schema", `[{"op":"remove","path":"` + o + `/body/name"}]`},
+		{"schema", `[{"op":"replace","path":"` + o + `/body","value":[]}]`},
+		{"schema", `[{"op":"add","path":"` + o + `/access/read/users/x","value":1}]`},
+		{"unknown-type", `[{"op":"add","path":"/objects/` + absent + `","value":{"type":"Nope","body":{}}}]`},
+		{"abstract-type", `[{"op":"add","path":"/objects/` + absent + `","value":{"type":"Entity","body":{}}}]`},
+		{"edge-not-allowed", `[{"op":"add","path":"/edges/` + absent + `","value":{"label":"creator","from":"` + rec + `","to":"` + ds + `"}}]`},
+		{"edge-required " + r, `[{"op":"remove","path":"` + e + `"}]`},
+		{"type-immutable " + o + "/type", `[{"op":"replace","path":"` + o + `/type","value":"User"}]`},
+		{"meta-immutable " + o + "/meta/version", `[{"op":"replace","path":"` + o + `/meta/version","value":1}]`},
+	} {
+		s.refused(ann, c.want, c.patch)
+	}
+	s.refused(ann, "invalid-version", `[]`, base(99))
+	s.replays()
+}
+
+func TestAFailedTestTellsWhatIsThere(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	err := s.refused(ann, "test-failed", `[{"op":"test","path":"/objects/`+ds+`/body/name","value":"x"}]`)
+	if string(err.Actual) != `"n"` || err.Version == nil || *err.Version != 1 || err.Op == nil || *err.Op != 0 {
+		t.Errorf("actual %s, version %v, op %v", err.Actual, err.Version, err.Op)
+	}
+}
+
+func TestWithoutEffectThereIsNoCommit(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	for _, p := range []string{`[]`,
+		`[{"op":"replace","path":"/objects/` + ds + `/body/name","value":"n"}]`,
+		`[{"op":"replace","path":"/objects/` + ds + `/body/size","value":1.0}]`,
+		`[{"op":"test","path":"/objects/` + ds + `/body/name","value":"n"}]`,
+		`[{"op":"add","path":"/objects/` + id() + `","value":{"type":"DataStore","body":{"name":"n"}}},{"op":"remove","path":"/objects/` + ds + `/body/tags/0"},{"op":"add","path":"/objects/` + ds + `/body/tags/0","value":"a"}]`,
+	}[:4] {
+		if v := s.do(ann, p); v != 1 {
+			t.Errorf("%s: version %d", p, v)
+		}
+	}
+	if s.head() != 1 {
+		t.Errorf("head %d", s.head())
+	}
+}
+
+func TestCascadesUnlinksAndRestrictions(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	rec, _ := s.record(ds)
+	keeper, held := id(), id()
+	s.do(admin, fmt.Sprintf(`[{"op":"add","path":"/objects/%[1]s","value":{"type":"Keeper","body":{}}},
+		{"op":"add","path":"/edges/%[2]s","value":{"label":"keeps","from":"%[1]s","to":"%[3]s","body":{"why":"x"}}}]`, keeper, held, ds))
+	s.refused(ann, "restricted /objects/"+ds, `[{"op":"remove","path":"/objects/`+ds+`"}]`)
+	// The keeper goes in the same transaction: nothing restricts any more.
+	v := s.do(admin, `[{"op":"remove","path":"/objects/`+ds+`"},{"op":"remove","path":"/objects/`+keeper+`"}]`)
+	if s.object(ds) != nil || s.object(rec) != nil || s.edge(held) != nil {
+		t.Error("something is left")
+	}
+	c := s.commits(v - 1)[0]
+	if len(c.Changes) != 5 { // store, keeper, its edge, record, its edge
+		t.Errorf("%d changes: %s", len(c.Changes), c.Done)
+	}
+	s.refused(ann, "exists", `[{"op":"add","path":"/objects/`+ds+`","value":{"type":"DataStore","body":{"name":"x"}}}]`)
+	s.replays()
+}
+
+func TestCardinality(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds, other := s.dataStore(), s.dataStore()
+	rec, edge := s.record(ds)
+	moved := id()
+	link := fmt.Sprintf(`{"op":"add","path":"/edges/%s","value":{"label":"dataStore","from":"%s","to":"%s"}}`, moved, rec, other)
+	s.refused(ann, "cardinality", `[`+link+`]`)
+	// Moving is legal in either order: only the final state counts.
+	s.do(ann, `[`+link+`,{"op":"remove","path":"/edges/`+edge+`"}]`)
+	// whenFull: replace
+	u1, u2, e1, e2 := id(), id(), id(), id()
+	s.do(ann, fmt.Sprintf(`[{"op":"add","path":"/objects/%s","value":{"type":"User","body":{}}},{"op":"add","path":"/objects/%s","value":{"type":"User","body":{}}},
+		{"op":"add","path":"/edges/%s","value":{"label":"creator","from":"%s","to":"%s"}}]`, u1, u2, e1, ds, u1))
+	s.do(ann, fmt.Sprintf(`[{"op":"add","path":"/edges/%s","value":{"label":"creator","from":"%s","to":"%s"}}]`, e2, ds, u2))
+	if s.edge(e1) != nil || s.edge(e2) == nil {
+		t.Error("the old edge did not make room")
+	}
+	// One Schema per DataStore.
+	for i, want := range []string{"", "cardinality"} {
+		p := fmt.Sprintf(`[{"op":"add","path":"/objects/%[1]s","value":{"type":"Schema","body":{}}},
+			{"op":"add","path":"/edges/%[2]s","value":{"label":"schemaOf","from":"%[1]s","to":"%[3]s"}}]`, id(), id(), ds)
+		if want == "" {
+			s.do(ann, p)
+		} else {
+			s.refused(ann, want, p)
+		}
+		_ = i
+	}
+	s.replays()
+}
+
+func TestRights(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	rec, edge := s.record(ds)
+	write := func(id, field, v string) string {
+		return fmt.Sprintf(`[{"op":"add","path":"/objects/%s/body/%s","value":%s}]`, id, field, v)
+	}
+	s.refused(bob, "forbidden", write(ds, "name", `"b"`)) // same org, other team
+	s.refused(eve, "not-found", write(ds, "name", `"b"`)) // other org
+	s.refused(bob, "forbidden", write(rec, "rank", "1"))  // inherited
+	s.refused(eve, "not-found", write(rec, "rank", "1"))
+	s.refused(eve, "not-found", `[{"op":"remove","path":"/edges/`+edge+`"}]`)
+	s.refused(bob, "forbidden", `[{"op":"remove","path":"/edges/`+edge+`"}]`)
+	if e := s.refused(bob, "forbidden", addRecord(id(), id(), ds)); e.Right != "write" {
+		t.Errorf("right %q", e.Right)
+	}
+	s.refused(eve, "not-found", addRecord(id(), id(), ds))
+	// A comment asks `comment` of the store, which the whole org has.
+	c := id()
+	s.do(bob, fmt.Sprintf(`[{"op":"add","path":"/objects/%[1]s","value":{"type":"Comment","body":{"text":"hi"}}},
+		{"op":"add","path":"/edges/%[2]s","value":{"label":"about","from":"%[1]s","to":"%[3]s"}}]`, c, id(), ds))
+	s.refused(ann, "forbidden", write(c, "text", `"x"`))
+	// A failing test tells nothing of what may not be read.
+	s.refused(eve, "not-found", `[{"op":"test","path":"/objects/`+ds+`/body/name","value":"zzz"}]`)
+	// Access is for who manages: the creator.
+	grant := `[{"op":"add","path":"/objects/` + ds + `/access/write/users/bob","value":true}]`
+	if e := s.refused(bob, "forbidden", grant); e.Right != "manage" {
+		t.Errorf("right %q", e.Right)
+	}
+	s.do(ann, grant)
+	s.do(bob, write(ds, "name", `"b"`))
+	s.refused(ann, "forbidden", `[{"op":"add","path":"/objects/`+id()+`","value":{"type":"Vault","body":{}}}]`)
+	s.refused(graph.Principal{Anonymous: true}, "forbidden", `[{"op":"add","path":"/objects/`+id()+`","value":{"type":"Free","body":{}}}]`)
+	// Private by default, and an explicit access replaces the default whole.
+	keeper := id()
+	s.do(ann, `[{"op":"add","path":"/objects/`+keeper+`","value":{"type":"Keeper","body":{}}}]`)
+	s.refused(bob, "not-found", write(keeper, "n", "1"))
+	secret := id()
+	s.do(ann, `[{"op":"add","path":"/objects/`+secret+`","value":{"type":"DataStore","body":{"name":"s"},"access":{"read":{"users":{"eve":true}}}}}]`)
+	s.refused(bob, "not-found", write(secret, "name", `"x"`))
+	s.refused(eve, "forbidden", write(secret, "name", `"x"`))
+	s.replays()
+}
+
+func TestRightsOnNewObjectsAreThoseOfTheStateAfter(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	// A record made by a teammate is writable through the store it belongs to.
+	rec := id()
+	p := fmt.Sprintf(`[{"op":"add","path":"/objects/%[1]s","value":{"type":"Record","body":{"values":{}}}},
+		{"op":"add","path":"/edges/%[2]s","value":{"label":"dataStore","from":"%[1]s","to":"%[3]s"}},
+		{"op":"add","path":"/objects/%[1]s/body/rank","value":2}]`, rec, id(), ds)
+	s.do(graph.Principal{User: "cid", Teams: []string{"red"}, Org: "acme"}, p)
+	if got := string(s.object(rec).Body); got != `{"values":{},"rank":2}` {
+		t.Errorf("body %s", got)
+	}
+}
+
+func TestKeysMakeARetryHarmless(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := id()
+	p := `[{"op":"add","path":"/objects/` + ds + `","value":{"type":"DataStore","body":{"name":"a"}}}]`
+	v := s.do(ann, p, key("k1"))
+	r, err := s.try(ann, p, key("k1"))
+	if err != nil || !r.Replayed || r.Version != v || r.Mutation != "k1" {
+		t.Errorf("%+v %v", r, err)
+	}
+	s.refused(ann, "mutation-conflict", `[{"op":"remove","path":"/objects/`+ds+`"}]`, key("k1"))
+	// Another author's key is another key.
+	s.do(bob, `[{"op":"add","path":"/objects/`+id()+`","value":{"type":"DataStore","body":{"name":"a"}}}]`, key("k1"))
+	// A refusal is not remembered.
+	bad := `[{"op":"test","path":"/objects/` + ds + `/body/name","value":"zzz"}]`
+	s.refused(ann, "test-failed", bad, key("k2"))
+	s.do(ann, `[{"op":"replace","path":"/objects/`+ds+`/body/name","value":"zzz"}]`, key("k2"))
+	// An answer without effect still finds the earlier use.
+	if r, err := s.try(ann, `[{"op":"replace","path":"/objects/`+ds+`/body/name","value":"zzz"}]`, key("k2")); err != nil || !r.Replayed || r.Version != 3 {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
+func TestManyAtOnceWithOneKeyCommitOnce(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	var wg sync.WaitGroup
+	versions := make([]graph.Version, 40)
+	for i := range versions {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			versions[i] = s.do(ann, `[{"op":"add","path":"/objects/`+ds+`/body/tags/-","value":"x"}]`, key("same"))
+		}()
+	}
+	wg.Wait()
+	for _, v := range versions {
+		if v != 2 {
+			t.Fatalf("versions %v", versions)
+		}
+	}
+	if got := string(s.object(ds).Body); strings.Count(got, `"x"`) != 1 {
+		t.Error(got)
+	}
+}
+
+func TestBaseForgivesWhatOthersHaveDone(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	rec, _ := s.record(ds)
+	saw := s.head()
+	s.do(ann, `[{"op":"remove","path":"/objects/`+rec+`"},{"op":"remove","path":"/objects/`+ds+`/body/tags/0"}]`)
+	again := `[{"op":"remove","path":"/objects/` + rec + `"},{"op":"replace","path":"/objects/` + ds + `/body/name","value":"m"}]`
+	s.refused(ann, "not-found", again)
+	s.refused(eve, "not-found", again, base(saw))
+	v := s.do(ann, again, base(saw))
+	if c := s.commits(v - 1)[0]; strings.Contains(string(c.Done), "remove") {
+		t.Errorf("the commit holds what was not done: %s", c.Done)
+	}
+	e := s.refused(ann, "test-failed /objects/"+ds+"/body/tags", `[{"op":"replace","path":"/objects/`+ds+`/body/tags/0","value":"z"}]`, base(saw))
+	if string(e.Actual) != `["b"]` {
+		t.Errorf("actual %s", e.Actual)
+	}
+	s.do(ann, `[{"op":"replace","path":"/objects/`+ds+`/body/tags/0","value":"z"}]`, base(v))
+	// A member that another removed is removed.
+	saw = s.head()
+	s.do(ann, `[{"op":"remove","path":"/objects/`+ds+`/body/tags"}]`)
+	s.do(ann, `[{"op":"remove","path":"/objects/`+ds+`/body/tags"}]`, base(saw))
+	s.refused(ann, "path-missing", `[{"op":"remove","path":"/objects/`+ds+`/body/never"}]`, base(saw))
+	// An edge that another has added is there.
+	u, saw := id(), s.do(ann, `[{"op":"add","path":"/objects/`+id()+`","value":{"type":"User","body":{}}}]`)
+	s.do(ann, `[{"op":"add","path":"/objects/`+u+`","value":{"type":"User","body":{}}},{"op":"add","path":"/edges/`+id()+`","value":{"label":"creator","from":"`+ds+`","to":"`+u+`"}}]`)
+	link := `[{"op":"add","path":"/edges/` + id() + `","value":{"label":"creator","from":"` + ds + `","to":"` + u + `"}}]`
+	s.refused(ann, "edge-exists", link)
+	if v := s.do(ann, link, base(saw)); v != s.head() {
+		t.Errorf("version %d", v)
+	}
+	s.replays()
+}
+
+func TestOperationsBelongToTheirExecutor(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	make := func(op, body, target string) string {
+		p := `[{"op":"add","path":"/objects/` + op + `","value":{"type":"OperationRequest","body":` + body + `}}`
+		if target != "" {
+			p += `,{"op":"add","path":"/edges/` + id() + `","value":{"label":"target","from":"` + op + `","to":"` + target + `"}}`
+		}
+		return p + `]`
+	}
+	op := id()
+	s.do(ann, make(op, `{"operation":"sync","params":{"project":"X"}}`, ds))
+	var body map[string]any
+	if err := json.Unmarshal(s.object(op).Body, &body); err != nil {
+		t.Fatal(err)
+	}
+	if body["state"] != "pending" || body["done"] != false || body["cancel"] != false {
+		t.Errorf("body %v", body)
+	}
+	s.refused(ann, "forbidden", make(id(), `{"operation":"sync","params":{},"done":true}`, ds))
+	s.refused(ann, "schema", make(id(), `{"operation":"nope","params":{}}`, ds))
+	s.refused(ann, "schema", make(id(), `{"operation":"sync","params":{"project":1}}`, ds))
+	s.refused(ann, "edge-required", make(id(), `{"operation":"sync","params":{}}`, ""))
+	s.refused(bob, "forbidden", make(id(), `{"operation":"sync","params":{}}`, ds))
+	s.refused(ann, "forbidden", `[{"op":"replace","path":"/objects/`+op+`/body/done","value":true}]`)
+	s.refused(admin, "forbidden", `[{"op":"replace","path":"/objects/`+op+`/body/state","value":"succeeded"}]`)
+	s.refused(ann, "forbidden", `[{"op":"replace","path":"/objects/`+op+`/body","value":{"operation":"sync"}}]`)
+	s.do(ann, `[{"op":"replace","path":"/objects/`+op+`/body/cancel","value":true}]`)
+	s.do(admin, `[{"op":"replace","path":"/objects/`+op+`/body/state","value":"cancelled"}]`, executor)
+	s.replays()
+}
+
+func TestDryRunWritesNothingAndTellsEveryProblem(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	m := &graph.Mutation{Author: ann, Patch: []byte(`[{"op":"replace","path":"/objects/` + ds + `/body/name","value":"new"}]`)}
+	res, err := s.DryRun(context.Background(), s.graph, m)
+	if err != nil || !res.OK || len(res.Changes) != 1 || len(res.Rules) != 1 || res.Rules[0] != "changed" {
+		t.Fatalf("%+v %v", res, err)
+	}
+	m.Patch = []byte(`[{"op":"remove","path":"/objects/` + id() + `"},{"op":"replace","path":"/objects/` + ds + `/body/none","value":1},{"op":"test","path":"/objects/` + ds + `/body/name","value":1}]`)
+	res, err = s.DryRun(context.Background(), s.graph, m)
+	if err != nil || res.OK || len(res.Problems) < 3 {
+		t.Fatalf("%+v %v", res, err)
+	}
+	if s.head() != 1 {
+		t.Error("a dry run wrote")
+	}
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	s := setupOn(t, memstore.New(), graph.Limits{Operations: 5, TransactionBytes: 4000, BodyBytes: 1000, BodyDepth: 8, Touched: 6})
+	ds := s.dataStore()
+	limit := func(want, p string) {
+		t.Helper()
+		if e := s.refused(ann, "too-large", p); e.Limit != want {
+			t.Errorf("limit %q, want %q", e.Limit, want)
+		}
+	}
+	op := `{"op":"test","path":"/objects/` + ds + `/body/name","value":"n"}`
+	limit("operations", `[`+strings.Repeat(op+",", 5)+op+`]`)
+	limit("transactionBytes", `[`+strings.Repeat(" ", 4000)+`]`)
+	limit("bodyBytes", `[{"op":"replace","path":"/objects/`+ds+`/body/tags","value":["`+strings.Repeat("x", 1000)+`"]}]`)
+	limit("bodyBytes", `[{"op":"add","path":"/objects/`+id()+`","value":{"type":"Free","body":{"x":"`+strings.Repeat("x", 1000)+`"}}}]`)
+	limit("bodyDepth", `[{"op":"add","path":"/objects/`+id()+`","value":{"type":"Free","body":{"x":`+strings.Repeat("[", 9)+strings.Repeat("]", 9)+`}}}]`)
+	for range 3 {
+		s.record(ds)
+	}
+	limit("touched", `[{"op":"remove","path":"/objects/`+ds+`"}]`)
+}
+
+func TestNumbersKeepTheirDecimals(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	o := id()
+	body := `{"a":12345678901234567890,"b":0.1,"c":-0.0,"d":1.10}`
+	s.do(ann, `[{"op":"add","path":"/objects/`+o+`","value":{"type":"Free","body":`+body+`}}]`)
+	if got := string(s.object(o).Body); got != body {
+		t.Errorf("got %s", got)
+	}
+}
