@@ -1,0 +1,73 @@
+/**
+ * The routes that are asked over HTTP: schema, history, revert.
+ */
+
+import { Problem } from './protocol.js'
+
+export class Http {
+  /**
+   * @param {object} options
+   * @param {string} options.base the server's origin, without a slash at the end
+   * @param {string} options.graph
+   * @param {() => Promise<string | undefined>} options.token
+   * @param {typeof globalThis.fetch} options.fetch
+   */
+  constructor({ base, graph, token, fetch }) {
+    this.base = base
+    this.graph = graph
+    this.token = token
+    this.fetch = fetch
+  }
+
+  /**
+   * @param {string} path
+   * @param {{method?: string, body?: any}} [options]
+   * @returns {Promise<any>} the answer's JSON; rejects with a Problem
+   */
+  async request(path, { method = 'GET', body } = {}) {
+    const token = await this.token()
+    /** @type {Record<string, string>} */
+    const headers = { accept: 'application/json' }
+    if (token !== undefined) headers.authorization = `Bearer ${token}`
+    if (body !== undefined) headers['content-type'] = 'application/json'
+    let answer
+    try {
+      answer = await this.fetch(this.base + path, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
+    } catch (err) {
+      throw new Problem({
+        code: 'unavailable',
+        detail: `the server cannot be reached: ${err instanceof Error ? err.message : err}`,
+      })
+    }
+    const json = await answer.json().catch(() => undefined)
+    if (answer.ok && json !== undefined) return json
+    throw new Problem(
+      json?.code
+        ? json
+        : {
+            code: answer.status >= 500 ? 'unavailable' : 'unexpected',
+            status: answer.status,
+            detail: `the server answered ${answer.status}`,
+          },
+    )
+  }
+
+  schema() {
+    return this.request('/v1/schema?view=client')
+  }
+
+  /** @param {string} id @param {{limit?: number, before?: number}} [page] */
+  history(id, page = {}) {
+    const query = new URLSearchParams(Object.entries(page).map(([k, v]) => [k, String(v)])).toString()
+    return this.request(`/v1/graphs/${this.graph}/objects/${id}/history${query && `?${query}`}`)
+  }
+
+  /** @param {{versions?: number[], mutation?: string, group?: string, caused?: boolean}} what */
+  revert(what) {
+    return this.request(`/v1/graphs/${this.graph}/revert`, { method: 'POST', body: what })
+  }
+}

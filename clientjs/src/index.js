@@ -1,0 +1,65 @@
+/**
+ * `@graphtide/client`: a shared, typed graph as ordinary JavaScript objects.
+ *
+ *     const db = await connect({ url, graph: 'main', token })
+ *     const view = db.subscribe({ root: id, in: { dataStore: {} } })
+ *     await view.ready
+ *     view.root.name = 'Q3'
+ */
+
+import { Client } from './client.js'
+
+export { observe } from './cells.js'
+export { Client } from './client.js'
+export { apply as applyPatch, PatchError } from './patch.js'
+export { Problem } from './protocol.js'
+export { uuidv7 } from './uuid.js'
+
+/**
+ * @typedef {object} ConnectOptions
+ * @property {string} [url] the server's origin; in a browser that of the page by default
+ * @property {string} [graph] `main` by default
+ * @property {import('./client.js').TokenSource} [token] a string, or a function that is asked again before it expires
+ * @property {Record<string, any>} [classes] classes by type name: their methods and getters appear on objects of the type
+ * @property {typeof globalThis.fetch} [fetch]
+ * @property {any} [WebSocket] where there is no global one; in Node the package `ws` is used if it is there
+ * @property {number} [timeoutMs] how long to try before the promise rejects: 20 s by default, 0 keeps trying
+ * @property {import('./connection.js').Clock} [clock] for tests
+ * @property {() => number} [random] for tests
+ */
+
+/**
+ * Connects to a graph.
+ * @param {ConnectOptions} [options]
+ * @returns {Promise<Client>} once the server has said welcome
+ */
+export async function connect(options = {}) {
+  const url = options.url ?? globalThis.location?.origin
+  if (!url) throw new TypeError('connect needs the url of the server')
+  const client = new Client({
+    ...options,
+    url: new URL(url, globalThis.location?.href).href,
+    graph: options.graph ?? 'main',
+    fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
+    WebSocket: options.WebSocket ?? globalThis.WebSocket ?? (await nodeWebSocket()),
+  })
+  if (typeof globalThis.addEventListener === 'function') {
+    const hurry = () => client.reconnect()
+    globalThis.addEventListener('online', hurry)
+    const stop = client.on('status', (status) => {
+      if (status !== 'closed') return
+      globalThis.removeEventListener('online', hurry)
+      stop()
+    })
+  }
+  return client.start(options.timeoutMs ?? 20_000)
+}
+
+async function nodeWebSocket() {
+  const name = 'ws' // a variable, so that bundlers for browsers leave it alone
+  try {
+    return (await import(/* @vite-ignore */ name)).WebSocket
+  } catch {
+    throw new TypeError('this platform has no WebSocket: install the package ws, or pass one as the option WebSocket')
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * A view's own list: the objects joined to one parent, in the window and the
+ * order of the projection. The server decides who is in the window; what this
+ * client has linked and not yet sent is shown as well.
+ */
+
+import { makeLive } from './live.js'
+import { compareBy, compareStrings, matches, parseOrder, sortValues } from './order.js'
+import { isRecord } from './patch.js'
+import { listKey } from './store.js'
+
+/** @typedef {import('./projection.js').View} View */
+/** @typedef {{id: string, values: any[]}} Row */
+
+export class ViewList {
+  /**
+   * @param {View} view
+   * @param {string} parent
+   * @param {string} name a label or an `as` name
+   */
+  constructor(view, parent, name) {
+    this.view = view
+    this.parent = parent
+    this.name = name
+    /** @type {readonly string[]} */
+    this.ids = []
+    this.stale = true
+    this.storeKey = ''
+    /** What each row is sorted by, and the edge it came over. @type {Map<string, {edge: string, values: any[]}>} */
+    this.rows = new Map()
+    /** @type {import('./order.js').OrderKey[]} */
+    this.order = []
+    /** @type {any} */
+    this.where = undefined
+    this.live = makeLive({
+      read: () => this.read(),
+      track: () => view.context.store.cells.track(view.owner, `list ${parent} ${name}`, () => this.read()),
+      item: view.context.object,
+    })
+  }
+
+  /** Ids of the objects; the same array while they are the same. */
+  read() {
+    if (!this.stale && !this.view.context.store.touched.has(this.storeKey)) return this.ids
+    const { store, schema } = this.view.context
+    const type = store.shown.get(`objects/${this.parent}`)?.type
+    const edge = schema().edge(type, this.name) ?? this.#guess()
+    this.storeKey = listKey(this.parent, edge.dir, edge.label)
+    const step = findStep(this.view.template, edge.dir, edge.label)
+    this.order = parseOrder(step?.order)
+    this.where = step?.where
+    const far = edge.dir === '>' ? 'to' : 'from'
+    this.rows.clear()
+    for (const id of store.edgesOf(this.parent, edge.dir, edge.label)) {
+      const ref = `edges/${id}`
+      const link = /** @type {any} */ (store.shown.get(ref))
+      const object = store.shown.get(`objects/${link[far]}`)
+      if (!object) continue
+      const mine = this.view.members.has(ref)
+      if (!mine && (store.confirmed.has(ref) || !matches(this.where, object))) continue
+      this.rows.set(link[far], { edge: ref, values: sortValues(this.order, object, link) })
+    }
+    const sorted = [...this.rows].sort(
+      ([a, x], [b, y]) => compareBy(this.order, x.values, y.values) || compareStrings(a, b),
+    )
+    const ids = sorted.map(([id]) => id)
+    if (ids.length !== this.ids.length || ids.some((id, i) => id !== this.ids[i])) this.ids = ids
+    this.stale = false
+    return this.ids
+  }
+
+  /** Without a parent at hand its type is unknown: the projection may tell. */
+  #guess() {
+    const dir = findStep(this.view.template, '>', this.name) ? '>' : '<'
+    return { label: this.name, dir: /** @type {'>'|'<'} */ (dir), many: true }
+  }
+
+  /** An entity has come into the view, or left it. @param {string} ref */
+  membership(ref) {
+    if (ref.startsWith('edges/')) this.stale = true
+  }
+
+  /** @param {Set<string>} refs @param {Set<string>} lists */
+  changed(refs, lists) {
+    if (this.stale) return
+    if (lists.has(this.storeKey) || refs.has(`objects/${this.parent}`)) {
+      this.stale = true
+      return
+    }
+    if (this.order.length === 0) return
+    const { store } = this.view.context
+    const edgeOrder = this.order.some((k) => k.edge)
+    for (const ref of refs) {
+      const row = this.rows.get(ref.slice(8))
+      if (!row || !ref.startsWith('objects/')) {
+        if (edgeOrder && ref.startsWith('edges/')) this.stale = true
+        continue
+      }
+      const values = sortValues(this.order, store.shown.get(ref), store.shown.get(row.edge))
+      if (compareBy(this.order, values, row.values)) this.stale = true
+      if (this.stale) return
+    }
+  }
+}
+
+/**
+ * The step of a projection that follows a label, nearest to the root first.
+ * @param {any} node
+ * @param {'>'|'<'} dir
+ * @param {string} label
+ * @returns {any}
+ */
+export function findStep(node, dir, label) {
+  for (let level = [node]; level.length; ) {
+    /** @type {any[]} */
+    const next = []
+    for (const n of level) {
+      if (!isRecord(n)) continue
+      const here = (dir === '>' ? n.out : n.in) ?? {}
+      if (Object.hasOwn(here, label)) return here[label]
+      next.push(...Object.values(n.out ?? {}), ...Object.values(n.in ?? {}))
+    }
+    level = next
+  }
+  return undefined
+}

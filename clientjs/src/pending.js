@@ -1,0 +1,134 @@
+/**
+ * Transactions on their way to the server, what is in flight kept apart from
+ * what waits. Order is everything: those of one session are settled in the
+ * order sent, and after a reconnect the unanswered ones are sent again in order.
+ *
+ *     add ─► waiting ──take──► in flight ──settle──► gone
+ *               ▲                 │  │
+ *               └──── put off ────┘  └─disconnect─► unsure ─► committed | waiting
+ */
+
+/** @typedef {import('./mutation.js').Mutation} Mutation */
+
+const bySeq = (/** @type {Mutation} */ a, /** @type {Mutation} */ b) => a.seq - b.seq
+
+export class Pending {
+  /** @param {{window?: number}} [options] how many may be in flight */
+  constructor({ window = 64 } = {}) {
+    this.window = window
+    /** @type {Mutation[]} */
+    this.waiting = []
+    /** @type {Map<string, Mutation>} sent and not answered, in the order sent */
+    this.inFlight = new Map()
+    /** Sent on a connection that is gone: perhaps committed. @type {Map<string, Mutation>} */
+    this.unsure = new Map()
+    /** Known to be committed, but not yet in what the views hold. @type {Map<string, {mutation: Mutation, version: number}>} */
+    this.committed = new Map()
+    /** Refused for now; what depends on them waits with them. @type {Set<Mutation>} */
+    this.postponed = new Set()
+  }
+
+  /** All that are unsettled, in the order written. @returns {Mutation[]} */
+  all() {
+    const all = [...this.waiting, ...this.inFlight.values(), ...this.unsure.values()]
+    for (const c of this.committed.values()) all.push(c.mutation)
+    return all.sort(bySeq)
+  }
+
+  /** @param {Mutation} mutation */
+  add(mutation) {
+    this.waiting.push(mutation)
+  }
+
+  /** Moves what may be sent now into flight. @returns {Mutation[]} */
+  take() {
+    const room = Math.max(0, this.window - this.inFlight.size)
+    const batch = this.waiting.splice(0, room)
+    for (const m of batch) {
+      this.postponed.delete(m)
+      this.inFlight.set(m.id, m)
+    }
+    return batch
+  }
+
+  /**
+   * It is answered for good.
+   * @param {string} id
+   * @returns {Mutation | undefined} it, if it was still unsettled
+   */
+  settle(id) {
+    const found =
+      this.inFlight.get(id) ??
+      this.unsure.get(id) ??
+      this.committed.get(id)?.mutation ??
+      this.waiting.find((m) => m.id === id)
+    if (!found) return undefined
+    this.inFlight.delete(id)
+    this.unsure.delete(id)
+    this.committed.delete(id)
+    this.waiting = this.waiting.filter((m) => m !== found)
+    this.postponed.delete(found)
+    return found
+  }
+
+  /**
+   * It was refused, but may succeed later: it waits again, in its place.
+   * @param {string} id
+   * @returns {boolean} whether it was in flight
+   */
+  postpone(id) {
+    const m = this.inFlight.get(id)
+    if (!m) return false
+    this.inFlight.delete(id)
+    this.postponed.add(m)
+    this.waiting.push(m)
+    this.waiting.sort(bySeq)
+    return true
+  }
+
+  /**
+   * Whether a refusal may only be due to an earlier transaction that was put
+   * off, on whose entities this one builds.
+   * @param {string} id
+   */
+  dependsOnPostponed(id) {
+    const m = this.inFlight.get(id)
+    if (!m) return false
+    return [...this.postponed].some((p) => p.seq < m.seq && [...p.refs].some((ref) => m.refs.has(ref)))
+  }
+
+  /** The connection is gone. */
+  disconnect() {
+    for (const [id, m] of this.inFlight) this.unsure.set(id, m)
+    this.inFlight.clear()
+  }
+
+  /** Ids to ask the server about. @returns {string[]} */
+  ids() {
+    return [...this.unsure.keys()]
+  }
+
+  /**
+   * The server has said which of `ids()` are committed; the rest waits again.
+   * @param {Record<string, number>} applied
+   */
+  welcome(applied) {
+    for (const [id, mutation] of this.unsure) {
+      const version = Object.hasOwn(applied, id) ? applied[id] : undefined
+      if (version !== undefined) this.committed.set(id, { mutation, version })
+      else this.waiting.push(mutation)
+    }
+    this.unsure.clear()
+    this.waiting.sort(bySeq)
+  }
+
+  /**
+   * The views have caught up with everything said to be committed.
+   * @returns {{mutation: Mutation, version: number}[]}
+   */
+  absorb() {
+    const done = [...this.committed.values()]
+    this.committed.clear()
+    return done
+  }
+}

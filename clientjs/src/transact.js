@@ -1,0 +1,96 @@
+/**
+ * Transactions: what belongs together. All writes of one synchronous turn make
+ * one transaction, sealed when the turn ends; `transact` draws the line itself.
+ */
+
+import { Mutation } from './mutation.js'
+import { uuidv7 } from './uuid.js'
+
+/** @typedef {import('./patch.js').PatchOp} PatchOp */
+
+export class Transactions {
+  /**
+   * @param {import('./store.js').Store} store
+   * @param {(mutation: Mutation) => void} submit takes a sealed transaction
+   * @param {() => number} version the version that is shown now
+   */
+  constructor(store, submit, version) {
+    this.store = store
+    this.submit = submit
+    this.version = version
+    this.seq = 0
+    /** @type {Mutation | null} */
+    this.open = null
+    /** Within the callback of `transact`. */
+    this.inside = false
+  }
+
+  /**
+   * Records operations in the open transaction and shows them. Throws, and
+   * records nothing, if they do not apply.
+   * @param {PatchOp[]} ops
+   */
+  write(ops) {
+    if (ops.length === 0) return
+    const open = this.open ?? new Mutation(uuidv7(), ++this.seq)
+    this.store.write(open, ops)
+    if (this.open) return
+    this.open = open
+    queueMicrotask(() => {
+      if (this.open === open && !this.inside) this.seal()
+    })
+  }
+
+  /** Ends the open transaction and hands it over. */
+  seal() {
+    const { open } = this
+    this.open = null
+    if (!open || open.ops.length === 0) return
+    open.base = this.version()
+    this.submit(open)
+  }
+
+  /**
+   * Makes one transaction of all that fn writes. fn is synchronous; if it
+   * throws, nothing has happened. A transact within another belongs to it.
+   * @param {() => unknown} fn
+   * @param {{group?: string, note?: string, undoable?: boolean}} [options]
+   * @returns {Promise<number>} the version of the commit; rejects with the problem
+   */
+  transact(fn, options) {
+    if (this.inside) {
+      const outer = /** @type {Mutation} */ (this.open)
+      refusePromise(fn())
+      return outer.settled.promise
+    }
+    this.seal() // what was written before in this turn goes first, by itself
+    const mutation = new Mutation(uuidv7(), ++this.seq, options)
+    this.open = mutation
+    this.inside = true
+    try {
+      this.store.batch(() => {
+        try {
+          refusePromise(fn())
+        } catch (err) {
+          this.store.discard(mutation)
+          this.open = null
+          throw err
+        }
+      })
+    } finally {
+      this.inside = false
+    }
+    if (mutation.ops.length === 0) {
+      this.open = null
+      mutation.settled.resolve(this.version())
+    } else this.seal()
+    return mutation.settled.promise
+  }
+}
+
+/** @param {any} result */
+function refusePromise(result) {
+  if (typeof result?.then === 'function') {
+    throw new TypeError('a transaction is one synchronous step: await before it, not within it')
+  }
+}
