@@ -1,10 +1,8 @@
-// Package schema compiles the types, edges, rights, rules, operations and
-// projections of an application from YAML into an immutable registry.
 package schema
 
 import (
-	"context"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -22,6 +20,12 @@ type Registry struct {
 	Operations  map[string]*Operation
 	Projections map[string]*Projection
 	Scripts     map[string]string
+	// Warnings tell what is allowed but hardly meant, in the form of faults.
+	Warnings []graph.Violation
+
+	objectRules map[string][]*Rule // by type, subtypes included
+	edgeRules   map[string][]*Rule // by label
+	edgeShapes  sync.Map           // [2]*EdgeDecl → *shape, for edges with a body on both sides
 }
 
 // Type is a type with everything it inherits.
@@ -36,7 +40,20 @@ type Type struct {
 	Rights   []string    // read, write, manage and the type's own, sorted
 	History  History
 	Methods  map[string]*Method
-	// unexported: compiled validators, defaults, access template, create rights
+
+	ancestors   map[string]bool // itself included
+	subtypes    []string        // itself included, sorted
+	shape       *shape
+	source      *shapeSource
+	at          map[string]cursor // where each property is declared
+	refs        []cursor
+	template    *template
+	create      createRule
+	migrations  []*migration
+	description string
+
+	accessSource      *accessSource
+	outOrder, inOrder []string // labels as declared
 }
 
 // OnDelete says what becomes of the declaring object when the object at the
@@ -62,7 +79,11 @@ type EdgeDecl struct {
 	Needs    string // right asked of this end's object; "write" by default
 	OnDelete OnDelete
 	HasBody  bool
-	// unexported: compiled validator of the edge's body
+
+	shape  *shape // of the body; nil: none
+	source *shapeSource
+	at     cursor
+	bodyAt map[string]cursor
 }
 
 // History is a type's retention policy. Zero: keep all, every version a snapshot.
@@ -77,6 +98,8 @@ type Method struct {
 	Name   string
 	Params json.RawMessage
 	Patch  json.RawMessage
+
+	shape *shape
 }
 
 // Handler says who answers a rule or runs an operation. Exactly one of Script,
@@ -104,6 +127,8 @@ type Rule struct {
 	Timeout time.Duration
 	Retries int
 	AsUser  bool
+
+	events [4]bool // by graph.Event
 }
 
 // Operation is a kind of long-running job.
@@ -116,6 +141,8 @@ type Operation struct {
 	Timeout time.Duration
 	Retries int
 	AsUser  bool
+
+	shape *shape
 }
 
 // Projection is a named projection with arguments.
@@ -123,111 +150,60 @@ type Projection struct {
 	Name string
 	Args map[string]json.RawMessage
 	Raw  json.RawMessage // with {"$arg": name} in places
+
+	shape *shape
+	parts []part
 }
 
-// The methods that the other packages rely on.
-
 // TypeOf gives a type, or nil.
-func (r *Registry) TypeOf(name string) *Type { panic("skeleton") }
+func (r *Registry) TypeOf(name string) *Type { return r.Types[name] }
 
 // IsA reports whether name is ancestor or one of its subtypes.
-func (r *Registry) IsA(name, ancestor string) bool { panic("skeleton") }
+func (r *Registry) IsA(name, ancestor string) bool {
+	t := r.Types[name]
+	return t != nil && t.ancestors[ancestor]
+}
 
 // Subtypes gives the type and all below it, sorted; nil for an unknown type.
-func (r *Registry) Subtypes(name string) []string { panic("skeleton") }
-
-// EdgeBetween judges the double opt-in: the declarations of both sides, or
-// CodeEdgeNotAllowed with Side set.
-func (r *Registry) EdgeBetween(label, fromType, toType string) (out, in *EdgeDecl, err *graph.Error) {
-	panic("skeleton")
+// The slice is shared.
+func (r *Registry) Subtypes(name string) []string {
+	t := r.Types[name]
+	if t == nil {
+		return nil
+	}
+	return t.subtypes
 }
 
 // FillDefaults gives the body with the defaults of absent properties, and the
 // operations that add them (paths relative to the body); nil ops where nothing
-// was absent.
+// was absent. A body that is no object stays as it is. The error is kept for
+// defaults that depend on the creation; there are none today.
 func (t *Type) FillDefaults(body json.RawMessage) (filled json.RawMessage, ops []patch.Op, err *graph.Error) {
-	panic("skeleton")
+	filled, ops = t.shape.fill.fill(body, nil, nil)
+	return filled, ops, nil
 }
 
-// Validate judges a body. changed names the pointers that differ from a body
-// that was valid under the same registry (nil: judge everything); paths in the
-// violations are relative to the body. It never panics and its work is bounded.
+// Validate judges a body that has been checked as JSON. changed names the
+// pointers that differ from a body that was valid under the same registry (nil:
+// judge everything); paths in the violations are relative to the body. It never
+// panics and its work is bounded.
 func (t *Type) Validate(body json.RawMessage, changed []patch.Pointer) []graph.Violation {
-	panic("skeleton")
+	return t.shape.validate(body, changed)
 }
 
-// ValidateBody judges an edge's body, and FillDefaults fills it, where the
-// declaration of either side has properties; both sides declaring none means
-// that only {} is allowed.
-func (r *Registry) EdgeBody(out, in *EdgeDecl, body json.RawMessage) (filled json.RawMessage, ops []patch.Op, violations []graph.Violation) {
-	panic("skeleton")
+// Compile reads a schema document (YAML 1.2 or JSON); file names it in errors.
+// The error is CodeInvalidSchema with one Violation per fault, in the order of
+// the document: Path is the place as a JSON Pointer, Message begins with
+// `file:line:` and the type and key, and ends with the source line and a caret.
+func Compile(file string, doc []byte, version int64) (*Registry, *graph.Error) {
+	return compile(file, doc, version)
 }
-
-// Access gives the access of a new object: explicit (nil for none) or the
-// type's default for this creator, completed to the full form.
-func (t *Type) Access(explicit json.RawMessage, creator *graph.Principal) (*graph.ACL, *graph.Error) {
-	panic("skeleton")
-}
-
-// MayCreate reports whether the principal may create objects of the type.
-func (t *Type) MayCreate(p *graph.Principal) bool { panic("skeleton") }
-
-// CheckParams judges the params of an operation.
-func (o *Operation) CheckParams(params json.RawMessage) []graph.Violation { panic("skeleton") }
-
-// Instantiate fills the arguments in and parses the result.
-func (p *Projection) Instantiate(args json.RawMessage) (*graph.Projection, *graph.Error) {
-	panic("skeleton")
-}
-
-// Compile reads a schema document (YAML 1.2 or JSON). file names it in errors.
-// scripts fill handler sources in beside those in the document. The error is
-// CodeInvalidSchema with one Violation per fault.
-func Compile(file string, doc []byte, version int64) (*Registry, *graph.Error) { panic("skeleton") }
 
 // Empty is the registry of version 0: the built-in types alone.
-func Empty() *Registry { panic("skeleton") }
-
-// ClientView gives what non-admins may see, as JSON.
-func (r *Registry) ClientView() json.RawMessage { panic("skeleton") }
-
-// TypeScript gives declarations for the schema's types.
-func (r *Registry) TypeScript() []byte { panic("skeleton") }
-
-// MigrateObject maps a body stored under the previous schema by the type's
-// `migrate:` entry; ok is false where the type has none or nothing changes.
-func (r *Registry) MigrateObject(typ string, body json.RawMessage) (migrated json.RawMessage, ops []patch.Op, ok bool) {
-	panic("skeleton")
+func Empty() *Registry {
+	r, err := compile("builtin", []byte("graphtide: 1\n"), 0)
+	if err != nil {
+		panic(err) // our own document; a test compiles it
+	}
+	return r
 }
-
-// Match is a rule that a change concerns. Err is set where its condition could
-// not be evaluated; such a rule does not match, and the trace says so.
-type Match struct {
-	Rule *Rule
-	Err  error
-}
-
-// Match gives the rules that a change of a commit fires, and those whose
-// condition failed. typeOf gives the type of an object that exists before or
-// after the commit ("" for none), for the ends of edges.
-func (r *Registry) Match(c *graph.Commit, ch *graph.Change, typeOf func(graph.ObjectID) string) []Match {
-	panic("skeleton")
-}
-
-// Live holds the active registry of this process and older ones by version.
-type Live struct{}
-
-// NewLive makes a Live that reads documents from the store. It starts with Empty.
-func NewLive(store graph.Store) *Live { panic("skeleton") }
-
-// Current gives the active registry; one atomic load.
-func (l *Live) Current() *Registry { panic("skeleton") }
-
-// At gives the registry of a version, compiling it once.
-func (l *Live) At(ctx context.Context, version int64) (*Registry, error) { panic("skeleton") }
-
-// Refresh makes the store's active schema the current one.
-func (l *Live) Refresh(ctx context.Context) error { panic("skeleton") }
-
-// OnChange calls fn after each swap, until stop.
-func (l *Live) OnChange(fn func(*Registry)) (stop func()) { panic("skeleton") }

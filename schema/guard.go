@@ -1,0 +1,239 @@
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+// Bounds of one validation. An evaluation takes about 0.5 µs (measured).
+const (
+	freeEvaluations  = 500_000   // surely fewer: nothing is counted
+	countEvaluations = 1_000_000 // counted: refused beyond
+	maxValueDepth    = 256
+	maxViolations    = 20
+)
+
+// engine compiles the schemas of one document with the JSON Schema library. It
+// opens no file and no address, whatever a reference says.
+type engine struct {
+	url string
+	doc any
+	raw []byte
+}
+
+func newEngine(doc any) *engine {
+	return &engine{url: "graphtide://schema/body", doc: doc, raw: encode(doc)}
+}
+
+var errNoLoader = errors.New("references beyond the type are not followed")
+
+func (e *engine) compile(fragment string, count *counter) (schema *jsonschema.Schema, err error) {
+	defer func() {
+		if r := recover(); r != nil { // the library panics on some malformed schemas
+			err = fmt.Errorf("the schema cannot be compiled: %v", r)
+		}
+	}()
+	c := jsonschema.NewCompiler()
+	c.Draft = jsonschema.Draft2020
+	c.LoadURL = func(string) (io.ReadCloser, error) { return nil, errNoLoader }
+	if count != nil {
+		c.RegisterExtension("graphtide", everything, count)
+	}
+	if err := c.AddResource(e.url, bytes.NewReader(e.raw)); err != nil {
+		return nil, err
+	}
+	return c.Compile(e.url + fragment)
+}
+
+// everything is the metaschema of a keyword that any schema may have.
+var everything = jsonschema.MustCompileString("graphtide://schema/any", "true")
+
+// counter bounds the evaluations of the schema it was compiled into. The
+// library has no hook for that, but lets an extension see every schema.
+type counter struct{ left int }
+
+type counted struct {
+	counter *counter
+	weight  int
+}
+
+// errWork unwinds a validation that takes too long.
+var errWork = errors.New("too much work")
+
+func (c *counter) Compile(_ jsonschema.CompilerContext, m map[string]any) (jsonschema.ExtSchema, error) {
+	weight := 1
+	for _, k := range []string{"enum", "required"} {
+		if l, ok := m[k].([]any); ok {
+			weight += len(l)
+		}
+	}
+	return counted{c, weight}, nil
+}
+
+func (c counted) Validate(jsonschema.ValidationContext, any) error {
+	if c.counter.left -= c.weight; c.counter.left < 0 {
+		panic(errWork)
+	}
+	return nil
+}
+
+// guarded judges values by any JSON Schema, with bounded work.
+type guarded struct {
+	engine   *engine
+	fragment string // #/properties/columns
+	cost     cost
+	schema   *jsonschema.Schema
+
+	mu      sync.Mutex // held during a counted validation: there is one counter
+	counted *jsonschema.Schema
+	counter counter
+
+	runs atomic.Int64 // counted validations, for tests
+}
+
+// newGuarded compiles the schema at a fragment of the engine's document.
+func newGuarded(e *engine, fragment string, schema any) (*guarded, error) {
+	g := &guarded{engine: e, fragment: fragment, cost: costOf(e.doc, schema)}
+	if g.cost.size > maxExpanded {
+		return nil, fmt.Errorf("the schema grows beyond %d parts when its references are written out", maxExpanded)
+	}
+	var err error
+	g.schema, err = e.compile(fragment, nil)
+	return g, err
+}
+
+func (g *guarded) check(raw []byte, path string, out *[]graph.Violation) {
+	fail := func(format string, args ...any) {
+		*out = append(*out, graph.Violation{Path: path, Message: fmt.Sprintf(format, args...)})
+	}
+	v, err := decode(raw)
+	if err != nil {
+		fail("is not JSON")
+		return
+	}
+	var size measure
+	size.add(v, 0)
+	switch {
+	case size.insane:
+		fail("holds a number that is too large or too small to be judged")
+		return
+	case size.depth > maxValueDepth:
+		fail("is nested more than %d levels deep", maxValueDepth)
+		return
+	case g.cost.patterns > 0 && g.cost.patterns*size.text > maxPatternWork:
+		fail("has too much text (%d bytes) to be compared with its patterns", size.text)
+		return
+	}
+	err = g.run(v, size.values)
+	var invalid *jsonschema.ValidationError
+	switch {
+	case err == nil:
+	case errors.Is(err, errWork):
+		fail("takes too much work to be judged; make it smaller")
+	case errors.As(err, &invalid):
+		explain(invalid, path, out, len(*out)+maxViolations)
+	default:
+		fail("cannot be judged: %v", err)
+	}
+}
+
+func (g *guarded) run(v any, values int) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if e, ok := r.(error); ok {
+				err = e
+			} else {
+				err = fmt.Errorf("%v", r)
+			}
+		}
+	}()
+	if !g.cost.recursive && g.cost.size*values <= freeEvaluations {
+		return g.schema.Validate(v)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.runs.Add(1)
+	if g.counted == nil {
+		if g.counted, err = g.engine.compile(g.fragment, &g.counter); err != nil {
+			return err
+		}
+	}
+	g.counter.left = countEvaluations
+	return g.counted.Validate(v)
+}
+
+// measure sizes a decoded value.
+type measure struct {
+	values int
+	text   int // bytes in strings and keys
+	depth  int
+	insane bool
+}
+
+func (m *measure) add(v any, depth int) {
+	m.values++
+	m.depth = max(m.depth, depth)
+	switch v := v.(type) {
+	case string:
+		m.text += len(v)
+	case json.Number:
+		m.insane = m.insane || !saneExponent([]byte(v))
+	case []any:
+		for _, x := range v {
+			m.add(x, depth+1)
+		}
+	case map[string]any:
+		for k, x := range v {
+			m.text += len(k)
+			m.add(x, depth+1)
+		}
+	}
+}
+
+// explain turns the library's tree of errors into violations: its leaves, but
+// an alternative as a whole.
+func explain(e *jsonschema.ValidationError, path string, out *[]graph.Violation, limit int) {
+	if len(*out) >= limit {
+		return
+	}
+	keyword := e.KeywordLocation[strings.LastIndexByte(e.KeywordLocation, '/')+1:]
+	if len(e.Causes) == 0 || keyword == "anyOf" || keyword == "oneOf" {
+		at, err := url.PathUnescape(e.InstanceLocation)
+		if err != nil {
+			at = e.InstanceLocation
+		}
+		message := e.Message
+		switch keyword {
+		case "anyOf":
+			message = "matches none of the forms allowed here (anyOf)"
+		case "oneOf":
+			message = "must match exactly one of the forms allowed here (oneOf)"
+		}
+		if (keyword == "anyOf" || keyword == "oneOf") && len(e.Causes) > 0 {
+			message += ": " + firstLeaf(e).Message
+		}
+		*out = append(*out, graph.Violation{Path: path + at, Message: message})
+		return
+	}
+	for _, cause := range e.Causes {
+		explain(cause, path, out, limit)
+	}
+}
+
+func firstLeaf(e *jsonschema.ValidationError) *jsonschema.ValidationError {
+	for len(e.Causes) > 0 {
+		e = e.Causes[0]
+	}
+	return e
+}

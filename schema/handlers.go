@@ -1,0 +1,128 @@
+package schema
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Defaults and bounds of handlers.
+const (
+	DefaultRetries          = 5
+	DefaultRuleTimeout      = 30 * time.Second
+	DefaultOperationTimeout = 10 * time.Minute
+	maxRetries              = 100
+	minTimeout              = 10 * time.Millisecond
+	maxTimeout              = 30 * 24 * time.Hour
+)
+
+// handlerKeys are the keys of a handler.
+var handlerKeys = []string{"script", "webhook", "go", "lambda", "secret"}
+
+var envReference = regexp.MustCompile(`\$\{env:[^}]*\}`)
+
+var envName = regexp.MustCompile(`^\$\{env:[A-Za-z_][A-Za-z0-9_]*\}$`)
+
+// handler compiles `handler` of a rule or an operation.
+func (c *compiler) handler(owner cursor) (h Handler) {
+	v, ok := owner.field("handler")
+	if !ok {
+		owner.fault("the handler is missing: {script: …}, {webhook: …}, {go: …} or {lambda: …}")
+		return h
+	}
+	if !v.isMap() {
+		return h
+	}
+	v.only(handlerKeys...)
+	var kinds []string
+	for _, kind := range handlerKeys[:4] {
+		k, ok := v.field(kind)
+		if !ok {
+			continue
+		}
+		s, ok := k.text()
+		if !ok {
+			continue
+		}
+		kinds = append(kinds, kind)
+		if envReference.MatchString(s) {
+			k.fault("${env:…} is taken in `secret` alone")
+		}
+		switch kind {
+		case "script":
+			h.Script = s
+			if c.reg.Scripts[s] == "" {
+				c.warn(k, "the source of %s is not among `scripts`; the command line fills it in from the file", quoteShort(s))
+			}
+		case "webhook":
+			h.Webhook = s
+			if u, err := url.Parse(s); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+				k.fault("must be an address that begins with https://, here it is %s", quoteShort(s))
+			} else if u.User != nil {
+				k.fault("a password does not belong in the address; webhooks are signed with `secret`")
+			}
+		case "go":
+			h.Go = s
+		case "lambda":
+			h.Lambda = s
+		}
+	}
+	if len(kinds) != 1 {
+		v.fault("a handler is one of script, webhook, go and lambda, here there are %d", len(kinds))
+	}
+	if k, ok := v.field("secret"); ok {
+		if s, isText := k.text(); isText {
+			h.Secret = s
+			if h.Webhook == "" {
+				k.fault("a secret signs webhooks; other handlers have none")
+			}
+			for _, ref := range envReference.FindAllString(s, -1) {
+				if !envName.MatchString(ref) {
+					k.fault("%s does not name an environment variable", quoteShort(ref))
+				}
+			}
+		}
+	}
+	return h
+}
+
+// run compiles `timeout`, `retries` and `as`.
+func (c *compiler) run(owner cursor, defaultTimeout time.Duration) (timeout time.Duration, retries int, asUser bool) {
+	timeout, retries = defaultTimeout, DefaultRetries
+	if v, ok := owner.field("timeout"); ok {
+		if d, ok := v.duration(minTimeout, maxTimeout); ok {
+			timeout = d
+		}
+	}
+	if v, ok := owner.field("retries"); ok {
+		if n, ok := v.int(0, maxRetries); ok {
+			retries = n
+		}
+	}
+	if v, ok := owner.field("as"); ok {
+		asUser = v.oneOf("user") == "user"
+	}
+	return timeout, retries, asUser
+}
+
+// checkEnv refuses ${env:…} outside of secrets, in all of a value.
+func checkEnv(v cursor) {
+	switch v.n.kind {
+	case stringKind:
+		if strings.Contains(v.n.text, "${env:") {
+			v.fault("${env:…} is taken in `secret` alone")
+		}
+	case mapKind:
+		for _, f := range v.fields() {
+			if strings.Contains(f.name(), "${env:") {
+				f.fault("${env:…} is taken in `secret` alone")
+			}
+			checkEnv(f)
+		}
+	case listKind:
+		for _, item := range v.items() {
+			checkEnv(item)
+		}
+	}
+}
