@@ -107,33 +107,34 @@ func (s *Server) routes() http.Handler {
 	r.Put("/v1/schema", s.asUser(s.putSchema))
 	r.Get("/v1/graphs", s.asUser(s.listGraphs))
 
-	r.Route("/v1/graphs/{graph}", func(r chi.Router) {
-		r.Put("/", s.asUser(s.putGraph))
-		r.Delete("/", s.asUser(s.deleteGraph))
-		r.Get("/", s.inGraph(s.getGraph))
-		r.Patch("/", s.inGraph(s.patchGraph))
-		r.Get("/objects/{id}", s.inGraph(s.entity(graph.KindObject, s.getEntity)))
-		r.Patch("/objects/{id}", s.inGraph(s.entity(graph.KindObject, s.patchEntity)))
-		r.Get("/objects/{id}/history", s.inGraph(s.entity(graph.KindObject, s.getHistory)))
-		r.Get("/edges/{id}", s.inGraph(s.entity(graph.KindEdge, s.getEntity)))
-		r.Patch("/edges/{id}", s.inGraph(s.entity(graph.KindEdge, s.patchEntity)))
-		r.Get("/edges/{id}/history", s.inGraph(s.entity(graph.KindEdge, s.getHistory)))
-		r.Post("/load", s.inGraph(s.load))
-		r.Get("/log", s.inGraph(s.log))
-		if s.Runs != nil {
-			r.Get("/trace/{version}", s.inGraph(s.getTrace))
-			r.Get("/runs", s.inGraph(s.listRuns))
-			r.Get("/runs/{run}", s.inGraph(s.getRun))
-			r.Post("/runs/{run}/retry", s.inGraph(s.retryRun))
-			r.Post("/runs/{run}/cancel", s.inGraph(s.cancelRun))
-			r.Post("/runs/{run}/report", s.inGraph(s.reportRun))
-		}
-		if s.Sync != nil {
-			r.Get("/sync", func(w http.ResponseWriter, r *http.Request) {
-				s.Sync.ServeSync(w, r, chi.URLParam(r, "graph"))
-			})
-		}
-	})
+	// Whole paths, no sub-router: a mounted one answers to every method at its
+	// own path, and Allow and HEAD would be wrong.
+	const g = "/v1/graphs/{graph}"
+	r.Put(g, s.asUser(s.putGraph))
+	r.Delete(g, s.asUser(s.deleteGraph))
+	r.Get(g, s.inGraph(s.getGraph))
+	r.Patch(g, s.inGraph(s.patchGraph))
+	r.Get(g+"/objects/{id}", s.inGraph(s.entity(graph.KindObject, s.getEntity)))
+	r.Patch(g+"/objects/{id}", s.inGraph(s.entity(graph.KindObject, s.patchEntity)))
+	r.Get(g+"/objects/{id}/history", s.inGraph(s.entity(graph.KindObject, s.getHistory)))
+	r.Get(g+"/edges/{id}", s.inGraph(s.entity(graph.KindEdge, s.getEntity)))
+	r.Patch(g+"/edges/{id}", s.inGraph(s.entity(graph.KindEdge, s.patchEntity)))
+	r.Get(g+"/edges/{id}/history", s.inGraph(s.entity(graph.KindEdge, s.getHistory)))
+	r.Post(g+"/load", s.inGraph(s.load))
+	r.Get(g+"/log", s.inGraph(s.log))
+	if s.Runs != nil {
+		r.Get(g+"/trace/{version}", s.inGraph(s.getTrace))
+		r.Get(g+"/runs", s.inGraph(s.listRuns))
+		r.Get(g+"/runs/{run}", s.inGraph(s.getRun))
+		r.Post(g+"/runs/{run}/retry", s.inGraph(s.retryRun))
+		r.Post(g+"/runs/{run}/cancel", s.inGraph(s.cancelRun))
+		r.Post(g+"/runs/{run}/report", s.inGraph(s.reportRun))
+	}
+	if s.Sync != nil {
+		r.Get(g+"/sync", func(w http.ResponseWriter, r *http.Request) {
+			s.Sync.ServeSync(w, r, chi.URLParam(r, "graph"))
+		})
+	}
 	if s.Console != nil {
 		r.Get("/console", http.RedirectHandler("/console/", http.StatusPermanentRedirect).ServeHTTP)
 		r.Get("/console/*", site{files: s.Console, prefix: "/console/", fallback: true}.ServeHTTP)
