@@ -387,6 +387,26 @@ func TestLimitsAreKept(t *testing.T) {
 	}
 }
 
+func TestConditionsHoldAsTheContractSays(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		r := reached{
+			o: &graph.Object{
+				ID: graph.ObjectID{1}, Type: "Thing", Body: json.RawMessage(drawBody(rt, "object")), Access: acl(""),
+				Meta: graph.Meta{Version: 5, CreatedVersion: 1, CreatedAt: start, CreatedBy: "ann", UpdatedAt: start, UpdatedBy: "x"},
+			},
+			e: &graph.Edge{ID: graph.EdgeID{2}, Label: "a", Body: json.RawMessage(drawBody(rt, "edge"))},
+		}
+		for range 50 {
+			c := drawCond(rt, 2)
+			if got, want := replica.Matches(c, r.o, r.e), holds(c, r); got != want {
+				text, _ := json.Marshal(c)
+				rt.Fatalf("%s holds for %s over %s: %v, want %v", text, r.o.Body, r.e.Body, got, want)
+			}
+		}
+	})
+}
+
 func TestConditionsDoNotSeeTheAccess(t *testing.T) {
 	t.Parallel()
 	o := &graph.Object{ID: graph.ObjectID{1}, Type: "Thing", Body: json.RawMessage(`{}`), Access: acl("bob")}

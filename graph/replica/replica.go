@@ -64,8 +64,8 @@ func (r *Replica) Read(fn func(*State)) {
 // Apply adds the next commits of the log, in order; those that it has already
 // are passed over. It fills in the commits' Before fields and what differs
 // between before and after. A gap is an error and changes nothing; a commit
-// that does not fit the state is an error, those before it have been applied,
-// and the follower loads the state anew.
+// that does not fit the state is an error; those before it have been applied,
+// and the follower, when it meets the commit in the log, loads the state anew.
 func (r *Replica) Apply(commits []*graph.Commit) error {
 	applied, err := r.apply(commits)
 	if applied {
@@ -84,7 +84,6 @@ func (r *Replica) apply(commits []*graph.Commit) (applied bool, err error) {
 	}
 	for _, c := range commits {
 		if err := r.state.apply(c); err != nil {
-			r.follow.reloadNext()
 			return applied, err
 		}
 		applied = true
