@@ -1,0 +1,393 @@
+/**
+ * A small server in memory that keeps the protocol's promises in the plainest
+ * way: it computes views anew for each commit and compares. It can be told to
+ * refuse, to merge deltas, to split frames, to part views and to lose commits.
+ */
+
+import { entityHash } from '../src/digest.js'
+import { applySteps, compileGraphOp } from '../src/mutation.js'
+import { compareBy, compareStrings, matches, parseOrder, sortValues } from '../src/order.js'
+import { isRecord } from '../src/patch.js'
+
+/** @typedef {import('./sim.js').Sim} Sim */
+/** @typedef {{objects: Map<string, any>, edges: Map<string, any>}} State */
+
+const copy = (/** @type {any} */ v) => JSON.parse(JSON.stringify(v))
+
+export class FakeServer {
+  /**
+   * @param {Sim} sim
+   * @param {{schema?: any, refuse?: (patch: any[]) => any, flushDelay?: () => number, split?: number, part?: number, lose?: number}} [options]
+   *   split, part, lose: how likely a frame is split, a view parts, an entry is wrongly left out
+   */
+  constructor(sim, options = {}) {
+    this.sim = sim
+    this.options = options
+    this.epoch = 'e1'
+    this.epochs = 1
+    /** States by version. @type {State[]} */
+    this.states = [{ objects: new Map(), edges: new Map() }]
+    /** @type {{version: number, mutation: string, by: string, ops: Map<string, any[]>}[]} */
+    this.log = []
+    /** @type {Map<string, number>} */
+    this.applied = new Map()
+    /** @type {Set<FakeSession>} */
+    this.sessions = new Set()
+    this.viewCount = 0
+    /** @type {any[]} everything that clients sent */
+    this.heard = []
+    this.hold = false
+  }
+
+  get head() {
+    return this.states.length - 1
+  }
+
+  get state() {
+    return this.states[this.head]
+  }
+
+  /** @param {string} ref @returns {any} */
+  entity(ref) {
+    const [kind, id] = ref.split('/')
+    return (kind === 'objects' ? this.state.objects : this.state.edges).get(id)
+  }
+
+  /** The `fetch` of clients. */
+  fetch = async (/** @type {any} */ input, /** @type {any} */ init = {}) => {
+    const path = new URL(String(input)).pathname
+    if (path === '/v1/schema') return json(200, this.options.schema ?? { version: 1, types: {} })
+    if (path.endsWith('/revert')) return this.#revert(JSON.parse(init.body))
+    return json(404, { code: 'not-found', title: 'Not found' })
+  }
+
+  /** @param {{versions: number[]}} what */
+  #revert({ versions }) {
+    const v = versions[0]
+    const before = this.states[v - 1]
+    /** @type {any[]} */
+    const patch = []
+    for (const ref of this.log[v - 1].ops.keys()) {
+      const [kind, id] = ref.split('/')
+      const was = (kind === 'objects' ? before.objects : before.edges).get(id)
+      if (was) patch.push({ op: 'replace', path: `/${ref}/body`, value: was.body })
+      else patch.push({ op: 'remove', path: `/${ref}` })
+    }
+    const { version } = this.commit(patch, 'revert', crypto.randomUUID())
+    return json(200, { version })
+  }
+
+  /**
+   * Commits a patch, or gives a problem.
+   * @param {any[]} patch @param {string} by @param {string} mutation
+   * @returns {{version: number, problem?: any}}
+   */
+  commit(patch, by, mutation) {
+    const known = this.applied.get(mutation)
+    if (known !== undefined) return { version: known }
+    const problem = this.options.refuse?.(patch)
+    if (problem) return { version: 0, problem }
+    const steps = patch.map(compileGraphOp)
+    /** @type {Map<string, any>} */
+    let draft
+    try {
+      for (const s of steps) {
+        if (s.whole && s.step.op === 'add' && this.entity(s.ref)) throw new Error('exists')
+        if (s.whole && s.step.op === 'remove' && !this.entity(s.ref)) throw new Error('not-found')
+      }
+      draft = applySteps(steps, (ref) => this.entity(ref))
+    } catch (err) {
+      return { version: 0, problem: { code: /** @type {any} */ (err).code ?? /** @type {Error} */ (err).message, title: String(err) } }
+    }
+    const version = this.head + 1
+    /** @type {Map<string, any[]>} */
+    const ops = new Map()
+    const next = { objects: new Map(this.state.objects), edges: new Map(this.state.edges) }
+    for (const [ref, entity] of draft) {
+      const [kind, id] = ref.split('/')
+      const map = kind === 'objects' ? next.objects : next.edges
+      ops.set(
+        ref,
+        patch.filter((p) => p.path.startsWith(`/${ref}/`)).map((p) => relative(p, ref.length + 1)),
+      )
+      if (entity) map.set(id, { ...copy(entity), meta: { version, updatedBy: by } })
+      else map.delete(id)
+    }
+    for (const [id, e] of next.edges) {
+      if (next.objects.has(e.from) && next.objects.has(e.to)) continue
+      next.edges.delete(id)
+      ops.set(`edges/${id}`, [])
+    }
+    this.states.push(next)
+    this.log.push({ version, mutation, by, ops })
+    this.applied.set(mutation, version)
+    for (const s of this.sessions) s.wake()
+    return { version }
+  }
+
+  /** Loses the last commits, as a restore from a backup does. @param {number} version */
+  restore(version) {
+    this.states.length = version + 1
+    this.log.length = version
+    for (const [id, v] of this.applied) if (v > version) this.applied.delete(id)
+    this.epoch = `e${++this.epochs}`
+    for (const s of [...this.sessions]) {
+      s.gone()
+      s.peer.close(4503)
+    }
+  }
+
+  /** @param {any} peer */
+  accept(peer) {
+    const s = new FakeSession(this, peer)
+    return s
+  }
+}
+
+class FakeSession {
+  /** @param {FakeServer} server @param {any} peer */
+  constructor(server, peer) {
+    this.server = server
+    this.peer = peer
+    this.open = true
+    this.welcomed = false
+    /** @type {Map<string, {sub: string, projection: any, view: string, version: number}>} */
+    this.views = new Map()
+    /** @type {any[]} */
+    this.answers = []
+    this.waking = false
+  }
+
+  gone() {
+    this.open = false
+    this.server.sessions.delete(this)
+  }
+
+  /** @param {string} text */
+  receive(text) {
+    if (!this.open) return
+    const m = JSON.parse(text)
+    this.server.heard.push(m)
+    const { server } = this
+    switch (m.t) {
+      case 'hello':
+        if (m.token === 'bad') return this.peer.close(4401)
+        this.session = m.session
+        server.sessions.add(this)
+        this.#write([
+          {
+            t: 'welcome',
+            graph: 'main',
+            epoch: server.epoch,
+            version: server.head,
+            user: { id: m.token ?? 'dev' },
+            schema: 1,
+            limits: { messageBytes: 100_000 },
+            applied: Object.fromEntries(m.pending.filter((/** @type {string} */ p) => server.applied.has(p)).map((/** @type {string} */ p) => [p, server.applied.get(p)])),
+            expiresAt: null,
+          },
+        ])
+        return
+      case 'sub':
+        return this.#subscribe(m)
+      case 'unsub':
+        this.flush()
+        this.views.delete(m.sub)
+        return
+      case 'mutate': {
+        const { version, problem } = server.commit(m.patch, this.session ?? '', m.mutation)
+        // Answers wait their turn behind the deltas of their version.
+        this.answers.push(problem ? { t: 'reject', mutation: m.mutation, problem } : { t: 'ack', mutation: m.mutation, version })
+        this.wake()
+        return
+      }
+      case 'can':
+        this.#write([{ t: 'can', objects: Object.fromEntries(m.objects.map((/** @type {string} */ id) => [id, ['read', 'write']])) }])
+        return
+      case 'presence':
+        for (const s of server.sessions) s.#write([{ t: 'presence', on: m.on, sessions: { [String(this.session)]: m.state && { user: 'ann', state: m.state } } }])
+        return
+      case 'ping':
+        this.flush()
+        this.#write([this.#at()])
+    }
+  }
+
+  #at() {
+    const { server } = this
+    /** @type {Record<string, number>} */
+    const digests = {}
+    for (const v of this.views.values()) digests[v.view] = digestOf(evaluate(v.projection, server.state))
+    return { t: 'at', version: server.head, digests }
+  }
+
+  /** @param {any} m */
+  #subscribe(m) {
+    const { server } = this
+    this.flush()
+    const version = m.at ?? server.head
+    const state = server.states[version]
+    const projection = m.projection
+    const now = evaluate(projection, state)
+    if (typeof projection.root === 'string' && !state.objects.has(projection.root)) {
+      this.#write([{ t: 'error', sub: m.sub, problem: { code: 'not-found', title: 'Not found' } }])
+      return
+    }
+    const view = { sub: m.sub, projection, view: `v${++server.viewCount}`, version }
+    if (m.at === undefined) this.views.set(m.sub, view)
+    const resume = m.since !== undefined && m.epoch === server.epoch && m.key === 'k'
+    const body = resume ? difference(server, evaluate(projection, server.states[m.since]), now, m.since) : { ...now, objects: wholes(now.objects), edges: wholes(now.edges) }
+    const reset = m.since !== undefined && !resume ? { reset: true } : {}
+    this.#frames({ t: 'load', sub: m.sub, view: view.view, key: 'k', ...reset, version }, body, { roots: now.roots, digest: digestOf(now) })
+  }
+
+  wake() {
+    if (this.waking || this.server.hold) return
+    this.waking = true
+    this.server.sim.after(this.server.options.flushDelay?.() ?? 0, () => {
+      this.waking = false
+      if (this.open) this.flush()
+    })
+  }
+
+  /** Everything up to the head, then the answers: in one message, or several. */
+  flush() {
+    const { server } = this
+    const { sim, options } = server
+    for (const v of this.views.values()) {
+      if (v.version === server.head) continue
+      const before = evaluate(v.projection, server.states[v.version])
+      const now = evaluate(v.projection, server.state)
+      const body = difference(server, before, now, v.version)
+      const mutations = server.log.slice(v.version).map((c) => c.mutation)
+      const roots = before.roots.join() === now.roots.join() ? {} : { roots: now.roots }
+      const touched = Object.keys(body.objects).length + Object.keys(body.edges).length
+      v.version = server.head
+      if (sim.chance(options.lose ?? 0)) {
+        for (const id of Object.keys(body.objects).slice(0, 1)) delete body.objects[id]
+      }
+      if (sim.chance(options.part ?? 0)) {
+        v.view = `v${++server.viewCount}`
+        this.#frames({ t: 'load', sub: v.sub, view: v.view, key: 'k', version: server.head, mutations }, body, { roots: now.roots, digest: digestOf(now) })
+      } else if (touched || 'roots' in roots) {
+        this.#frames({ t: 'delta', view: v.view, version: server.head, at: '', by: '' }, body, { mutations, ...roots })
+      }
+    }
+    this.#write(this.answers)
+    this.answers = []
+    this.#send()
+  }
+
+  /** @param {any} head @param {{objects: any, edges: any}} body @param {any} tail */
+  #frames(head, body, tail) {
+    const { sim, options } = this.server
+    const objects = Object.keys(body.objects)
+    while (objects.length > 1 && sim.chance(options.split ?? 0)) {
+      const id = /** @type {string} */ (objects.shift())
+      this.#write([{ ...head, objects: { [id]: body.objects[id] }, edges: {}, done: false }])
+      delete body.objects[id]
+      this.#send() // in a message of its own
+    }
+    this.#write([{ ...head, objects: body.objects, edges: body.edges, ...tail, done: true }])
+  }
+
+  /** @type {any[]} */
+  outbox = []
+
+  /** @param {any[]} messages */
+  #write(messages) {
+    this.outbox.push(...messages)
+    if (this.outbox.length && !this.sending) {
+      this.sending = true
+      queueMicrotask(() => {
+        this.sending = false
+        this.#send()
+      })
+    }
+  }
+
+  #send() {
+    if (!this.open || this.outbox.length === 0) return
+    this.peer.send(this.outbox.map((m) => JSON.stringify(m)).join('\n'))
+    this.outbox = []
+  }
+}
+
+/** @param {any} op @param {number} n */
+const relative = (op, n) => ({ ...op, path: op.path.slice(n), ...(op.from === undefined ? {} : { from: op.from.slice(n) }) })
+
+/** @param {number} status @param {any} body */
+const json = (status, body) => /** @type {any} */ ({ ok: status < 400, status, json: async () => copy(body) })
+
+/** @param {Map<string, any>} map */
+const wholes = (map) => Object.fromEntries([...map].map(([id, e]) => [id, copy(e)]))
+
+/**
+ * @param {FakeServer} server @param {any} before @param {any} now @param {number} since
+ */
+function difference(server, before, now, since) {
+  /** @type {any} */
+  const out = { objects: {}, edges: {} }
+  for (const kind of /** @type {const} */ (['objects', 'edges'])) {
+    for (const [id, e] of now[kind]) {
+      const was = before[kind].get(id)
+      if (!was) out[kind][id] = { enter: copy(e) }
+      else if (was.meta.version !== e.meta.version) {
+        const patch = server.log.slice(since).flatMap((c) => c.ops.get(`${kind}/${id}`) ?? [])
+        out[kind][id] = { version: e.meta.version, was: was.meta.version, patch, meta: e.meta }
+      }
+    }
+    for (const id of before[kind].keys()) {
+      if (!now[kind].has(id)) out[kind][id] = { leave: server.state[kind].has(id) ? 'unlinked' : 'deleted' }
+    }
+  }
+  return out
+}
+
+/** @param {{objects: Map<string, any>, edges: Map<string, any>}} view */
+export function digestOf(view) {
+  let sum = 0
+  for (const map of [view.objects, view.edges]) for (const [id, e] of map) sum = (sum + entityHash(id, e.meta.version)) >>> 0
+  return sum
+}
+
+/**
+ * What a projection shows of a state.
+ * @param {any} projection @param {State} state
+ */
+export function evaluate(projection, state) {
+  const objects = new Map()
+  const edges = new Map()
+  /** @type {string[]} */
+  let roots
+  if (isRecord(projection.root)) {
+    const found = [...state.objects].filter(([, o]) => o.type === projection.root.type && matches(projection.root.where, o))
+    roots = window(found, projection.root, (o) => sortValues(parseOrder(projection.root.order), o, undefined)).map(([id]) => id)
+  } else roots = [projection.root].flat().filter((id) => state.objects.has(id))
+  const walk = (/** @type {string} */ id, /** @type {any} */ node) => {
+    objects.set(id, state.objects.get(id))
+    for (const [dir, steps] of [
+      ['>', node.out ?? {}],
+      ['<', node.in ?? {}],
+    ]) {
+      for (const label of Object.keys(steps)) {
+        const step = steps[label]
+        const found = [...state.edges].filter(([, e]) => e.label === label && (dir === '>' ? e.from : e.to) === id && matches(step.where, state.objects.get(dir === '>' ? e.to : e.from)))
+        for (const [edgeId, e] of window(found, step, (x) => sortValues(parseOrder(step.order), state.objects.get(dir === '>' ? x.to : x.from), x))) {
+          edges.set(edgeId, e)
+          walk(dir === '>' ? e.to : e.from, step)
+        }
+      }
+    }
+  }
+  for (const id of roots) walk(id, projection)
+  return { objects, edges, roots }
+}
+
+/** @param {[string, any][]} found @param {any} list @param {(e: any) => any[]} values */
+function window(found, list, values) {
+  const order = parseOrder(list.order)
+  const tie = (/** @type {[string, any]} */ [id, e]) => e.from ?? id
+  found.sort((a, b) => compareBy(order, values(a[1]), values(b[1])) || compareStrings(tie(a), tie(b)))
+  return list.limit ? found.slice(0, list.limit) : found
+}
