@@ -1,6 +1,412 @@
 package graph
 
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Bounds of one projection. They keep the work of reading it, and of asking for
+// each entity whether it belongs, in proportion.
+const (
+	MaxProjectionRoots = 10000
+	MaxProjectionSteps = 500  // in all
+	MaxProjectionDepth = 32   // of steps within steps, and of conditions within conditions
+	MaxProjectionConds = 1000 // in all, And, Or and Not counted
+	MaxOrderKeys       = 16   // of one list
+)
+
 // ParseProjection reads the JSON of a projection, strictly; every fault is
 // CodeInvalidProjection (CodeInvalidID for a root that is no UUID) with the
 // path inside the projection. text must be checked JSON.
-func ParseProjection(text []byte) (*Projection, *Error) { panic("skeleton") }
+//
+// Conditions come out in one form, whatever way they were written in: a bare
+// property name is a path into the body, members side by side are an And, and
+// what an And or an Or holds is sorted. So AppendJSON gives one text for all
+// ways of writing.
+func ParseProjection(text []byte) (*Projection, *Error) {
+	var p projectionParser
+	m, e := members("", text)
+	if e != nil {
+		return nil, e
+	}
+	if e := m.only("root", "out", "in"); e != nil {
+		return nil, e
+	}
+	out := &Projection{}
+	root, ok := m.get("root")
+	if !ok {
+		return nil, badProjection("", "root is missing; name an object, a list of objects or a type")
+	}
+	if e := p.root(out, root); e != nil {
+		return nil, e
+	}
+	if out.Node, e = p.node(m, 0); e != nil {
+		return nil, e
+	}
+	return out, nil
+}
+
+func badProjection(path, format string, args ...any) *Error {
+	return Errf(CodeInvalidProjection, format, args...).At(path)
+}
+
+type projectionParser struct {
+	steps, conds int
+}
+
+// root reads the three forms of root into out.
+func (p *projectionParser) root(out *Projection, raw json.RawMessage) *Error {
+	const path = "/root"
+	switch raw[0] {
+	case '"':
+		id, e := rootID(path, raw)
+		out.Roots = []ObjectID{id}
+		return e
+	case '[':
+		list, e := list(path, raw)
+		if e != nil {
+			return e
+		}
+		if len(list) == 0 {
+			return badProjection(path, "root names no object; name one at least")
+		}
+		if len(list) > MaxProjectionRoots {
+			return badProjection(path, "more than %d roots; split the projection", MaxProjectionRoots)
+		}
+		seen := make(map[ObjectID]bool, len(list))
+		for i, item := range list {
+			id, e := rootID(path+"/"+strconv.Itoa(i), item)
+			if e != nil {
+				return e
+			}
+			if !seen[id] {
+				seen[id] = true
+				out.Roots = append(out.Roots, id)
+			}
+		}
+		return nil
+	case '{':
+		m, e := members(path, raw)
+		if e != nil {
+			return e
+		}
+		if e := m.only("type", "where", "order", "limit", "after"); e != nil {
+			return e
+		}
+		name, ok := m.get("type")
+		if !ok {
+			return badProjection(path, "type is missing; a root that is an object names a type")
+		}
+		out.Type = &TypeRoot{}
+		if out.Type.Type, ok = str(name); !ok || out.Type.Type == "" {
+			return badProjection(path+"/type", "type is the name of a type")
+		}
+		out.Type.List, e = p.list(m, false)
+		return e
+	}
+	return badProjection(path, `root is an object's id, a list of ids, or {"type": …}`)
+}
+
+func rootID(path string, raw json.RawMessage) (ObjectID, *Error) {
+	s, ok := str(raw)
+	if !ok {
+		return ObjectID{}, badProjection(path, "an object's id is a string")
+	}
+	id, ok := ParseObjectID(s)
+	if !ok {
+		return id, InvalidID(s).At(path)
+	}
+	return id, nil
+}
+
+// node reads out and in of m; level is how many steps lead here.
+func (p *projectionParser) node(m object, level int) (Node, *Error) {
+	var n Node
+	for _, direction := range []string{"out", "in"} {
+		raw, ok := m.get(direction)
+		if !ok {
+			continue
+		}
+		path := m.path + "/" + direction
+		labels, e := members(path, raw)
+		if e != nil {
+			return n, e
+		}
+		for _, label := range labels.names() {
+			if label == "" {
+				return n, badProjection(path+"/", "a label is not empty")
+			}
+			raw, _ := labels.get(label)
+			step, e := p.step(path+"/"+escapeToken(label), raw, level+1)
+			if e != nil {
+				return n, e
+			}
+			step.Label, step.In = label, direction == "in"
+			n.Steps = append(n.Steps, step)
+		}
+	}
+	return n, nil
+}
+
+func (p *projectionParser) step(path string, raw json.RawMessage, level int) (*Step, *Error) {
+	if p.steps++; p.steps > MaxProjectionSteps {
+		return nil, badProjection(path, "more than %d steps; split the projection", MaxProjectionSteps)
+	}
+	if level > MaxProjectionDepth {
+		return nil, badProjection(path, "more than %d levels; use repeat to follow one label on", MaxProjectionDepth)
+	}
+	m, e := members(path, raw)
+	if e != nil {
+		return nil, e
+	}
+	if e := m.only("where", "order", "limit", "after", "out", "in", "repeat"); e != nil {
+		return nil, e
+	}
+	s := &Step{}
+	if s.List, e = p.list(m, true); e != nil {
+		return nil, e
+	}
+	if raw, ok := m.get("repeat"); ok {
+		if s.Repeat, ok = integer(raw); string(raw) == "true" {
+			s.Repeat = -1
+		} else if !ok {
+			return nil, badProjection(path+"/repeat", "repeat is how many levels more, 0 or above, or true")
+		}
+	}
+	if s.Node, e = p.node(m, level); e != nil {
+		return nil, e
+	}
+	return s, nil
+}
+
+// list reads where, order, limit and after of m. Only a step has an edge that
+// its order may point into.
+func (p *projectionParser) list(m object, hasEdge bool) (List, *Error) {
+	var l List
+	var e *Error
+	if raw, ok := m.get("where"); ok {
+		if l.Where, e = p.condition(m.path+"/where", raw); e != nil {
+			return l, e
+		}
+	}
+	if raw, ok := m.get("order"); ok {
+		if l.Order, e = parseOrder(m.path+"/order", raw, hasEdge); e != nil {
+			return l, e
+		}
+	}
+	if raw, ok := m.get("limit"); ok {
+		if l.Limit, ok = integer(raw); !ok || l.Limit == 0 {
+			return l, badProjection(m.path+"/limit", "limit is a number from 1 on; leave it out for no limit")
+		}
+	}
+	if raw, ok := m.get("after"); ok {
+		if l.After, e = parseAfter(m.path+"/after", raw, len(l.Order)); e != nil {
+			return l, e
+		}
+	}
+	return l, nil
+}
+
+func parseOrder(path string, raw json.RawMessage, hasEdge bool) ([]OrderKey, *Error) {
+	items, e := list(path, raw)
+	if e != nil {
+		return nil, e
+	}
+	if len(items) > MaxOrderKeys {
+		return nil, badProjection(path, "more than %d keys", MaxOrderKeys)
+	}
+	var out []OrderKey
+	for i, item := range items {
+		at := path + "/" + strconv.Itoa(i)
+		s, ok := str(item)
+		if !ok {
+			return nil, badProjection(at, `a key of an order is a pointer such as "/body/rank", with - in front for descending`)
+		}
+		var k OrderKey
+		s, k.Desc = strings.CutPrefix(s, "-")
+		pointer, edge := strings.CutPrefix(s, "edge:")
+		if edge && strings.HasPrefix(pointer, "/") {
+			s, k.Path.Edge = pointer, true
+		}
+		if k.Path.Edge && !hasEdge {
+			return nil, badProjection(at, "a root is not reached over an edge; order it by what is in the object")
+		}
+		if k.Path.Tokens, e = parsePath(at, s, k.Path.Edge); e != nil {
+			return nil, e
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}
+
+func parseAfter(path string, raw json.RawMessage, keys int) (*After, *Error) {
+	m, e := members(path, raw)
+	if e != nil {
+		return nil, e
+	}
+	if e := m.only("values", "id"); e != nil {
+		return nil, e
+	}
+	a := &After{}
+	rawID, ok := m.get("id")
+	if !ok {
+		return nil, badProjection(path, "id is missing; a position is the order's values and an object's id")
+	}
+	if a.ID, e = rootID(path+"/id", rawID); e != nil {
+		return nil, e
+	}
+	var values []json.RawMessage
+	if raw, ok := m.get("values"); ok {
+		if values, e = list(path+"/values", raw); e != nil {
+			return nil, e
+		}
+	}
+	if len(values) != keys {
+		return nil, badProjection(path+"/values", "%d values for an order of %d keys; give one for each key", len(values), keys)
+	}
+	for _, v := range values {
+		if isMissing(v) {
+			v = nil
+		}
+		a.Values = append(a.Values, compactJSON(v))
+	}
+	return a, nil
+}
+
+// missingValue stands in `after` for the value of an entity that has none at
+// the order's path: JSON itself has no way to say it, and null is another value.
+const missingValue = `{"missing":true}`
+
+func isMissing(raw json.RawMessage) bool { return string(compactJSON(raw)) == missingValue }
+
+var entityMembers = map[bool]string{false: "type, body and meta", true: "label, from, to, body and meta"}
+
+var metaMembers = []string{"version", "createdVersion", "createdAt", "createdBy", "updatedAt", "updatedBy"}
+
+// parsePath reads a property name of the body, or a pointer from the entity.
+// What the entity does not show cannot be asked for: its access, above all.
+func parsePath(at, s string, edge bool) ([]string, *Error) {
+	if s == "" {
+		return nil, badProjection(at, `a path is the name of a property, or a pointer such as "/body/rank"`)
+	}
+	if s[0] != '/' {
+		return []string{"body", s}, nil
+	}
+	var tokens []string
+	for part := range strings.SplitSeq(s[1:], "/") {
+		token, ok := unescapeToken(part)
+		if !ok {
+			return nil, badProjection(at, "%q is no JSON Pointer: a ~ in it is written ~0", s)
+		}
+		tokens = append(tokens, token)
+	}
+	ok := false
+	switch tokens[0] {
+	case "body":
+		ok = true
+	case "meta":
+		ok = len(tokens) == 2 && slices.Contains(metaMembers, tokens[1])
+		if !ok {
+			return nil, badProjection(at, "%q leads nowhere; meta has %s", s, strings.Join(metaMembers, ", "))
+		}
+	case "type":
+		ok = !edge && len(tokens) == 1
+	case "label", "from", "to":
+		ok = edge && len(tokens) == 1
+	}
+	if !ok {
+		return nil, badProjection(at, "%q leads nowhere; a pointer begins with one of %s", s, entityMembers[edge])
+	}
+	return tokens, nil
+}
+
+func unescapeToken(s string) (string, bool) {
+	for i := 0; i < len(s); i++ {
+		if s[i] == '~' && (i+1 == len(s) || s[i+1] != '0' && s[i+1] != '1') {
+			return "", false
+		}
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(s, "~1", "/"), "~0", "~"), true
+}
+
+func escapeToken(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, "~", "~0"), "/", "~1")
+}
+
+// object is a JSON object with its place in the projection.
+type object struct {
+	path string
+	m    map[string]json.RawMessage
+}
+
+func members(path string, raw json.RawMessage) (object, *Error) {
+	o := object{path: path}
+	raw = bytes.TrimLeft(raw, " \t\r\n")
+	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &o.m) != nil {
+		return o, badProjection(path, "must be an object")
+	}
+	return o, nil
+}
+
+func (o object) get(name string) (json.RawMessage, bool) {
+	raw, ok := o.m[name]
+	return raw, ok
+}
+
+// names gives the members' names, sorted.
+func (o object) names() []string { return slices.Sorted(maps.Keys(o.m)) }
+
+// only refuses any other member.
+func (o object) only(known ...string) *Error {
+	for _, name := range o.names() {
+		if !slices.Contains(known, name) {
+			return badProjection(o.path+"/"+escapeToken(name), "%s is unknown here; there may be %s", quoteShort(name), strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
+func quoteShort(s string) string {
+	if len(s) > 64 {
+		s = s[:64] + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+func list(path string, raw json.RawMessage) ([]json.RawMessage, *Error) {
+	var out []json.RawMessage
+	if raw[0] != '[' || json.Unmarshal(raw, &out) != nil {
+		return nil, badProjection(path, "must be an array")
+	}
+	return out, nil
+}
+
+func str(raw json.RawMessage) (string, bool) {
+	var s string
+	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		return "", false
+	}
+	return s, true
+}
+
+// integer reads a whole number from 0 on, as written without point and exponent.
+func integer(raw json.RawMessage) (int, bool) {
+	n, err := strconv.ParseInt(string(raw), 10, 32)
+	return int(n), err == nil && n >= 0 && raw[0] != '-'
+}
+
+func compactJSON(raw json.RawMessage) json.RawMessage {
+	if raw == nil {
+		return nil
+	}
+	var b bytes.Buffer
+	if json.Compact(&b, raw) != nil {
+		return raw
+	}
+	return b.Bytes()
+}
