@@ -183,11 +183,12 @@ func (s *Set) load(name string) (*Replica, error) {
 		if err != nil {
 			return nil, err
 		}
+		schema := state.head.SchemaVer // the state is the replica's from here on
 		r := newReplica(s, info, state)
 		s.mu.Lock()
 		s.open[name], s.byKey[info.Key] = r, r
 		s.mu.Unlock()
-		s.noteSchema(state.head.SchemaVer)
+		s.noteSchema(schema)
 		return r, nil
 	}
 }
