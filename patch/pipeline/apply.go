@@ -35,6 +35,8 @@ func (d *Draft) apply() *graph.Error {
 func (d *Draft) applyRun(i int) (int, *graph.Error) {
 	o := &d.in.ops[i]
 	switch {
+	case o.unseen:
+		return 1, nil
 	case o.object != nil:
 		return 1, d.createObject(o)
 	case o.edge != nil:

@@ -28,6 +28,9 @@ type op struct {
 	// misuse is what is wrong with the path or the op at this place. It is told
 	// only to those who may read the target.
 	misuse *graph.Error
+	// unseen: the target is absent or hidden. A dry run, which goes on, leaves
+	// the operation out: what it would do must not tell the one from the other.
+	unseen bool
 	object *newObject // of an add of an object
 	edge   *newEdge   // of an add of an edge
 }

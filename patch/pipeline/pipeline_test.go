@@ -99,7 +99,7 @@ func setupOn(t *testing.T, store graph.Store, lim graph.Limits) *system {
 		}
 	})
 	if _, err := p.PutSchema(context.Background(), &admin, "app.yaml", []byte(workbook), false); err != nil {
-		t.Fatalf("schema: %v", graph.AsError(err).Errors)
+		t.Fatalf("schema: %v %v", err, graph.AsError(err).Errors)
 	}
 	name := "g" + strings.ToLower(uuid.NewString()[:8])
 	if _, _, err := store.EnsureGraph(context.Background(), name); err != nil {

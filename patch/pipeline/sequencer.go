@@ -45,13 +45,19 @@ type waiting struct {
 	tried bool
 
 	commit *graph.Commit // while its batch is appended
+
+	// decided: the outcome is known, in receipt and err, and goes out when those
+	// before it in the batch have theirs.
+	decided bool
+	receipt graph.Receipt
+	err     error
 }
 
-func (w *waiting) answer(v graph.Version, replayed bool) {
-	w.done(graph.Receipt{Graph: w.graph, Version: v, Mutation: w.m.Key, Replayed: replayed}, nil)
+func (w *waiting) accept(v graph.Version, replayed bool) {
+	w.decided, w.receipt = true, graph.Receipt{Graph: w.graph, Version: v, Mutation: w.m.Key, Replayed: replayed}
 }
 
-func (w *waiting) refuse(err error) { w.done(graph.Receipt{}, err) }
+func (w *waiting) refuse(err error) { w.decided, w.err = true, err }
 
 func (w *waiting) key() graph.MutationKey {
 	return graph.MutationKey{Author: w.m.Author.User, Key: w.m.Key}
@@ -167,90 +173,98 @@ func (s *sequencer) settle(batch []*waiting) {
 	}
 }
 
+// refuseAll answers what has no outcome yet with err.
 func refuseAll(batch []*waiting, err error) {
 	for _, w := range batch {
-		w.refuse(err)
+		if !w.decided {
+			w.refuse(err)
+		}
+		w.done(w.receipt, w.err)
 	}
 }
 
-// round settles a batch on the present head and appends it. It answers those
-// whose outcome is known and gives back those to settle again; with an error,
-// the state of the log is unknown.
+// round settles a batch on the present head and appends it. It answers, in
+// order, those whose outcome is known, and gives back those to settle again;
+// with an error, the state of the log is unknown.
 func (s *sequencer) round(batch []*waiting) (rest []*waiting, err error) {
-	commits, appended, deferred := s.place(batch)
+	placed := s.place(batch)
 	ctx, cancel := context.WithTimeout(s.p.ctx, s.p.cfg.Patience)
 	defer cancel()
-	if len(commits) == 0 {
-		if s.needsHead(batch, deferred) {
-			moved, err := s.headMoved(ctx)
-			if err != nil {
-				return batch, err
-			}
-			if moved {
-				return batch, nil
-			}
-		}
-		if err := s.answerRefused(ctx, batch, deferred); err != nil {
+	if len(placed.commits) == 0 && s.needsHead(batch) {
+		moved, err := s.headMoved(ctx)
+		if err != nil || moved {
+			s.forget(batch)
 			return batch, err
 		}
-		return deferred, nil
 	}
+	if len(placed.commits) > 0 {
+		if done, err := s.append(ctx, batch, placed); !done {
+			return batch, err
+		}
+	}
+	if err := s.decideOthers(ctx, batch, placed.deferred); err != nil {
+		// What was appended is decided and stays so; the others are asked again.
+		return batch, err
+	}
+	for _, w := range batch {
+		if w.decided {
+			w.done(w.receipt, w.err)
+		}
+	}
+	return placed.deferred, nil
+}
 
-	head := s.seen
+// placement is what place made of a batch.
+type placement struct {
+	commits  []*graph.Commit
+	appended []*waiting // of commits, in their order
+	// deferred are settled in the next round: they have the key of another in
+	// this batch, or follow such a one in their session.
+	deferred []*waiting
+}
+
+// append writes the commits and gives them to the replica; done is false where
+// the batch is to be settled again.
+func (s *sequencer) append(ctx context.Context, batch []*waiting, placed placement) (done bool, err error) {
+	head, commits := s.seen, placed.commits
 	res, err := s.p.cfg.Store.Append(ctx, &graph.Batch{Graph: s.rep.Key(), Expect: head, Commits: commits})
 	switch {
 	case err != nil:
-		s.forget()
+		s.forget(batch)
 		if isUnavailable(err) {
-			for _, w := range appended {
+			for _, w := range placed.appended {
 				w.tried = true
 			}
 		}
-		return batch, err
+		return false, err
 	case res.Moved:
-		s.forget()
-		return batch, s.follow(ctx, res.Head)
+		s.forget(batch)
+		return false, s.follow(ctx, res.Head)
 	case len(res.Hits) > 0:
-		s.forget()
-		return s.resolveHits(batch, appended, res.Hits)
+		s.forget(batch)
+		s.decideHits(placed.appended, res.Hits)
+		return false, nil
 	}
-	s.seen = graph.Head{Version: commits[len(commits)-1].Version, Epoch: head.Epoch,
-		At: commits[len(commits)-1].At, SchemaVer: head.SchemaVer}
+	last := commits[len(commits)-1]
+	s.seen = graph.Head{Version: last.Version, Epoch: head.Epoch, At: last.At, SchemaVer: head.SchemaVer}
 	if err := s.rep.Apply(commits); err != nil {
 		s.p.cfg.Log.Error("the replica did not take a commit of its own node", "graph", s.rep.Name(), "err", err)
 	}
 	if h := s.p.cfg.Hints; h != nil {
-		h.Announce(s.rep.Key(), s.seen.Epoch, s.seen.Version)
+		h.Announce(s.rep.Key(), last.Epoch, last.Version)
 	}
-	for _, w := range appended {
-		w.answer(w.commit.Version, false)
+	for _, w := range placed.appended {
+		w.accept(w.commit.Version, false)
 	}
-	if err := s.answerRefused(ctx, batch, deferred); err != nil {
-		return unanswered(batch, appended), err
-	}
-	return deferred, nil
-}
-
-func unanswered(batch, answered []*waiting) []*waiting {
-	gone := make(map[*waiting]bool, len(answered))
-	for _, w := range answered {
-		gone[w] = true
-	}
-	var out []*waiting
-	for _, w := range batch {
-		if !gone[w] {
-			out = append(out, w)
-		}
-	}
-	return out
+	return true, nil
 }
 
 // place judges each mutation on the head plus what this batch already holds,
-// and makes the commits of those that go in. Deferred ones have the key of
-// another in the same batch and are settled after it.
-func (s *sequencer) place(batch []*waiting) (commits []*graph.Commit, appended, deferred []*waiting) {
+// and makes the commits of those that go in.
+func (s *sequencer) place(batch []*waiting) (placed placement) {
 	reg := s.p.cfg.Live.Current()
 	keys := make(map[graph.MutationKey]bool, len(batch))
+	held := map[string]bool{} // sessions with a deferred mutation
 	s.rep.Read(func(st *replica.State) {
 		head := st.Head()
 		s.sync(head)
@@ -264,17 +278,21 @@ func (s *sequencer) place(batch []*waiting) (commits []*graph.Commit, appended, 
 		next := head.Version
 		for _, w := range batch {
 			w.commit = nil
-			if w.final {
+			if w.decided {
 				continue
 			}
-			if w.keyed && keys[w.key()] {
-				deferred = append(deferred, w)
+			if w.keyed && keys[w.key()] || w.m.Session != "" && held[w.m.Session] {
+				held[w.m.Session] = true
+				placed.deferred = append(placed.deferred, w)
+				continue
+			}
+			if w.final {
 				continue
 			}
 			keys[w.key()] = true
 			d := w.draft
-			if d.reg != reg || d.at.Epoch != head.Epoch || !s.index.current(d.at.Version, d.read.read) {
-				p.batch = commits
+			if d == nil || d.reg != reg || d.at.Epoch != head.Epoch || !s.index.current(d.at.Version, d.read.read) {
+				p.batch = placed.commits
 				s.p.prepare(w, over, graph.Head{Version: next, Epoch: head.Epoch}, p)
 				d = w.draft
 			}
@@ -286,11 +304,11 @@ func (s *sequencer) place(batch []*waiting) (commits []*graph.Commit, appended, 
 			w.commit = newCommit(d, next, head.Epoch, at)
 			over.apply(d.changes)
 			s.index.add(next, d.changes)
-			commits = append(commits, w.commit)
-			appended = append(appended, w)
+			placed.commits = append(placed.commits, w.commit)
+			placed.appended = append(placed.appended, w)
 		}
 	})
-	return commits, appended, deferred
+	return placed
 }
 
 // sync brings the index up to the replica's head, which others may have moved.
@@ -314,19 +332,27 @@ func (s *sequencer) sync(head graph.Head) {
 // maxFacets bounds one generation of the change index (some 10 MB).
 const maxFacets = 100_000
 
-// forget drops the index: what it says of a batch that was not appended, or
-// perhaps not, must not count.
-func (s *sequencer) forget() { s.index = nil }
-
-// needsHead reports whether a refusal, or an answer without a commit, hangs on
-// the head that this node knows being the present one.
-func (s *sequencer) needsHead(batch, deferred []*waiting) bool {
+// forget drops what was found on top of a batch that was not appended, or
+// perhaps not: the index of its changes, and the drafts that saw them.
+func (s *sequencer) forget(batch []*waiting) {
+	s.index = nil
 	for _, w := range batch {
 		if !w.final {
+			w.draft, w.refusal = nil, nil
+		}
+	}
+}
+
+// needsHead reports whether an answer hangs on the head that this node knows
+// being the present one: every refusal, and every answer without a commit, that
+// was judged on a state.
+func (s *sequencer) needsHead(batch []*waiting) bool {
+	for _, w := range batch {
+		if !w.final && !w.decided {
 			return true
 		}
 	}
-	return len(deferred) > 0
+	return false
 }
 
 // headMoved asks the store for the head; if it is ahead, the replica is brought
@@ -356,17 +382,17 @@ func (s *sequencer) follow(ctx context.Context, head graph.Head) error {
 	return s.rep.CatchUp(ctx)
 }
 
-// answerRefused answers those of a batch that made no commit: refused, or
+// decideOthers decides those of a batch that made no commit: refused, or
 // without effect. A keyed one may have been committed before, so the log is
 // asked first.
-func (s *sequencer) answerRefused(ctx context.Context, batch, deferred []*waiting) error {
+func (s *sequencer) decideOthers(ctx context.Context, batch, deferred []*waiting) error {
 	skip := make(map[*waiting]bool, len(deferred))
 	for _, w := range deferred {
 		skip[w] = true
 	}
 	var keys []graph.MutationKey
 	for _, w := range batch {
-		if w.commit == nil && !w.final && !skip[w] && (w.keyed || w.tried) {
+		if !w.decided && !w.final && !skip[w] && (w.keyed || w.tried) {
 			keys = append(keys, w.key())
 		}
 	}
@@ -378,44 +404,42 @@ func (s *sequencer) answerRefused(ctx context.Context, batch, deferred []*waitin
 		}
 	}
 	for _, w := range batch {
-		if w.commit != nil || skip[w] {
+		if w.decided || skip[w] {
 			continue
 		}
 		r, known := recorded[w.key()]
 		switch {
 		case known && !w.final:
-			s.replay(w, r.Version, r.Hash)
+			s.decideReplay(w, r.Version, r.Hash)
 		case w.refusal != nil:
 			w.refuse(w.refusal)
 		default:
-			w.answer(s.seen.Version, false)
+			w.accept(s.seen.Version, false)
 		}
 	}
 	return nil
 }
 
-// replay answers a mutation whose key is in the log.
-func (s *sequencer) replay(w *waiting, v graph.Version, hash []byte) {
+// decideReplay decides a mutation whose key is in the log.
+func (s *sequencer) decideReplay(w *waiting, v graph.Version, hash []byte) {
 	if !w.m.ReplayAny && !bytes.Equal(hash, w.req.hash) {
-		e := graph.Errf(graph.CodeMutationConflict, "the key %q was used for another patch; a new transaction needs a new key", w.m.Key)
-		w.refuse(e)
+		w.refuse(graph.Errf(graph.CodeMutationConflict, "the key %q was used for another patch; a new transaction needs a new key", w.m.Key))
 		return
 	}
-	w.answer(v, !w.tried)
+	w.accept(v, !w.tried)
 }
 
-// resolveHits answers those that the append function found an obstacle for and
-// gives the others back to be settled without them.
-func (s *sequencer) resolveHits(batch, appended []*waiting, hits []graph.Hit) ([]*waiting, error) {
-	answered := make(map[*waiting]bool, len(hits))
+// decideHits decides those that the append function found an obstacle for; the
+// others are settled again without them.
+func (s *sequencer) decideHits(appended []*waiting, hits []graph.Hit) {
 	for _, h := range hits {
 		w := appended[h.Commit]
-		if answered[w] {
+		if w.decided {
 			continue
 		}
 		switch h.Kind {
 		case graph.HitMutation:
-			s.replay(w, h.Version, h.Hash)
+			s.decideReplay(w, h.Version, h.Hash)
 		case graph.HitObject, graph.HitEdge:
 			w.refuse(s.taken(w, h.Ref))
 		case graph.HitFence:
@@ -428,15 +452,7 @@ func (s *sequencer) resolveHits(batch, appended []*waiting, hits []graph.Hit) ([
 			s.rep.Reload()
 			w.refuse(unavailable("the node's copy of the graph had to be loaded anew", nil))
 		}
-		answered[w] = true
 	}
-	rest := make([]*waiting, 0, len(batch))
-	for _, w := range batch {
-		if !answered[w] {
-			rest = append(rest, w)
-		}
-	}
-	return rest, nil
 }
 
 func (s *sequencer) taken(w *waiting, ref graph.Ref) *graph.Error {
