@@ -85,7 +85,7 @@ func (d *Draft) authorize() *graph.Error {
 			if !err.HasPath {
 				err.At(o.path)
 			}
-			o.unseen = err.Code == graph.CodeNotFound
+			o.unseen = d.collect && err.Code == graph.CodeNotFound
 			if err := d.fail(err.AtOp(o.index)); err != nil {
 				return err
 			}

@@ -29,7 +29,7 @@ func stores(t *testing.T, run func(t *testing.T, store graph.Store)) {
 }
 
 // ownDatabase gives a store whose schema is the test's alone.
-func ownDatabase(t *testing.T) graph.Store {
+func ownDatabase(t testing.TB) graph.Store {
 	t.Helper()
 	url := testdb.EmptyURL(t)
 	if err := migrations.Up(context.Background(), url); err != nil {

@@ -75,7 +75,7 @@ rules:
 // system is a pipeline over a fresh store with the schema above.
 type system struct {
 	*pipeline.Pipeline
-	t     *testing.T
+	t     testing.TB
 	store graph.Store
 	set   *replica.Set
 	live  *schema.Live
@@ -84,7 +84,7 @@ type system struct {
 
 func setup(t *testing.T) *system { return setupOn(t, memstore.New(), graph.Limits{}) }
 
-func setupOn(t *testing.T, store graph.Store, lim graph.Limits) *system {
+func setupOn(t testing.TB, store graph.Store, lim graph.Limits) *system {
 	t.Helper()
 	live := schema.NewLive(store)
 	set := replica.New(replica.Config{Store: store})
