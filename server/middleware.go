@@ -180,8 +180,6 @@ func (s *Server) options(next http.Handler) http.Handler {
 }
 
 func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
-	rc := chi.RouteContext(r.Context())
-	rc.RoutePath = "" // the sub-router has cut it
 	may := strings.Join(append(allowed(r), http.MethodOptions), ", ")
 	w.Header().Set("Allow", may)
 	s.problem(w, r, graph.Errf(graph.CodeMethodNotAllowed, "this path takes %s", may))
