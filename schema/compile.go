@@ -82,6 +82,11 @@ func (c *compiler) document(top cursor) {
 	case v.n.kind != numberKind || v.n.text != "1":
 		v.fault("this server reads version 1 of the schema language")
 	}
+	for _, key := range topKeys[1:5] {
+		if v, ok := top.field(key); ok {
+			checkEnv(v.named(""))
+		}
+	}
 	if v, ok := top.field("scripts"); ok {
 		c.scripts(v)
 	}
@@ -322,7 +327,7 @@ func (c *compiler) build(src *shapeSource, whole cursor, at map[string]cursor) *
 			place = p
 		}
 		place.fault("%s", err.message)
-		return nil
+		return s
 	}
 	s.checkDefaults(func(property, message string) {
 		place, ok := at[property]

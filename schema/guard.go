@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
@@ -27,31 +28,42 @@ const (
 // engine compiles the schemas of one document with the JSON Schema library. It
 // opens no file and no address, whatever a reference says.
 type engine struct {
-	url string
-	doc any
-	raw []byte
+	url      string
+	doc      any
+	raw      []byte
+	compiler *jsonschema.Compiler // of what is not counted; made at the first need
 }
 
 func newEngine(doc any) *engine {
-	return &engine{url: "graphtide://schema/body", doc: doc, raw: encode(doc)}
+	return &engine{url: "graphtide://schema/body", doc: doc}
 }
 
 var errNoLoader = errors.New("references beyond the type are not followed")
 
+// compile compiles the schema at a fragment of the document. With a counter it
+// is compiled apart, with the counter built in.
 func (e *engine) compile(fragment string, count *counter) (schema *jsonschema.Schema, err error) {
 	defer func() {
 		if r := recover(); r != nil { // the library panics on some malformed schemas
 			err = fmt.Errorf("the schema cannot be compiled: %v", r)
 		}
 	}()
-	c := jsonschema.NewCompiler()
-	c.Draft = jsonschema.Draft2020
-	c.LoadURL = func(string) (io.ReadCloser, error) { return nil, errNoLoader }
-	if count != nil {
-		c.RegisterExtension("graphtide", everything, count)
-	}
-	if err := c.AddResource(e.url, bytes.NewReader(e.raw)); err != nil {
-		return nil, err
+	c := e.compiler
+	if c == nil || count != nil {
+		if e.raw == nil {
+			e.raw = encode(e.doc)
+		}
+		c = jsonschema.NewCompiler()
+		c.Draft = jsonschema.Draft2020
+		c.LoadURL = func(string) (io.ReadCloser, error) { return nil, errNoLoader }
+		if err := c.AddResource(e.url, bytes.NewReader(e.raw)); err != nil {
+			return nil, err
+		}
+		if count != nil {
+			c.RegisterExtension("graphtide", everything, count)
+		} else {
+			e.compiler = c
+		}
 	}
 	return c.Compile(e.url + fragment)
 }
@@ -81,8 +93,17 @@ func (c *counter) Compile(_ jsonschema.CompilerContext, m map[string]any) (jsons
 	return counted{c, weight}, nil
 }
 
-func (c counted) Validate(jsonschema.ValidationContext, any) error {
-	if c.counter.left -= c.weight; c.counter.left < 0 {
+// Validate counts one evaluation, which costs the library as much as the value
+// has members: it notes each of them as not yet evaluated.
+func (c counted) Validate(_ jsonschema.ValidationContext, v any) error {
+	c.counter.left -= c.weight
+	switch v := v.(type) {
+	case map[string]any:
+		c.counter.left -= len(v)
+	case []any:
+		c.counter.left -= len(v)
+	}
+	if c.counter.left < 0 {
 		panic(errWork)
 	}
 	return nil
@@ -98,8 +119,6 @@ type guarded struct {
 	mu      sync.Mutex // held during a counted validation: there is one counter
 	counted *jsonschema.Schema
 	counter counter
-
-	runs atomic.Int64 // counted validations, for tests
 }
 
 // newGuarded compiles the schema at a fragment of the engine's document.
@@ -163,7 +182,6 @@ func (g *guarded) run(v any, values int) (err error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.runs.Add(1)
 	if g.counted == nil {
 		if g.counted, err = g.engine.compile(g.fragment, &g.counter); err != nil {
 			return err
@@ -213,6 +231,18 @@ func explain(e *jsonschema.ValidationError, path string, out *[]graph.Violation,
 		if err != nil {
 			at = e.InstanceLocation
 		}
+		if names := namesIn(e.Message); keyword == "required" || keyword == "additionalProperties" && len(names) > 0 {
+			message := "the property %q is required"
+			if keyword == "additionalProperties" {
+				message = "there is no property %q here"
+			}
+			for _, name := range names {
+				if len(*out) < limit {
+					*out = append(*out, graph.Violation{Path: path + at + "/" + escapeToken(name), Message: fmt.Sprintf(message, name)})
+				}
+			}
+			return
+		}
 		message := e.Message
 		switch keyword {
 		case "anyOf":
@@ -229,6 +259,21 @@ func explain(e *jsonschema.ValidationError, path string, out *[]graph.Violation,
 	for _, cause := range e.Causes {
 		explain(cause, path, out, limit)
 	}
+}
+
+var quotedName = regexp.MustCompile(`'((?:[^'\\\\]|\\\\.)*)'`)
+
+// namesIn gives the names that a message of the library quotes.
+func namesIn(message string) []string {
+	var names []string
+	for _, m := range quotedName.FindAllStringSubmatch(message, maxViolations) {
+		name := strings.ReplaceAll(m[1], `\'`, `'`)
+		if s, err := strconv.Unquote(`"` + strings.ReplaceAll(name, `"`, `\"`) + `"`); err == nil {
+			name = s
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 func firstLeaf(e *jsonschema.ValidationError) *jsonschema.ValidationError {

@@ -46,9 +46,6 @@ func (c *compiler) handler(owner cursor) (h Handler) {
 			continue
 		}
 		kinds = append(kinds, kind)
-		if envReference.MatchString(s) {
-			k.fault("${env:…} is taken in `secret` alone")
-		}
 		switch kind {
 		case "script":
 			h.Script = s
@@ -106,19 +103,23 @@ func (c *compiler) run(owner cursor, defaultTimeout time.Duration) (timeout time
 	return timeout, retries, asUser
 }
 
-// checkEnv refuses ${env:…} outside of secrets, in all of a value.
+// checkEnv refuses ${env:…} in all of a value but the secrets of handlers.
 func checkEnv(v cursor) {
+	const message = "${env:…} is taken in `secret` alone"
 	switch v.n.kind {
 	case stringKind:
 		if strings.Contains(v.n.text, "${env:") {
-			v.fault("${env:…} is taken in `secret` alone")
+			v.fault(message)
 		}
 	case mapKind:
-		for _, f := range v.fields() {
-			if strings.Contains(f.name(), "${env:") {
-				f.fault("${env:…} is taken in `secret` alone")
+		for i := range v.n.members {
+			m := &v.n.members[i]
+			if strings.Contains(m.key, "${env:") {
+				v.child(m).fault(message)
 			}
-			checkEnv(f)
+			if m.key != "secret" || !strings.HasSuffix(v.pointer, "/handler") {
+				checkEnv(v.child(m))
+			}
 		}
 	case listKind:
 		for _, item := range v.items() {

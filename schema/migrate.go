@@ -51,9 +51,11 @@ func (c *compiler) buildMigrate(t *Type, s *typeSource) {
 		}
 	}
 	if d, ok := v.field("drop"); ok {
-		for i, name := range d.texts() {
-			gone(d.items()[min(i, len(d.items())-1)], name)
-			m.drop = append(m.drop, name)
+		for _, item := range d.items() {
+			if name, ok := item.text(); ok {
+				gone(item, name)
+				m.drop = append(m.drop, name)
+			}
 		}
 	}
 	if d, ok := v.field("default"); ok {

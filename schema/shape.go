@@ -18,8 +18,9 @@ type shape struct {
 	required []string
 	open     bool
 	patterns []patternCheck
-	rest     check // of properties that no name and no pattern fits; nil: any
-	whole    check // the keywords that see the body as one; nil: none
+	rest     check           // of properties that no name and no pattern fits; nil: any
+	taken    map[string]bool // names that an open body must not use: the client's
+	whole    check           // the keywords that see the body as one; nil: none
 	fill     *filler
 	doc      map[string]any // the JSON Schema of the whole
 }
@@ -128,8 +129,15 @@ func (s *shape) checkOther(p *property, name string, value []byte, touched bool,
 	case known:
 	case !s.open:
 		*out = append(*out, graph.Violation{Path: path, Message: fmt.Sprintf("there is no property %s here%s", quoteShort(name), didYouMean(name, s.order))})
-	case s.rest != nil && touched:
-		s.rest.check(value, path, out)
+	case !touched:
+	case s.taken[name]:
+		*out = append(*out, graph.Violation{Path: path, Message: fmt.Sprintf("%q is the name of an edge or a method of this type", name)})
+	default:
+		if err := checkName(name); err != nil {
+			*out = append(*out, graph.Violation{Path: path, Message: err.Error()})
+		} else if s.rest != nil {
+			s.rest.check(value, path, out)
+		}
 	}
 }
 
@@ -191,14 +199,53 @@ func (src *shapeSource) build() (*shape, *shapeError) {
 		s.rest = c
 	}
 	if whole, ok := s.doc["allOf"]; ok {
-		g, err := newGuarded(e, "#/$defs/"+wholeName, map[string]any{"allOf": whole})
+		g, err := newGuarded(e, "#/$defs/"+fragmentToken(wholeName), map[string]any{"allOf": whole})
 		if err != nil {
 			return nil, &shapeError{message: err.Error()}
 		}
 		s.whole = g
 	}
 	s.fill = newFiller(src.order, src.props)
-	return s, nil
+	return s, src.checkNested(e)
+}
+
+// checkNested judges the defaults of nested properties by their own schemas.
+func (src *shapeSource) checkNested(e *engine) *shapeError {
+	var walk func(fragment string, schema any, nested bool) *shapeError
+	walk = func(fragment string, schema any, nested bool) *shapeError {
+		m, ok := schema.(map[string]any)
+		if !ok {
+			return nil
+		}
+		if v, ok := m["default"]; ok && nested {
+			var c check
+			if n, ok := nativeOf(schema); ok {
+				c = n
+			} else if g, err := newGuarded(e, fragment, schema); err == nil {
+				c = g
+			} else {
+				return &shapeError{message: err.Error()}
+			}
+			var out []graph.Violation
+			if c.check(encode(v), "", &out); len(out) > 0 {
+				return &shapeError{message: fmt.Sprintf("the default at %s is not valid: %s%s", fragment, atPath(out[0].Path), out[0].Message)}
+			}
+		}
+		props, _ := m["properties"].(map[string]any)
+		for _, name := range sortedKeys(props) {
+			if err := walk(fragment+"/properties/"+fragmentToken(name), props[name], true); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, name := range src.order {
+		if err := walk("#/properties/"+fragmentToken(name), src.props[name], false); err != nil {
+			err.property = name
+			return err
+		}
+	}
+	return nil
 }
 
 // shapeError is a fault that only the whole shape shows.

@@ -224,6 +224,18 @@ func (c *compiler) checkNames(t *Type, s *typeSource) {
 			claim(d.name(), "a method", d)
 		}
 	}
+	for name := range t.Methods { // those of the parents
+		taken[name] = "a method"
+	}
+	for _, name := range t.source.order {
+		delete(taken, name)
+	}
+	if t.shape != noShape {
+		t.shape.taken = map[string]bool{}
+		for name := range taken {
+			t.shape.taken[name] = true
+		}
+	}
 }
 
 // buildMethods compiles the methods.
