@@ -7,12 +7,19 @@ import "github.com/graphtide/graphtide/graph"
 // objects have one or two edges under a label.
 const smallSet = 16
 
+// link is an edge with the object at its far end, so that walking along edges
+// does not look every object up.
+type link struct {
+	edge *graph.Edge
+	far  *node
+}
+
 // edgeSet holds the edges of one object under one label in one direction.
 // At most one edge exists per (label, from, to), so the far end names an edge
 // within its set.
 type edgeSet struct {
 	label string
-	edges []*graph.Edge
+	links []link
 	at    map[graph.ObjectID]int32 // position by far end; nil while the set is small
 	in    bool                     // the edges arrive at the object
 }
@@ -33,29 +40,29 @@ func (s *edgeSet) find(far graph.ObjectID) int {
 		}
 		return -1
 	}
-	for i, e := range s.edges {
-		if s.far(e) == far {
+	for i := range s.links {
+		if s.far(s.links[i].edge) == far {
 			return i
 		}
 	}
 	return -1
 }
 
-// put adds e, or puts it in the place of the edge with the same ends.
-func (s *edgeSet) put(e *graph.Edge) {
-	far := s.far(e)
+// put adds an edge, or puts it in the place of the one with the same ends.
+func (s *edgeSet) put(l link) {
+	far := s.far(l.edge)
 	if i := s.find(far); i >= 0 {
-		s.edges[i] = e
+		s.links[i] = l
 		return
 	}
-	s.edges = append(s.edges, e)
+	s.links = append(s.links, l)
 	switch {
 	case s.at != nil:
-		s.at[far] = int32(len(s.edges) - 1)
-	case len(s.edges) > smallSet:
-		s.at = make(map[graph.ObjectID]int32, 2*len(s.edges))
-		for i, e := range s.edges {
-			s.at[s.far(e)] = int32(i)
+		s.at[far] = int32(len(s.links) - 1)
+	case len(s.links) > smallSet:
+		s.at = make(map[graph.ObjectID]int32, 2*len(s.links))
+		for i := range s.links {
+			s.at[s.far(s.links[i].edge)] = int32(i)
 		}
 	}
 }
@@ -64,19 +71,19 @@ func (s *edgeSet) put(e *graph.Edge) {
 func (s *edgeSet) remove(e *graph.Edge) {
 	far := s.far(e)
 	i := s.find(far)
-	if i < 0 || s.edges[i].ID != e.ID {
+	if i < 0 || s.links[i].edge.ID != e.ID {
 		return
 	}
-	last := len(s.edges) - 1
-	s.edges[i] = s.edges[last]
-	s.edges[last] = nil
-	s.edges = s.edges[:last]
+	last := len(s.links) - 1
+	s.links[i] = s.links[last]
+	s.links[last] = link{}
+	s.links = s.links[:last]
 	if s.at == nil {
 		return
 	}
 	delete(s.at, far)
 	if i < last {
-		s.at[s.far(s.edges[i])] = int32(i)
+		s.at[s.far(s.links[i].edge)] = int32(i)
 	}
 	// Half of smallSet, so that a set at the border does not build its map again
 	// and again.

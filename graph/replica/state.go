@@ -63,11 +63,11 @@ func (s *State) Between(label string, from, to graph.ObjectID) *graph.Edge {
 		return nil
 	}
 	set, far := out, to
-	if len(in.edges) < len(out.edges) {
+	if len(in.links) < len(out.links) {
 		set, far = in, from
 	}
 	if i := set.find(far); i >= 0 {
-		return set.edges[i]
+		return set.links[i].edge
 	}
 	return nil
 }
@@ -75,12 +75,12 @@ func (s *State) Between(label string, from, to graph.ObjectID) *graph.Edge {
 // Out calls yield for each edge that leaves id under label ("" for every
 // label), in no order, until yield returns false.
 func (s *State) Out(id graph.ObjectID, label string, yield func(*graph.Edge) bool) {
-	s.walk(id, label, false, yield)
+	s.reach(id, label, false, func(e *graph.Edge, _ *graph.Object) bool { return yield(e) })
 }
 
 // In is Out for the edges that arrive.
 func (s *State) In(id graph.ObjectID, label string, yield func(*graph.Edge) bool) {
-	s.walk(id, label, true, yield)
+	s.reach(id, label, true, func(e *graph.Edge, _ *graph.Object) bool { return yield(e) })
 }
 
 // CountOut gives the number of edges that Out would give.
@@ -109,7 +109,8 @@ func (s *State) set(id graph.ObjectID, label string, in bool) *edgeSet {
 	return nil
 }
 
-func (s *State) walk(id graph.ObjectID, label string, in bool, yield func(*graph.Edge) bool) {
+// reach is Out and In, with the object at the far end.
+func (s *State) reach(id graph.ObjectID, label string, in bool, yield func(*graph.Edge, *graph.Object) bool) {
 	n := s.nodes[id]
 	if n == nil {
 		return
@@ -119,8 +120,8 @@ func (s *State) walk(id graph.ObjectID, label string, in bool, yield func(*graph
 		if set.in != in || label != "" && set.label != label {
 			continue
 		}
-		for _, e := range set.edges {
-			if !yield(e) {
+		for _, l := range set.links {
+			if !yield(l.edge, l.far.obj) {
 				return
 			}
 		}
@@ -135,7 +136,7 @@ func (s *State) count(id graph.ObjectID, label string, in bool) int {
 	count := 0
 	for i := range n.sets {
 		if set := &n.sets[i]; set.in == in && (label == "" || set.label == label) {
-			count += len(set.edges)
+			count += len(set.links)
 		}
 	}
 	return count
@@ -186,8 +187,9 @@ func (s *State) dropFromType(n *node) {
 // the one with its id.
 func (s *State) putEdge(e *graph.Edge) {
 	s.edges[e.ID] = e
-	s.nodes[e.From].link(e, false)
-	s.nodes[e.To].link(e, true)
+	from, to := s.nodes[e.From], s.nodes[e.To]
+	from.link(link{e, to}, false)
+	to.link(link{e, from}, true)
 }
 
 func (s *State) removeEdge(e *graph.Edge) {
@@ -196,13 +198,13 @@ func (s *State) removeEdge(e *graph.Edge) {
 	s.nodes[e.To].unlink(e, true)
 }
 
-func (n *node) link(e *graph.Edge, in bool) {
-	set := n.set(e.Label, in)
+func (n *node) link(l link, in bool) {
+	set := n.set(l.edge.Label, in)
 	if set == nil {
-		n.sets = append(n.sets, edgeSet{label: e.Label, in: in})
+		n.sets = append(n.sets, edgeSet{label: l.edge.Label, in: in})
 		set = &n.sets[len(n.sets)-1]
 	}
-	set.put(e)
+	set.put(l)
 }
 
 func (n *node) unlink(e *graph.Edge, in bool) {
@@ -212,7 +214,7 @@ func (n *node) unlink(e *graph.Edge, in bool) {
 			continue
 		}
 		set.remove(e)
-		if len(set.edges) == 0 {
+		if len(set.links) == 0 {
 			last := len(n.sets) - 1
 			n.sets[i] = n.sets[last]
 			n.sets[last] = edgeSet{}
