@@ -1,8 +1,6 @@
 package graph
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Check reports what is wrong with the form of a batch: a fault of the caller,
 // never of the data. Both stores call it before they look at anything else.
@@ -76,6 +74,9 @@ func (ch *Change) check(c *Commit) error {
 		return fmt.Errorf("event %s does not fit the state after", ch.Event)
 	}
 	if meta == nil {
+		if ch.MetaBefore() == nil {
+			return fmt.Errorf("a deletion lacks the state before")
+		}
 		return nil
 	}
 	if meta.Version != c.Version || !meta.UpdatedAt.Equal(c.At) || meta.UpdatedBy != c.Author.User {

@@ -142,7 +142,7 @@ func (s *Store) History(_ context.Context, key graph.GraphKey, ref graph.Ref, be
 		}
 		c := *g.log[p.version-1]
 		out = append(out, &graph.HistoryEntry{Snapshot: p.snapshot(), Patch: patchOf(&c, ref)})
-		c.Changes, c.Asked = nil, nil
+		c.Changes, c.Asked, c.Done = nil, nil, nil
 		out[len(out)-1].Commit = &c
 	}
 	return out, nil
