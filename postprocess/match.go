@@ -1,0 +1,183 @@
+package postprocess
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/schema"
+)
+
+// operationType is the built-in type whose creation starts an operation.
+const operationType = "OperationRequest"
+
+// matcher turns the commits of one graph into runs.
+type matcher struct {
+	key    graph.GraphKey
+	name   string
+	schema *schema.Live
+	runs   graph.RunStore
+	// typeOf gives the type of an object as of now, "" where it has none.
+	typeOf func(graph.ObjectID) string
+}
+
+// matched is what a piece of the log fires.
+type matched struct {
+	runs   []*graph.Run
+	faults []graph.RuleFault
+}
+
+// match gives the runs that commits fire, in version order. It is a function of
+// the commits alone, but for the chain of the runs that made them.
+func (m *matcher) match(ctx context.Context, commits []*graph.Commit) (matched, error) {
+	var out matched
+	for _, c := range commits {
+		if c.Cause.Kind == graph.CauseImport {
+			continue // what was imported has been processed where it came from
+		}
+		reg, err := m.schema.At(ctx, c.SchemaVer)
+		if err != nil {
+			return matched{}, fmt.Errorf("read schema version %d: %w", c.SchemaVer, err)
+		}
+		first := len(out.runs)
+		m.commit(reg, c, &out)
+		if err := m.link(ctx, c, out.runs[first:]); err != nil {
+			return matched{}, err
+		}
+	}
+	return out, nil
+}
+
+func (m *matcher) commit(reg *schema.Registry, c *graph.Commit, out *matched) {
+	for i := range c.Changes {
+		ch := &c.Changes[i]
+		for _, hit := range reg.Match(c, ch, func(id graph.ObjectID) string { return m.typeAt(c, id) }) {
+			if hit.Err != nil {
+				out.faults = append(out.faults, graph.RuleFault{
+					Version: c.Version, Rule: hit.Rule.Name, Entity: ch.Ref.IDString(), Error: clip(hit.Err.Error()),
+				})
+				continue
+			}
+			r := m.run(c, ch, graph.RunRule, hit.Rule.Name)
+			r.Timeout, r.Retries = orElse(hit.Rule.Timeout, DefaultRuleTimeout), hit.Rule.Retries
+			out.runs = append(out.runs, r)
+		}
+		if ch.Event == graph.Created && ch.ObjAfter != nil && reg.IsA(ch.ObjAfter.Type, operationType) {
+			name := operationName(ch.ObjAfter.Body)
+			r := m.run(c, ch, graph.RunOperation, name)
+			r.Timeout = DefaultOperationTimeout
+			// An operation that is not there makes a run all the same: its
+			// attempt ends the object.
+			if op := reg.Operations[name]; op != nil {
+				r.Timeout, r.Retries = orElse(op.Timeout, DefaultOperationTimeout), op.Retries
+			}
+			out.runs = append(out.runs, r)
+		}
+	}
+}
+
+func (m *matcher) run(c *graph.Commit, ch *graph.Change, kind graph.RunKind, rule string) *graph.Run {
+	return &graph.Run{
+		Graph: m.key, GraphName: m.name, ID: runID(m.key, c.Epoch, c.Version, kind, rule, ch.Ref), Kind: kind, Rule: rule,
+		Event: ch.Event, Entity: ch.Ref, Version: c.Version, SchemaVer: c.SchemaVer, State: graph.RunPending,
+		Depth: c.Depth, By: c.Author,
+	}
+}
+
+// typeAt gives the type of an object before or after the commit: from the
+// commit where it touches the object (it may be gone by now), else as of now,
+// for a type never changes.
+func (m *matcher) typeAt(c *graph.Commit, id graph.ObjectID) string {
+	ref := graph.ObjectRef(id)
+	for i := range c.Changes {
+		if ch := &c.Changes[i]; ch.Ref == ref {
+			if ch.ObjAfter != nil {
+				return ch.ObjAfter.Type
+			}
+			if ch.ObjBefore != nil {
+				return ch.ObjBefore.Type
+			}
+		}
+	}
+	return m.typeOf(id)
+}
+
+// link puts the runs of a commit into the chain of the run that made it, and
+// stops those that would go on for ever.
+func (m *matcher) link(ctx context.Context, c *graph.Commit, runs []*graph.Run) error {
+	if c.Cause.Run == "" || len(runs) == 0 {
+		return nil
+	}
+	parents, err := m.runs.Runs(ctx, m.key, []string{c.Cause.Run})
+	if err != nil {
+		return err
+	}
+	parent := parents[c.Cause.Run]
+	if parent == nil {
+		return nil // a log that was brought here without its runs
+	}
+	chain := append(parent.Chain[:len(parent.Chain):len(parent.Chain)], linkOf(parent))
+	for _, r := range runs {
+		r.Chain = chain
+		if why := loop(r); why != nil {
+			r.State, r.Error = graph.RunStopped, why
+		}
+	}
+	return nil
+}
+
+func linkOf(r *graph.Run) graph.RunLink {
+	return graph.RunLink{Run: r.ID, Kind: r.Kind, Rule: r.Rule, Entity: r.Entity.IDString(), Version: r.Version}
+}
+
+// loop says why a run must not start, or nil.
+func loop(r *graph.Run) *graph.RunError {
+	self := linkOf(r)
+	for _, l := range r.Chain {
+		if l.Kind == self.Kind && l.Rule == self.Rule && l.Entity == self.Entity {
+			return &graph.RunError{Code: "loop", Chain: append(r.Chain[:len(r.Chain):len(r.Chain)], self),
+				Message: fmt.Sprintf("rule %s would run for %s a second time in one chain: it causes itself", r.Rule, self.Entity)}
+		}
+	}
+	if r.Depth >= MaxDepth {
+		return &graph.RunError{Code: "too-deep", Chain: append(r.Chain[:len(r.Chain):len(r.Chain)], self),
+			Message: fmt.Sprintf("the chain is %d runs long already", MaxDepth)}
+	}
+	return nil
+}
+
+// operationName reads the operation of an OperationRequest's body.
+func operationName(body json.RawMessage) string {
+	var b struct {
+		Operation string `json:"operation"`
+	}
+	if json.Unmarshal(body, &b) != nil {
+		return ""
+	}
+	return b.Operation
+}
+
+func orElse(d, def time.Duration) time.Duration {
+	if d <= 0 {
+		return def
+	}
+	return d
+}
+
+// clip keeps messages to a size that can be shown and stored.
+func clip(s string) string {
+	const most = 2048
+	clean := make([]rune, 0, min(len(s), most))
+	for _, r := range s {
+		if len(clean) == most {
+			return string(clean) + "…"
+		}
+		if r == 0 { // Postgres stores none
+			r = '\uFFFD'
+		}
+		clean = append(clean, r)
+	}
+	return string(clean)
+}

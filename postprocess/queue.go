@@ -1,0 +1,187 @@
+package postprocess
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+// taskRun is the kind of the queue's only task: a run is due.
+const taskRun = "run"
+
+// outboxSize bounds what waits for the queue; beyond it the sweeper finds the
+// runs.
+const outboxSize = 4096
+
+// sentAtOnce is how many runs are noted as sent in one statement.
+const sentAtOnce = 100
+
+// queue carries the ids of due runs to whichever node has a free slot. Whatever
+// it loses, the sweeper finds; whatever it repeats, the claim refuses.
+type queue struct {
+	name   string
+	client *asynq.Client
+	server *asynq.Server
+	log    *slog.Logger
+	offer  func(graph.RunRef) bool
+	sent   func(context.Context, []graph.RunRef) // what is in the queue now
+
+	outbox chan graph.RunRef
+	wg     sync.WaitGroup
+	cancel context.CancelFunc
+
+	mu     sync.Mutex // guards the field below
+	failed bool       // the last attempt to reach Redis failed: tell only changes
+}
+
+// payload is what a task carries.
+type payload struct {
+	Graph graph.GraphKey `json:"graph"`
+	Run   string         `json:"run"`
+	Rule  string         `json:"rule"`
+}
+
+func newQueue(cfg Config, offer func(graph.RunRef) bool, sent func(context.Context, []graph.RunRef)) (*queue, error) {
+	opt, err := asynq.ParseRedisURI(cfg.RedisURL)
+	if err != nil {
+		return nil, fmt.Errorf("redis-url: %w", err)
+	}
+	if o, ok := opt.(asynq.RedisClientOpt); ok {
+		// A dead Redis must not hold up anything for long.
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = time.Second, 2*time.Second, time.Second
+		opt = o
+	}
+	q := &queue{
+		name: cfg.Queue, client: asynq.NewClient(opt), log: cfg.Log, offer: offer, sent: sent, outbox: make(chan graph.RunRef, outboxSize),
+	}
+	q.server = asynq.NewServer(opt, asynq.Config{
+		Concurrency:       4, // a task is handed over, not carried out, by the queue's own workers
+		Queues:            map[string]int{cfg.Queue: 1},
+		TaskCheckInterval: cfg.TaskCheckInterval,
+		Logger:            quiet{cfg.Log},
+		LogLevel:          asynq.WarnLevel,
+		ShutdownTimeout:   2 * time.Second,
+	})
+	return q, nil
+}
+
+// start begins to take and to send tasks. A Redis that is away is tried again
+// for as long as the queue lives.
+func (q *queue) start() error {
+	if err := q.server.Start(asynq.HandlerFunc(q.handle)); err != nil {
+		return fmt.Errorf("start the queue: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	q.cancel = cancel
+	q.wg.Go(func() { q.send(ctx) })
+	return nil
+}
+
+// stop hands out nothing more; what was not sent is found by the sweeper.
+func (q *queue) stop() {
+	q.cancel()
+	q.wg.Wait()
+	q.server.Shutdown()
+	if err := q.client.Close(); err != nil {
+		q.log.Warn("close the queue", "error", err)
+	}
+}
+
+// handle takes a task: a run that finds no room here stays in the table.
+func (q *queue) handle(_ context.Context, t *asynq.Task) error {
+	var p payload
+	if err := json.Unmarshal(t.Payload(), &p); err != nil || t.Type() != taskRun {
+		q.log.Warn("a task in the queue is not ours", "type", t.Type())
+		return nil
+	}
+	q.offer(graph.RunRef{Graph: p.Graph, Run: p.Run, Rule: p.Rule})
+	return nil
+}
+
+// put sends a run to the queue without waiting; a full outbox drops it.
+func (q *queue) put(ref graph.RunRef) {
+	select {
+	case q.outbox <- ref:
+	default:
+	}
+}
+
+func (q *queue) send(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case ref := <-q.outbox:
+			q.sendAll(ctx, ref)
+		}
+	}
+}
+
+// sendAll sends a run and those that wait behind it, and notes them together.
+func (q *queue) sendAll(ctx context.Context, ref graph.RunRef) {
+	var sent []graph.RunRef
+	for {
+		err := q.enqueue(ctx, ref)
+		q.tell(err)
+		if err == nil {
+			sent = append(sent, ref)
+		}
+		if len(sent) < sentAtOnce {
+			select {
+			case ref = <-q.outbox:
+				continue
+			default:
+			}
+		}
+		break
+	}
+	if len(sent) > 0 {
+		q.sent(ctx, sent)
+	}
+}
+
+func (q *queue) enqueue(ctx context.Context, ref graph.RunRef) error {
+	body, err := json.Marshal(payload{ref.Graph, ref.Run, ref.Rule})
+	if err != nil {
+		return err
+	}
+	_, err = q.client.EnqueueContext(ctx, asynq.NewTask(taskRun, body),
+		asynq.Queue(q.name), asynq.TaskID(ref.Run+":"+strconv.Itoa(ref.Attempt)), asynq.MaxRetry(0))
+	if errors.Is(err, asynq.ErrTaskIDConflict) || errors.Is(err, asynq.ErrDuplicateTask) {
+		return nil // it is there
+	}
+	return err
+}
+
+// tell logs that the queue is out of reach, or back, once.
+func (q *queue) tell(err error) {
+	q.mu.Lock()
+	changed := q.failed != (err != nil)
+	q.failed = err != nil
+	q.mu.Unlock()
+	switch {
+	case changed && err != nil:
+		q.log.Warn("the queue is out of reach; runs go on without it, more slowly", "error", err)
+	case changed:
+		q.log.Info("the queue is back")
+	}
+}
+
+// quiet passes on what asynq has to say as debug messages: it repeats its
+// complaints about a Redis that is away many times a second.
+type quiet struct{ log *slog.Logger }
+
+func (l quiet) Debug(args ...any) { l.log.Debug(fmt.Sprint(args...), "from", "asynq") }
+func (l quiet) Info(args ...any)  { l.log.Debug(fmt.Sprint(args...), "from", "asynq") }
+func (l quiet) Warn(args ...any)  { l.log.Debug(fmt.Sprint(args...), "from", "asynq") }
+func (l quiet) Error(args ...any) { l.log.Debug(fmt.Sprint(args...), "from", "asynq") }
+func (l quiet) Fatal(args ...any) { l.log.Error(fmt.Sprint(args...), "from", "asynq") }

@@ -1,0 +1,174 @@
+package postprocess
+
+import (
+	"sync"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+// waitingPerRule is how many runs of one rule wait in this process; more are
+// left in the table.
+const waitingPerRule = 256
+
+// scheduler gives the process's slots to runs, fairly by rule: a rule whose
+// handlers hang or fail takes at most its share, and the others go on.
+//
+// Who offers a run does not know whether it may start: that is the claim's
+// affair.
+type scheduler struct {
+	slots, perRule int
+	start          func(graph.RunRef) // in a goroutine of its own
+	drained        func()             // fewer wait than there are slots, and some were turned away
+
+	mu      sync.Mutex // guards the fields below
+	busy    int
+	rules   map[lane]*laneState
+	ready   []lane // rules with something waiting, in turn
+	waiting int
+	known   map[string]bool // runs that wait or run here
+	refused bool            // a run was turned away since the last drained
+	closed  bool
+	running sync.WaitGroup
+}
+
+// lane is a rule of a graph, for the sharing of slots.
+type lane struct {
+	graph graph.GraphKey
+	rule  string
+}
+
+type laneState struct {
+	busy    int
+	waiting []graph.RunRef
+	inTurn  bool
+}
+
+func newScheduler(slots int, start func(graph.RunRef), drained func()) *scheduler {
+	return &scheduler{
+		slots: slots, perRule: max(1, slots/2), start: start, drained: drained,
+		rules: map[lane]*laneState{}, known: map[string]bool{},
+	}
+}
+
+// now starts the run if a slot is free at once; false where none is.
+func (s *scheduler) now(ref graph.RunRef) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.known[ref.Run] {
+		return s.known[ref.Run]
+	}
+	st := s.lane(ref)
+	if s.busy >= s.slots || st.busy >= s.perRule || len(st.waiting) > 0 {
+		return false
+	}
+	s.begin(ref, st)
+	return true
+}
+
+// offer starts the run now or when it is its turn; false where too many wait.
+func (s *scheduler) offer(ref graph.RunRef) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	if s.known[ref.Run] {
+		return true
+	}
+	st := s.lane(ref)
+	if len(st.waiting) >= waitingPerRule {
+		s.refused = true
+		return false
+	}
+	st.waiting = append(st.waiting, ref)
+	s.known[ref.Run] = true
+	s.waiting++
+	s.line(ref, st)
+	s.fill()
+	return true
+}
+
+// left notes that runs stay in the table for want of room here.
+func (s *scheduler) left() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = true
+}
+
+func (s *scheduler) lane(ref graph.RunRef) *laneState {
+	k := lane{ref.Graph, ref.Rule}
+	st := s.rules[k]
+	if st == nil {
+		st = &laneState{}
+		s.rules[k] = st
+	}
+	return st
+}
+
+// line puts a rule into the turn; the caller holds mu.
+func (s *scheduler) line(ref graph.RunRef, st *laneState) {
+	if !st.inTurn && len(st.waiting) > 0 && st.busy < s.perRule {
+		st.inTurn = true
+		s.ready = append(s.ready, lane{ref.Graph, ref.Rule})
+	}
+}
+
+// fill gives free slots away; the caller holds mu.
+func (s *scheduler) fill() {
+	for s.busy < s.slots && len(s.ready) > 0 && !s.closed {
+		k := s.ready[0]
+		s.ready = s.ready[1:]
+		st := s.rules[k]
+		st.inTurn = false
+		ref := st.waiting[0]
+		st.waiting = st.waiting[1:]
+		s.waiting--
+		s.begin(ref, st)
+		s.line(ref, st)
+	}
+}
+
+// begin takes a slot; the caller holds mu.
+func (s *scheduler) begin(ref graph.RunRef, st *laneState) {
+	s.busy++
+	st.busy++
+	s.known[ref.Run] = true
+	s.running.Add(1)
+	go func() {
+		defer s.running.Done()
+		defer s.end(ref)
+		s.start(ref)
+	}()
+}
+
+func (s *scheduler) end(ref graph.RunRef) {
+	s.mu.Lock()
+	k := lane{ref.Graph, ref.Rule}
+	st := s.rules[k]
+	s.busy--
+	st.busy--
+	delete(s.known, ref.Run)
+	s.line(ref, st)
+	if st.busy == 0 && len(st.waiting) == 0 {
+		delete(s.rules, k)
+	}
+	s.fill()
+	more := s.refused && s.waiting < s.slots
+	if more {
+		s.refused = false
+	}
+	s.mu.Unlock()
+	if more {
+		s.drained()
+	}
+}
+
+// close starts nothing more and forgets what waits: it stays in the table.
+func (s *scheduler) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
+
+// wait returns when every run that began has ended.
+func (s *scheduler) wait() { s.running.Wait() }
