@@ -116,6 +116,7 @@ export function applyStep(doc, step) {
     case 'replace':
       return edit(doc, path, 0, 'replace', step.value)
     case 'remove':
+      if (path.length === 0) throw new PatchError('invalid-patch', 'a whole document cannot be removed', '')
       return edit(doc, path, 0, 'remove', undefined)
     case 'copy':
       return edit(doc, path, 0, 'add', get(doc, step.from))

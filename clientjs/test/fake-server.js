@@ -91,13 +91,20 @@ export class FakeServer {
     /** @type {Map<string, any>} */
     let draft
     try {
+      /** @type {Map<string, boolean>} */
+      const there = new Map()
       for (const s of steps) {
-        if (s.whole && s.step.op === 'add' && this.entity(s.ref)) throw new Error('exists')
-        if (s.whole && s.step.op === 'remove' && !this.entity(s.ref)) throw new Error('not-found')
+        const exists = there.get(s.ref) ?? !!this.entity(s.ref)
+        if (s.whole && s.step.op === 'add' && exists) throw new Error('exists')
+        if (s.whole && s.step.op === 'remove' && !exists) throw new Error('not-found')
+        if (s.whole) there.set(s.ref, s.step.op === 'add')
       }
       draft = applySteps(steps, (ref) => this.entity(ref))
     } catch (err) {
-      return { version: 0, problem: { code: /** @type {any} */ (err).code ?? /** @type {Error} */ (err).message, title: String(err) } }
+      return {
+        version: 0,
+        problem: { code: /** @type {any} */ (err).code ?? /** @type {Error} */ (err).message, title: String(err) },
+      }
     }
     const version = this.head + 1
     /** @type {Map<string, any[]>} */
@@ -183,7 +190,11 @@ class FakeSession {
             user: { id: m.token ?? 'dev' },
             schema: 1,
             limits: { messageBytes: 100_000 },
-            applied: Object.fromEntries(m.pending.filter((/** @type {string} */ p) => server.applied.has(p)).map((/** @type {string} */ p) => [p, server.applied.get(p)])),
+            applied: Object.fromEntries(
+              m.pending
+                .filter((/** @type {string} */ p) => server.applied.has(p))
+                .map((/** @type {string} */ p) => [p, server.applied.get(p)]),
+            ),
             expiresAt: null,
           },
         ])
@@ -197,15 +208,29 @@ class FakeSession {
       case 'mutate': {
         const { version, problem } = server.commit(m.patch, this.session ?? '', m.mutation)
         // Answers wait their turn behind the deltas of their version.
-        this.answers.push(problem ? { t: 'reject', mutation: m.mutation, problem } : { t: 'ack', mutation: m.mutation, version })
+        this.answers.push(
+          problem ? { t: 'reject', mutation: m.mutation, problem } : { t: 'ack', mutation: m.mutation, version },
+        )
         this.wake()
         return
       }
       case 'can':
-        this.#write([{ t: 'can', objects: Object.fromEntries(m.objects.map((/** @type {string} */ id) => [id, ['read', 'write']])) }])
+        this.#write([
+          {
+            t: 'can',
+            objects: Object.fromEntries(m.objects.map((/** @type {string} */ id) => [id, ['read', 'write']])),
+          },
+        ])
         return
       case 'presence':
-        for (const s of server.sessions) s.#write([{ t: 'presence', on: m.on, sessions: { [String(this.session)]: m.state && { user: 'ann', state: m.state } } }])
+        for (const s of server.sessions)
+          s.#write([
+            {
+              t: 'presence',
+              on: m.on,
+              sessions: { [String(this.session)]: m.state && { user: 'ann', state: m.state } },
+            },
+          ])
         return
       case 'ping':
         this.flush()
@@ -236,9 +261,14 @@ class FakeSession {
     const view = { sub: m.sub, projection, view: `v${++server.viewCount}`, version }
     if (m.at === undefined) this.views.set(m.sub, view)
     const resume = m.since !== undefined && m.epoch === server.epoch && m.key === 'k'
-    const body = resume ? difference(server, evaluate(projection, server.states[m.since]), now, m.since) : { ...now, objects: wholes(now.objects), edges: wholes(now.edges) }
+    const body = resume
+      ? difference(server, evaluate(projection, server.states[m.since]), now, m.since)
+      : { ...now, objects: wholes(now.objects), edges: wholes(now.edges) }
     const reset = m.since !== undefined && !resume ? { reset: true } : {}
-    this.#frames({ t: 'load', sub: m.sub, view: view.view, key: 'k', ...reset, version }, body, { roots: now.roots, digest: digestOf(now) })
+    this.#frames({ t: 'load', sub: m.sub, view: view.view, key: 'k', ...reset, version }, body, {
+      roots: now.roots,
+      digest: digestOf(now),
+    })
   }
 
   wake() {
@@ -268,7 +298,10 @@ class FakeSession {
       }
       if (sim.chance(options.part ?? 0)) {
         v.view = `v${++server.viewCount}`
-        this.#frames({ t: 'load', sub: v.sub, view: v.view, key: 'k', version: server.head, mutations }, body, { roots: now.roots, digest: digestOf(now) })
+        this.#frames({ t: 'load', sub: v.sub, view: v.view, key: 'k', version: server.head, mutations }, body, {
+          roots: now.roots,
+          digest: digestOf(now),
+        })
       } else if (touched || 'roots' in roots) {
         this.#frames({ t: 'delta', view: v.view, version: server.head, at: '', by: '' }, body, { mutations, ...roots })
       }
@@ -314,7 +347,11 @@ class FakeSession {
 }
 
 /** @param {any} op @param {number} n */
-const relative = (op, n) => ({ ...op, path: op.path.slice(n), ...(op.from === undefined ? {} : { from: op.from.slice(n) }) })
+const relative = (op, n) => ({
+  ...op,
+  path: op.path.slice(n),
+  ...(op.from === undefined ? {} : { from: op.from.slice(n) }),
+})
 
 /** @param {number} status @param {any} body */
 const json = (status, body) => /** @type {any} */ ({ ok: status < 400, status, json: async () => copy(body) })
@@ -347,7 +384,8 @@ function difference(server, before, now, since) {
 /** @param {{objects: Map<string, any>, edges: Map<string, any>}} view */
 export function digestOf(view) {
   let sum = 0
-  for (const map of [view.objects, view.edges]) for (const [id, e] of map) sum = (sum + entityHash(id, e.meta.version)) >>> 0
+  for (const map of [view.objects, view.edges])
+    for (const [id, e] of map) sum = (sum + entityHash(id, e.meta.version)) >>> 0
   return sum
 }
 
@@ -361,8 +399,12 @@ export function evaluate(projection, state) {
   /** @type {string[]} */
   let roots
   if (isRecord(projection.root)) {
-    const found = [...state.objects].filter(([, o]) => o.type === projection.root.type && matches(projection.root.where, o))
-    roots = window(found, projection.root, (o) => sortValues(parseOrder(projection.root.order), o, undefined)).map(([id]) => id)
+    const found = [...state.objects].filter(
+      ([, o]) => o.type === projection.root.type && matches(projection.root.where, o),
+    )
+    roots = window(found, projection.root, (o) => sortValues(parseOrder(projection.root.order), o, undefined)).map(
+      ([id]) => id,
+    )
   } else roots = [projection.root].flat().filter((id) => state.objects.has(id))
   const walk = (/** @type {string} */ id, /** @type {any} */ node) => {
     objects.set(id, state.objects.get(id))
@@ -372,8 +414,15 @@ export function evaluate(projection, state) {
     ]) {
       for (const label of Object.keys(steps)) {
         const step = steps[label]
-        const found = [...state.edges].filter(([, e]) => e.label === label && (dir === '>' ? e.from : e.to) === id && matches(step.where, state.objects.get(dir === '>' ? e.to : e.from)))
-        for (const [edgeId, e] of window(found, step, (x) => sortValues(parseOrder(step.order), state.objects.get(dir === '>' ? x.to : x.from), x))) {
+        const found = [...state.edges].filter(
+          ([, e]) =>
+            e.label === label &&
+            (dir === '>' ? e.from : e.to) === id &&
+            matches(step.where, state.objects.get(dir === '>' ? e.to : e.from)),
+        )
+        for (const [edgeId, e] of window(found, step, (x) =>
+          sortValues(parseOrder(step.order), state.objects.get(dir === '>' ? x.to : x.from), x),
+        )) {
           edges.set(edgeId, e)
           walk(dir === '>' ? e.to : e.from, step)
         }

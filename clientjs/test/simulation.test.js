@@ -76,7 +76,9 @@ async function run(seed, faults) {
       lose: faults.lose ?? 0,
       refuse: () => {
         if (!refusing || !w.sim.chance(faults.reject ?? 0.15)) return undefined
-        return w.sim.chance(0.5) ? { code: 'rate-limited', title: 'Too many', retryAfterMs: 20 } : { code: 'schema', title: 'No' }
+        return w.sim.chance(0.5)
+          ? { code: 'rate-limited', title: 'Too many', retryAfterMs: 20 }
+          : { code: 'schema', title: 'No' }
       },
     },
   })
@@ -85,7 +87,9 @@ async function run(seed, faults) {
   refusing = true
   const clients = []
   for (let i = 0; i < 3; i++) clients.push(await w.connect())
-  const views = clients.map((db, i) => [...projections.keys()].filter((p) => p === 0 || (p + i) % 2).map((p) => db.subscribe(projections[p])))
+  const views = clients.map((db, i) =>
+    [...projections.keys()].filter((p) => p === 0 || (p + i) % 2).map((p) => db.subscribe(projections[p])),
+  )
   await sim.until(() => views.flat().every((v) => v.state === 'live'))
 
   /** @type {string[]} */

@@ -71,7 +71,15 @@ export function world(options = {}) {
 export const id = (n) => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`
 
 /** @param {string} objectId @param {string} type @param {any} [body] */
-export const addObject = (objectId, type, body = {}) => ({ op: 'add', path: `/objects/${objectId}`, value: { type, body } })
+export const addObject = (objectId, type, body = {}) => ({
+  op: 'add',
+  path: `/objects/${objectId}`,
+  value: { type, body },
+})
 
 /** @param {string} edgeId @param {string} label @param {string} from @param {string} to */
-export const addEdge = (edgeId, label, from, to) => ({ op: 'add', path: `/edges/${edgeId}`, value: { label, from, to } })
+export const addEdge = (edgeId, label, from, to) => ({
+  op: 'add',
+  path: `/edges/${edgeId}`,
+  value: { label, from, to },
+})
