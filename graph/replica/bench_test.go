@@ -20,7 +20,7 @@ func workbook(b *testing.B, records int) (*world, *replica.Replica, *graph.Objec
 		store = x.create("DataStore", `{"name":"Q3"}`, acl("ann"))
 		for i := range records {
 			body := fmt.Sprintf(`{"values":{"title":"record %d","note":"%0200d"},"rank":%d}`, i, i, i*7919%records)
-			r := x.create("Record", body, inheriting())
+			r := x.create("Record", body, acl("a"))
 			x.link("a", r.ID, store.ID, `{}`)
 		}
 	})

@@ -33,17 +33,28 @@ type Source interface {
 // are left out without a word. CodeTooLarge over lim.ViewEntities or
 // lim.Candidates, of which only what p may read counts.
 func Evaluate(src Source, rights graph.Reader, types Types, p *graph.Principal, proj *graph.Projection, lim graph.Limits) (*Result, *graph.Error) {
-	if p.Admin && rights == graph.Reader(src) {
-		return EvaluateAs(src, func(graph.ObjectID) bool { return true }, types, proj, lim)
-	}
+	w := &walk{src: src}
 	walker := access.NewWalker(rights, p, nil)
-	return EvaluateAs(src, func(id graph.ObjectID) bool { return walker.Holds(id, access.Read) }, types, proj, lim)
+	switch {
+	case rights != graph.Reader(src):
+		w.mayRead = func(o *graph.Object, _ *graph.Edge) bool { return walker.Holds(o.ID, access.Read) }
+	case p.Admin:
+		w.mayRead = func(*graph.Object, *graph.Edge) bool { return true }
+	default:
+		w.mayRead = (&reading{walker: walker}).mayRead
+	}
+	return w.run(types, proj, lim)
 }
 
 // EvaluateAs is Evaluate with the question of rights left to the caller: mayRead
-// is asked about every object before anything else is.
+// is asked about every object before anything else is, and may be asked again.
 func EvaluateAs(src Source, mayRead func(graph.ObjectID) bool, types Types, proj *graph.Projection, lim graph.Limits) (*Result, *graph.Error) {
-	w := &walk{src: src, mayRead: mayRead, lim: lim.WithDefaults(), seen: map[visit]int{}}
+	w := &walk{src: src, mayRead: func(o *graph.Object, _ *graph.Edge) bool { return mayRead(o.ID) }}
+	return w.run(types, proj, lim)
+}
+
+func (w *walk) run(types Types, proj *graph.Projection, lim graph.Limits) (*Result, *graph.Error) {
+	w.lim, w.seen = lim.WithDefaults(), map[visit]int{}
 	w.bound = w.lim.ViewEntities
 	if err := w.roots(types, proj); err != nil {
 		return nil, err
@@ -79,7 +90,7 @@ type task struct {
 
 type walk struct {
 	src     Source
-	mayRead func(graph.ObjectID) bool
+	mayRead func(o *graph.Object, only *graph.Edge) bool // only: o's one outbound edge, or nil
 	lim     graph.Limits
 	result  Result
 	seen    map[visit]int // the most levels with which a visit was asked for
@@ -91,7 +102,7 @@ type walk struct {
 func (w *walk) roots(types Types, proj *graph.Projection) *graph.Error {
 	if proj.Type == nil {
 		for _, id := range proj.Roots {
-			if o := w.src.Object(id); o != nil && w.mayRead(id) {
+			if o := w.src.Object(id); o != nil && w.mayRead(o, nil) {
 				w.root(o, &proj.Node)
 			}
 		}
@@ -100,7 +111,7 @@ func (w *walk) roots(types Types, proj *graph.Projection) *graph.Error {
 	l := w.list.start(&proj.Type.List, &w.lim)
 	for _, typ := range types.Subtypes(proj.Type.Type) {
 		w.src.OfType(typ, func(o *graph.Object) bool {
-			return !w.mayRead(o.ID) || l.offer(o, nil)
+			return !w.mayRead(o, nil) || l.offer(o, nil)
 		})
 	}
 	members, err := l.window()
@@ -142,12 +153,13 @@ func (w *walk) visit(from graph.ObjectID, s *graph.Step, levels int) {
 	w.queue = append(w.queue, task{v, levels})
 }
 
-// reacher is a Source that gives the objects along with the edges.
+// reacher is a Source that gives the objects along with the edges, and tells
+// whether the edge is the one outbound edge of the object reached.
 type reacher interface {
-	reach(id graph.ObjectID, label string, in bool, yield func(*graph.Edge, *graph.Object) bool)
+	reach(id graph.ObjectID, label string, in bool, yield func(e *graph.Edge, far *graph.Object, only bool) bool)
 }
 
-func (w *walk) reach(id graph.ObjectID, label string, in bool, yield func(*graph.Edge, *graph.Object) bool) {
+func (w *walk) reach(id graph.ObjectID, label string, in bool, yield func(e *graph.Edge, far *graph.Object, only bool) bool) {
 	if src, ok := w.src.(reacher); ok {
 		src.reach(id, label, in, yield)
 		return
@@ -158,14 +170,18 @@ func (w *walk) reach(id graph.ObjectID, label string, in bool, yield func(*graph
 	}
 	along(id, label, func(e *graph.Edge) bool {
 		o := w.src.Object(far(e))
-		return o == nil || yield(e, o)
+		return o == nil || yield(e, o, false)
 	})
 }
 
 func (w *walk) follow(t task) *graph.Error {
 	l := w.list.start(&t.step.List, &w.lim)
-	w.reach(t.from, t.step.Label, t.step.In, func(e *graph.Edge, far *graph.Object) bool {
-		return !w.mayRead(far.ID) || l.offer(far, e)
+	w.reach(t.from, t.step.Label, t.step.In, func(e *graph.Edge, far *graph.Object, isOnly bool) bool {
+		var only *graph.Edge
+		if isOnly {
+			only = e
+		}
+		return !w.mayRead(far, only) || l.offer(far, e)
 	})
 	members, err := l.window()
 	if err != nil {

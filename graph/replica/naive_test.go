@@ -26,12 +26,29 @@ type naive struct {
 }
 
 func (n *naive) readable(id graph.ObjectID) bool {
+	return n.w.objects[id] != nil && (n.user == "" || n.holdsRead(id, nil))
+}
+
+// holdsRead follows the inheritance; way holds the objects gone through.
+func (n *naive) holdsRead(id graph.ObjectID, way []graph.ObjectID) bool {
 	o := n.w.objects[id]
-	if o == nil {
+	h := o.Access.Rights["read"]
+	if h.Public || h.Users[n.user] {
+		return true
+	}
+	if slices.Contains(way, id) || len(way) == 16 {
 		return false
 	}
-	h := o.Access.Rights["read"]
-	return n.user == "" || h.Public || h.Users[n.user]
+	edges := 0
+	for _, e := range n.w.edges {
+		if e.From == id && slices.Contains(h.Inherit, e.Label) {
+			edges++
+			if n.holdsRead(e.To, append(slices.Clone(way), id)) {
+				return true
+			}
+		}
+	}
+	return len(h.Inherit) > 0 && edges == 0 && o.Meta.CreatedBy == n.user
 }
 
 func (n *naive) run(p *graph.Projection) {

@@ -30,6 +30,17 @@ func (n *node) set(label string, in bool) *edgeSet {
 	return nil
 }
 
+// leaves counts the edges that leave the object.
+func (n *node) leaves() int {
+	count := 0
+	for i := range n.sets {
+		if !n.sets[i].in {
+			count += len(n.sets[i].links)
+		}
+	}
+	return count
+}
+
 func newState() *State {
 	return &State{
 		nodes: make(map[graph.ObjectID]*node),
@@ -75,12 +86,17 @@ func (s *State) Between(label string, from, to graph.ObjectID) *graph.Edge {
 // Out calls yield for each edge that leaves id under label ("" for every
 // label), in no order, until yield returns false.
 func (s *State) Out(id graph.ObjectID, label string, yield func(*graph.Edge) bool) {
-	s.reach(id, label, false, func(e *graph.Edge, _ *graph.Object) bool { return yield(e) })
+	s.walk(id, label, false, func(l link) bool { return yield(l.edge) })
 }
 
 // In is Out for the edges that arrive.
 func (s *State) In(id graph.ObjectID, label string, yield func(*graph.Edge) bool) {
-	s.reach(id, label, true, func(e *graph.Edge, _ *graph.Object) bool { return yield(e) })
+	s.walk(id, label, true, func(l link) bool { return yield(l.edge) })
+}
+
+// reach makes a State a reacher.
+func (s *State) reach(id graph.ObjectID, label string, in bool, yield func(e *graph.Edge, far *graph.Object, only bool) bool) {
+	s.walk(id, label, in, func(l link) bool { return yield(l.edge, l.far.obj, in && l.far.leaves() == 1) })
 }
 
 // CountOut gives the number of edges that Out would give.
@@ -109,8 +125,7 @@ func (s *State) set(id graph.ObjectID, label string, in bool) *edgeSet {
 	return nil
 }
 
-// reach is Out and In, with the object at the far end.
-func (s *State) reach(id graph.ObjectID, label string, in bool, yield func(*graph.Edge, *graph.Object) bool) {
+func (s *State) walk(id graph.ObjectID, label string, in bool, yield func(link) bool) {
 	n := s.nodes[id]
 	if n == nil {
 		return
@@ -121,7 +136,7 @@ func (s *State) reach(id graph.ObjectID, label string, in bool, yield func(*grap
 			continue
 		}
 		for _, l := range set.links {
-			if !yield(l.edge, l.far.obj) {
+			if !yield(l) {
 				return
 			}
 		}

@@ -76,7 +76,21 @@ func (w *world) newID() (id [16]byte) {
 	return id
 }
 
-func acl(holder string) *graph.ACL {
+// acls are shared by equal content, as those that access.Parse gives.
+var acls = map[string]*graph.ACL{"": open(""), "ann": open("ann"), "bob": open("bob"), "a": inherit("a"), "b": inherit("b")}
+
+// acl gives the right to read to one user, to all ("") or, for "a" and "b", to
+// whoever may read the far end of the edge of that label.
+func acl(holder string) *graph.ACL { return acls[holder] }
+
+func inherit(label string) *graph.ACL {
+	return &graph.ACL{
+		Raw:    json.RawMessage(fmt.Sprintf(`{"read":{"users":{},"teams":{},"orgs":{},"public":false,"inherit":{%q:true}}}`, label)),
+		Rights: map[string]*graph.Holders{"read": {Inherit: []string{label}}},
+	}
+}
+
+func open(holder string) *graph.ACL {
 	raw := `{"read":{"users":{},"teams":{},"orgs":{},"public":true}}`
 	holders := &graph.Holders{Public: true}
 	if holder != "" {
@@ -102,12 +116,12 @@ func (w *world) commit(t failer, build func(*tx)) *graph.Commit {
 	at := start.Add(time.Duration(version) * time.Second)
 	for i := range x.changes {
 		ch := &x.changes[i]
-		meta := graph.Meta{Version: version, CreatedVersion: version, CreatedAt: at, CreatedBy: "ann", UpdatedAt: at, UpdatedBy: "ann"}
+		meta := graph.Meta{Version: version, CreatedVersion: version, CreatedAt: at, CreatedBy: []string{"ann", "bob"}[version%2], UpdatedAt: at, UpdatedBy: "ann"}
 		if old := w.objects[graph.ObjectID(ch.Ref.ID)]; old != nil && ch.Ref.Kind == graph.KindObject {
-			meta.CreatedVersion, meta.CreatedAt = old.Meta.CreatedVersion, old.Meta.CreatedAt
+			meta.CreatedVersion, meta.CreatedAt, meta.CreatedBy = old.Meta.CreatedVersion, old.Meta.CreatedAt, old.Meta.CreatedBy
 		}
 		if old := w.edges[graph.EdgeID(ch.Ref.ID)]; old != nil && ch.Ref.Kind == graph.KindEdge {
-			meta.CreatedVersion, meta.CreatedAt = old.Meta.CreatedVersion, old.Meta.CreatedAt
+			meta.CreatedVersion, meta.CreatedAt, meta.CreatedBy = old.Meta.CreatedVersion, old.Meta.CreatedAt, old.Meta.CreatedBy
 		}
 		if ch.ObjAfter != nil {
 			ch.ObjAfter.Meta = meta
@@ -211,7 +225,7 @@ func (w *world) between(label string, from, to graph.ObjectID) *graph.Edge {
 var (
 	labels  = []string{"a", "b"}
 	types   = []string{"Thing", "Part"}
-	holders = []string{"", "ann", "bob"}
+	holders = []string{"", "ann", "bob", "a", "a", "b"}
 	values  = []string{
 		`1`, `1.0`, `-2`, `0.1`, `10`, `1e1`, `12345678901234567890`, `12345678901234567891`,
 		`"x"`, `"xy"`, `"\u0078y"`, `"é"`, `""`, `"😀"`, `"\uffee"`, `true`, `false`, `null`, `[1]`, `{}`,
