@@ -42,9 +42,8 @@ func (d *Delta) Frames(max int) [][]byte {
 	return chunk(&d.Entries, max, func(dst []byte, _ bool) []byte { return append(dst, head...) }, tail, nil)
 }
 
-// Load is a view at a version, or what differs from a version held before.
+// Load is a view, or what differs from a version held before.
 type Load struct {
-	Version graph.Version
 	Entries
 	Roots     []graph.ObjectID
 	Mutations []string // keys of commits that a difference covers
@@ -55,6 +54,7 @@ type Load struct {
 type LoadHead struct {
 	Sub, View, Key string
 	Reset          bool
+	Version        graph.Version
 }
 
 // Append appends the beginning of a load's frame; a body follows it.
@@ -68,14 +68,15 @@ func (h *LoadHead) Append(dst []byte) []byte {
 	if h.Reset {
 		dst = append(dst, `,"reset":true`...)
 	}
-	return dst
+	dst = append(dst, `,"version":`...)
+	return strconv.AppendInt(dst, int64(h.Version), 10)
 }
 
 // headRoom is kept free for a LoadHead in every frame.
 const headRoom = 512
 
 // Bodies gives the rest of the load's frames, to be written behind a LoadHead
-// each: shared by all who load the view at this version.
+// each: shared by all who load the view as it is.
 func (l *Load) Bodies(max int) [][]byte {
 	var tail []byte
 	if len(l.Mutations) > 0 {
@@ -86,8 +87,6 @@ func (l *Load) Bodies(max int) [][]byte {
 	tail = appendIDs(tail, l.Roots)
 	last := strconv.AppendUint([]byte(`,"digest":`), uint64(l.Digest), 10)
 	return chunk(&l.Entries, max-headRoom, func(dst []byte, first bool) []byte {
-		dst = append(dst, `,"version":`...)
-		dst = strconv.AppendInt(dst, int64(l.Version), 10)
 		if first {
 			dst = append(dst, `,"total":`...)
 			dst = strconv.AppendInt(dst, int64(l.Len()), 10)

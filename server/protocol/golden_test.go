@@ -77,7 +77,7 @@ func fromServer() map[string][]byte {
 		}
 		return bytes.Join(frames, []byte("\n"))
 	}
-	head := protocol.LoadHead{Sub: "s1", View: "v7", Key: "k1"}
+	head := protocol.LoadHead{Sub: "s1", View: "v7", Key: "k1", Version: 7}
 	reset := head
 	reset.Reset = true
 	patched := protocol.PatchEntry(graph.ObjectRef(store.ID), 3, json.RawMessage(`[{"op":"replace","path":"/body/name","value":"Q3"}]`), &store.Meta)
@@ -94,11 +94,11 @@ func fromServer() map[string][]byte {
 	return map[string][]byte{
 		"welcome":         welcome.Append(nil),
 		"welcome-forever": forever.Append(nil),
-		"load":            load(head, protocol.Load{Version: 7, Entries: whole, Roots: roots, Digest: digest}, protocol.MaxMessage),
-		"load-frames":     load(head, protocol.Load{Version: 7, Entries: whole, Roots: roots, Digest: digest}, 900),
-		"load-reset":      load(reset, protocol.Load{Version: 7, Entries: whole, Roots: roots, Digest: digest}, protocol.MaxMessage),
-		"load-empty":      load(head, protocol.Load{Version: 7, Roots: roots, Digest: digest}, protocol.MaxMessage),
-		"load-difference": load(head, protocol.Load{Version: 7, Roots: roots, Digest: digest, Mutations: []string{mutation}, Entries: protocol.Entries{
+		"load":            load(head, protocol.Load{Entries: whole, Roots: roots, Digest: digest}, protocol.MaxMessage),
+		"load-frames":     load(head, protocol.Load{Entries: whole, Roots: roots, Digest: digest}, 900),
+		"load-reset":      load(reset, protocol.Load{Entries: whole, Roots: roots, Digest: digest}, protocol.MaxMessage),
+		"load-empty":      load(head, protocol.Load{Roots: roots, Digest: digest}, protocol.MaxMessage),
+		"load-difference": load(head, protocol.Load{Roots: roots, Digest: digest, Mutations: []string{mutation}, Entries: protocol.Entries{
 			Objects: []protocol.Entry{patched, protocol.EnterObject(record)},
 			Edges:   []protocol.Entry{protocol.EnterEdge(link), protocol.LeaveEntry(graph.EdgeRef(graph.EdgeID(oid(uuidB))), protocol.Unlinked)}}}, protocol.MaxMessage),
 		"delta":          delta(protocol.Entries{Objects: []protocol.Entry{patched}}, protocol.MaxMessage, nil),

@@ -1,0 +1,60 @@
+package fanout
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/server/protocol"
+)
+
+// body is the shared part of a load, encoded by the first session that sends
+// it: outside of all locks, and not by the relay, which has others to serve.
+type body struct {
+	once   sync.Once
+	build  func() [][]byte
+	frames [][]byte
+}
+
+func (b *body) encoded() [][]byte {
+	b.once.Do(func() { b.frames, b.build = b.build(), nil })
+	return b.frames
+}
+
+// wholeBody is that of a whole view. It takes the slices over.
+func wholeBody(objects []*graph.Object, edges []*graph.Edge, roots []graph.ObjectID, digest uint32) *body {
+	return &body{build: func() [][]byte {
+		slices.SortFunc(objects, func(a, b *graph.Object) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+		slices.SortFunc(edges, func(a, b *graph.Edge) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+		l := protocol.Load{Roots: roots, Digest: digest}
+		l.Objects = make([]protocol.Entry, len(objects))
+		for i, o := range objects {
+			l.Objects[i] = protocol.ObjectEntry(o)
+		}
+		l.Edges = make([]protocol.Entry, len(edges))
+		for i, e := range edges {
+			l.Edges[i] = protocol.EdgeEntry(e)
+		}
+		return l.Bodies(protocol.MaxMessage)
+	}}
+}
+
+// differenceBody is that of a load that builds on what the client holds.
+func differenceBody(d *difference, roots []graph.ObjectID, digest uint32) *body {
+	return &body{build: func() [][]byte {
+		l := protocol.Load{Entries: d.encoded(), Roots: roots, Digest: digest, Mutations: d.mutations}
+		return l.Bodies(protocol.MaxMessage)
+	}}
+}
+
+// deltaBody is a whole delta, for a session that has fallen behind.
+func deltaBody(d *difference, view string, at graph.Version) *body {
+	return &body{build: func() [][]byte {
+		p := protocol.Delta{
+			View: view, Version: at, At: d.at, By: d.by, Mutations: d.mutations,
+			Entries: d.encoded(), Roots: d.roots, HasRoots: d.rerooted,
+		}
+		return p.Frames(protocol.MaxMessage)
+	}}
+}

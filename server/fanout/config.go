@@ -1,0 +1,91 @@
+package fanout
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/schema"
+)
+
+// Defaults of Config.
+const (
+	DefaultHelloTimeout = 10 * time.Second
+	DefaultStall        = 30 * time.Second
+	DefaultPing         = 15 * time.Second
+	DefaultIdle         = 25 * time.Second
+	DefaultLinger       = 30 * time.Second
+	DefaultFeedBytes    = 32 << 20
+	DefaultRate         = 1000
+	DefaultInFlight     = 1024
+)
+
+// Config says what a Hub works with.
+type Config struct {
+	Replicas  *replica.Set
+	Store     graph.Store // looks up which pending mutations were committed
+	Submitter graph.Submitter
+	Live      *schema.Live
+	// Authenticate turns a token ("" where none was sent) that was shown to a
+	// graph into its principal and the time at which it ends (zero: never).
+	// CodeUnavailable says that it cannot be judged now; every other error is a
+	// refusal. Whether the principal may open the graph is asked apart.
+	Authenticate func(ctx context.Context, graphName, token string) (graph.Principal, time.Time, error)
+	Limits       graph.Limits
+	// AllowedOrigins are the origins, scheme and port included, whose pages may
+	// connect; the server's own may always.
+	AllowedOrigins []string
+	Dev            bool                  // pages of every loopback origin may connect
+	Log            *slog.Logger          // nil: slog.Default()
+	Metrics        prometheus.Registerer // nil: none are kept
+
+	HelloTimeout time.Duration // from the upgrade to the hello. Default: DefaultHelloTimeout
+	Stall        time.Duration // a peer that has not read for so long is let go. Default: DefaultStall
+	Ping         time.Duration // between two pings. Default: DefaultPing
+	Idle         time.Duration // between two `at` messages. Default: DefaultIdle
+	// Linger is how long a view that nobody subscribes to is kept up to date,
+	// for those who come back. Default: DefaultLinger.
+	Linger time.Duration
+	// FeedBytes bounds the deltas kept for one graph; a session that has not
+	// read those dropped gets one merged delta. Default: DefaultFeedBytes.
+	FeedBytes int
+	// Rate is how many messages a second one session may send, five times as
+	// many at once; mutations are not counted. Default: DefaultRate.
+	Rate float64
+	// InFlight is how many mutations of a session may be unanswered; the session
+	// is not read from while there are more. Default: DefaultInFlight.
+	InFlight int
+}
+
+// WithDefaults fills in what is zero.
+func (c Config) WithDefaults() Config {
+	c.Limits = c.Limits.WithDefaults()
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Metrics == nil {
+		c.Metrics = prometheus.NewRegistry()
+	}
+	for _, d := range []struct {
+		p *time.Duration
+		v time.Duration
+	}{{&c.HelloTimeout, DefaultHelloTimeout}, {&c.Stall, DefaultStall}, {&c.Ping, DefaultPing}, {&c.Idle, DefaultIdle}, {&c.Linger, DefaultLinger}} {
+		if *d.p == 0 {
+			*d.p = d.v
+		}
+	}
+	if c.FeedBytes == 0 {
+		c.FeedBytes = DefaultFeedBytes
+	}
+	if c.Rate == 0 {
+		c.Rate = DefaultRate
+	}
+	if c.InFlight == 0 {
+		c.InFlight = DefaultInFlight
+	}
+	return c
+}

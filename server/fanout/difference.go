@@ -1,0 +1,182 @@
+package fanout
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/server/protocol"
+)
+
+// entry is what a difference says about one entity: it left (why is set), it
+// entered (was is 0), or it changed from version was.
+type entry struct {
+	ref  graph.Ref
+	obj  *graph.Object
+	edge *graph.Edge
+	was  graph.Version
+	why  protocol.Reason
+}
+
+// difference is what lies between two states of what a session holds. It is
+// put together under the replica's read lock and encoded after it.
+type difference struct {
+	entries   []entry
+	roots     []graph.ObjectID
+	rerooted  bool
+	mutations []string
+	at        time.Time
+	by        string
+	of        *stretch // what it is encoded from, where that is not the step's own
+}
+
+func (d *difference) empty() bool { return len(d.entries) == 0 && !d.rerooted }
+
+// left gives the entities that left.
+func (d *difference) left() map[graph.Ref]bool {
+	var left map[graph.Ref]bool
+	for i := range d.entries {
+		if d.entries[i].why != "" {
+			if left == nil {
+				left = map[graph.Ref]bool{}
+			}
+			left[d.entries[i].ref] = true
+		}
+	}
+	return left
+}
+
+// covers notes the commits that the difference covers: those that touched an
+// entity for which concerns is true.
+func (d *difference) covers(commits []*graph.Commit, concerns func(graph.Ref) bool) {
+	for _, c := range commits {
+		for i := range c.Changes {
+			if concerns(c.Changes[i].Ref) {
+				d.commit(c)
+				break
+			}
+		}
+	}
+}
+
+func (d *difference) commit(c *graph.Commit) {
+	if c.Mutation != "" {
+		d.mutations = append(d.mutations, c.Mutation)
+	}
+	d.at, d.by = c.At, c.Author.User
+}
+
+// stretch is a run of commits, oldest first, that a difference is encoded from.
+type stretch struct {
+	commits []*graph.Commit
+	known   bool // false: the commits are not at hand; bodies are sent whole
+	changes map[graph.Ref][]*graph.Change
+	encoded map[entryName]protocol.Entry // shared by all views
+}
+
+type entryName struct {
+	ref graph.Ref
+	was graph.Version
+}
+
+// of gives the changes of one entity, oldest first.
+func (s *stretch) of(ref graph.Ref) []*graph.Change {
+	if s.changes == nil {
+		s.changes = map[graph.Ref][]*graph.Change{}
+		for _, c := range s.commits {
+			for i := range c.Changes {
+				ch := &c.Changes[i]
+				s.changes[ch.Ref] = append(s.changes[ch.Ref], ch)
+			}
+		}
+	}
+	return s.changes[ref]
+}
+
+// encode gives the wire form of the entries. A changed entity is encoded once,
+// however many views show it.
+func (s *stretch) encode(list []entry) protocol.Entries {
+	var out protocol.Entries
+	for i := range list {
+		e := &list[i]
+		if e.why != "" {
+			out.Add(e.ref.Kind, protocol.LeaveEntry(e.ref, e.why))
+			continue
+		}
+		name := entryName{e.ref, e.was}
+		text, ok := s.encoded[name]
+		if !ok {
+			text = s.entry(e)
+			if s.encoded == nil {
+				s.encoded = map[entryName]protocol.Entry{}
+			}
+			s.encoded[name] = text
+		}
+		out.Add(e.ref.Kind, text)
+	}
+	return out
+}
+
+// encoded gives the entries of a difference that has a stretch of its own. It
+// may be called by several sessions at once, and so caches nothing.
+func (d *difference) encoded() protocol.Entries {
+	if d.of == nil {
+		return protocol.Entries{}
+	}
+	of := stretch{commits: d.of.commits, known: d.of.known}
+	return of.encode(d.entries)
+}
+
+func (s *stretch) entry(e *entry) protocol.Entry {
+	switch {
+	case e.was == 0 && e.obj != nil:
+		return protocol.EnterObject(e.obj)
+	case e.was == 0:
+		return protocol.EnterEdge(e.edge)
+	case e.obj != nil:
+		return protocol.PatchEntry(e.ref, e.was, s.patch(e, e.obj.Body), &e.obj.Meta)
+	}
+	return protocol.PatchEntry(e.ref, e.was, s.patch(e, e.edge.Body), &e.edge.Meta)
+}
+
+// patch joins the patches of all changes since the entry's was; where that is
+// longer than the body, or the changes are not at hand, it replaces the body.
+func (s *stretch) patch(e *entry, body json.RawMessage) json.RawMessage {
+	if s.known {
+		joined := []byte{'['}
+		for _, ch := range s.of(e.ref) {
+			if versionAfter(ch) <= e.was {
+				continue
+			}
+			ops := bytes.TrimSpace(bodyOnly(ch))
+			if len(ops) <= 2 {
+				continue
+			}
+			if len(joined) > 1 {
+				joined = append(joined, ',')
+			}
+			joined = append(joined, ops[1:len(ops)-1]...)
+		}
+		if len(joined) <= len(body)+wholeBodyRoom {
+			return append(joined, ']')
+		}
+	}
+	whole := make([]byte, 0, len(body)+wholeBodyRoom)
+	whole = append(whole, `[{"op":"replace","path":"/body","value":`...)
+	whole = append(whole, body...)
+	return append(whole, '}', ']')
+}
+
+// wholeBodyRoom is what replacing a body takes beside the body.
+const wholeBodyRoom = 48
+
+func versionAfter(ch *graph.Change) graph.Version {
+	switch {
+	case ch.ObjAfter != nil:
+		return ch.ObjAfter.Meta.Version
+	case ch.EdgeAfter != nil:
+		return ch.EdgeAfter.Meta.Version
+	}
+	return 0
+}

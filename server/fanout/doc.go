@@ -1,0 +1,30 @@
+// Package fanout decides which session hears of which commit.
+//
+//	log ──► replica ──► follower (one per graph) ──► view ──► feed ──► session ──► client
+//
+// A view is a projection as seen with one set of rights, kept for all sessions
+// that nothing in it tells apart. One goroutine per graph follows the replica:
+// it takes the commits since its last step, looks up which views they concern,
+// brings these to the replica's version and publishes one delta for each, whose
+// bytes all sessions of the view share. It never waits for a session.
+//
+// A session has a cursor per subscription, not a queue:
+//
+//	live ──── the feed dropped deltas that it has not read ────► lagging
+//	  ▲                                                             │
+//	  └──── one merged delta, from its cursor to now, is queued ────┘
+//
+// so that what a slow session costs is bounded, and nobody else waits for it.
+// It never misses a version and gets none twice. What a session holds at an
+// older version is found again by evaluating its projection over the state that
+// the recent commits' before-images give back; resuming after a reconnect and
+// the parting of sessions whose rights come to differ work the same way. Where
+// the commits do not reach back, the session is sent the whole view, as a reset.
+//
+// Promises, in one session: deltas and loads come in version order; those of
+// one version travel together; an acknowledgement comes after every delta up to
+// its version; answers to mutations come in the order in which these were sent.
+//
+// Every entity that goes out is judged twice: by the evaluation of the view, and
+// by access.Direct when a frame is put together.
+package fanout

@@ -1,0 +1,84 @@
+package fanout
+
+import (
+	"slices"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+// frame is one delta of a view, as its messages: the same bytes for everybody.
+type frame struct {
+	from, to graph.Version // it covers the commits after from, up to to
+	texts    [][]byte
+	size     int
+}
+
+// feed is what sessions read of a view: its recent deltas, and where it stands.
+// relay.feedMu guards it.
+type feed struct {
+	frames  []*frame      // oldest first
+	dropped graph.Version // the newest delta that is no longer here
+	last    graph.Version // the newest delta, or where the view began
+	digest  uint32        // at the relay's version
+}
+
+// after gives the deltas that somebody at the cursor has not read.
+func (f *feed) after(cursor graph.Version) []*frame {
+	if f.last <= cursor {
+		return nil
+	}
+	i, _ := slices.BinarySearchFunc(f.frames, cursor, func(fr *frame, c graph.Version) int {
+		if fr.to > c {
+			return 1
+		}
+		return -1
+	})
+	return f.frames[i:]
+}
+
+// backlog holds the deltas of all feeds of a graph, oldest first, so that the
+// oldest go where there are too many. relay.feedMu guards it.
+type backlog struct {
+	kept  []keptFrame
+	bytes int
+	limit int
+}
+
+type keptFrame struct {
+	view  *view
+	frame *frame
+}
+
+func (b *backlog) add(v *view, f *frame) {
+	v.feed.frames = append(v.feed.frames, f)
+	v.feed.last = f.to
+	b.kept = append(b.kept, keptFrame{v, f})
+	b.bytes += f.size
+	for b.bytes > b.limit && len(b.kept) > 0 {
+		b.dropOldest()
+	}
+}
+
+// expire drops the deltas up to a version: whoever has not read them by now
+// gets one merged delta.
+func (b *backlog) expire(upTo graph.Version) {
+	for len(b.kept) > 0 && b.kept[0].frame.to <= upTo {
+		b.dropOldest()
+	}
+	if len(b.kept) == 0 {
+		b.kept = nil
+	}
+}
+
+func (b *backlog) dropOldest() {
+	k := b.kept[0]
+	b.kept[0] = keptFrame{}
+	b.kept = b.kept[1:]
+	b.bytes -= k.frame.size
+	f := &k.view.feed
+	f.frames[0] = nil
+	if f.frames = f.frames[1:]; len(f.frames) == 0 {
+		f.frames = nil
+	}
+	f.dropped = k.frame.to
+}

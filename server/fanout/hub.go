@@ -1,0 +1,253 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/schema"
+	"github.com/graphtide/graphtide/server/protocol"
+)
+
+// ownership is how long a session's id stays its user's after it has gone.
+const ownership = time.Hour
+
+// Draining clients come back one after another: the first soon, each next one a
+// little later, none later than spreadMax.
+const (
+	spreadFirst = 200 * time.Millisecond
+	spreadEach  = 5 * time.Millisecond
+	spreadMax   = 15 * time.Second
+)
+
+// Hub serves the websockets of a node. It runs from New until Stop.
+type Hub struct {
+	cfg      Config
+	metrics  *metrics
+	ctx      context.Context // of everything that outlives a connection
+	cancel   context.CancelFunc
+	unlisten func()
+	serving  sync.WaitGroup // connections
+
+	mu       sync.Mutex // guards the fields below
+	relays   map[string]*relay
+	sessions map[sessionKey]*session
+	owners   map[sessionKey]owner
+	swept    time.Time
+	conns    map[*connection]struct{}
+	draining bool
+}
+
+type sessionKey struct{ graph, id string }
+
+// owner is the user a session's id belongs to.
+type owner struct {
+	user string
+	gone time.Time // zero while the session is open
+}
+
+// New makes a Hub.
+func New(cfg Config) *Hub {
+	cfg = cfg.WithDefaults()
+	h := &Hub{
+		cfg: cfg, metrics: newMetrics(cfg.Metrics),
+		relays: map[string]*relay{}, sessions: map[sessionKey]*session{}, owners: map[sessionKey]owner{},
+		conns: map[*connection]struct{}{}, swept: time.Now(),
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.unlisten = cfg.Live.OnChange(func(*schema.Registry) { h.schemaChanged() })
+	return h
+}
+
+// schemaChanged makes every relay take a step, which sees the new schema.
+func (h *Hub) schemaChanged() {
+	for _, r := range h.open() {
+		r.wakeUp()
+	}
+}
+
+func (h *Hub) open() []*relay {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make([]*relay, 0, len(h.relays))
+	for _, r := range h.relays {
+		out = append(out, r)
+	}
+	return out
+}
+
+// relay gives the one that follows a graph, starting it where there is none.
+func (h *Hub) relay(ctx context.Context, name string) (*relay, error) {
+	rep, err := h.cfg.Replicas.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return nil, graph.Errf(graph.CodeUnavailable, "this node is stopping; ask another one")
+	}
+	if r := h.relays[name]; r != nil && r.replica == rep {
+		return r, nil
+	}
+	r := newRelay(h, rep)
+	h.relays[name] = r
+	return r, nil
+}
+
+// retire forgets a relay that has ended.
+func (h *Hub) retire(r *relay) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.relays[r.name] == r {
+		delete(h.relays, r.name)
+	}
+}
+
+// lens gives what views of a relay are computed with.
+func (h *Hub) lens(r *relay) *lens {
+	return &lens{types: r.reg, limits: h.cfg.Limits, metrics: h.metrics, refused: func(id graph.ObjectID) {
+		h.cfg.Log.Error("the two checks of rights disagree; the object is held back", "graph", r.name, "object", id.String())
+	}}
+}
+
+// claim makes the session's id its user's; false where it is another's. It
+// gives the session that had the id until now.
+func (h *Hub) claim(s *session) (replaced *session, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sweep(time.Now())
+	k := sessionKey{s.relay.name, s.id}
+	if o, taken := h.owners[k]; taken && o.user != s.user {
+		return nil, false
+	}
+	replaced = h.sessions[k]
+	h.sessions[k], h.owners[k] = s, owner{user: s.user}
+	return replaced, true
+}
+
+// release gives up a session's place. The id stays its user's for a while.
+func (h *Hub) release(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	k := sessionKey{s.relay.name, s.id}
+	if h.sessions[k] == s {
+		delete(h.sessions, k)
+		h.owners[k] = owner{user: s.user, gone: time.Now()}
+	}
+}
+
+// sweep forgets owners who have been gone for long. The caller holds mu.
+func (h *Hub) sweep(now time.Time) {
+	if now.Sub(h.swept) < ownership/10 {
+		return
+	}
+	h.swept = now
+	for k, o := range h.owners {
+		if !o.gone.IsZero() && now.Sub(o.gone) >= ownership {
+			delete(h.owners, k)
+		}
+	}
+}
+
+// Drain lets every session go, `bye` first, and takes no new ones. It returns
+// when all are gone, or with ctx's error.
+func (h *Hub) Drain(ctx context.Context) error {
+	h.mu.Lock()
+	h.draining = true
+	h.mu.Unlock()
+	for _, r := range h.open() {
+		r.closeAll(protocol.CloseDraining)
+	}
+	gone := make(chan struct{})
+	go func() {
+		h.serving.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		h.cut()
+		<-gone
+		return ctx.Err()
+	}
+}
+
+// Stop closes what Drain has left, and returns when nothing of the Hub runs any
+// more. It may be called twice.
+func (h *Hub) Stop() {
+	h.mu.Lock()
+	h.draining = true
+	h.mu.Unlock()
+	h.cut()
+	h.serving.Wait()
+	for _, r := range h.open() {
+		r.stop()
+		h.retire(r)
+	}
+	h.unlisten()
+	h.cancel()
+}
+
+// cut closes all connections at once.
+func (h *Hub) cut() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.conns {
+		go c.CloseNow()
+	}
+}
+
+// enter notes a connection; false where no more are taken.
+func (h *Hub) enter(c *connection) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return false
+	}
+	h.serving.Add(1)
+	h.conns[c] = struct{}{}
+	return true
+}
+
+func (h *Hub) isDraining() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.draining
+}
+
+func (h *Hub) exit(c *connection) {
+	h.mu.Lock()
+	delete(h.conns, c)
+	h.mu.Unlock()
+	h.serving.Done()
+}
+
+// retryAfter spreads the return of those that are let go.
+func retryAfter(i int) time.Duration {
+	return min(spreadFirst+time.Duration(i)*spreadEach, spreadMax)
+}
+
+// problem gives what a client may see of an error, and logs what is ours.
+func (h *Hub) problem(err error) *graph.Error {
+	var e *graph.Error
+	switch {
+	case errors.As(err, &e):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		e = &graph.Error{Code: graph.CodeUnavailable, Message: "this took too long; try again", Err: err}
+	default:
+		e = graph.AsError(err)
+	}
+	if e.Code == graph.CodeInternal {
+		h.cfg.Log.Error("a request over the websocket failed", "err", err)
+	}
+	if (e.Code == graph.CodeUnavailable || e.Code == graph.CodeRateLimited) && e.RetryAfter <= 0 {
+		later := *e
+		later.RetryAfter = time.Second
+		return &later
+	}
+	return e
+}

@@ -1,0 +1,208 @@
+package fanout
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/server/protocol"
+)
+
+// item is something for one session alone, in its place between the deltas.
+type item struct {
+	// at is the version that deltas have to reach before the item goes out;
+	// 0 does not wait for any.
+	at   graph.Version
+	text []byte             // a whole message, or
+	body *body              // shared frames, whole or,
+	head *protocol.LoadHead // where set, to be written behind this head
+	last protocol.CloseCode // set: nothing follows, and the connection closes so
+}
+
+// answer is what became of one mutation: they go out in the order in which the
+// mutations came.
+type answer struct {
+	mutation string
+	done     bool
+	version  graph.Version
+	problem  *graph.Error
+}
+
+// part is a piece of what collect found: texts as they are, or a load.
+type part struct {
+	texts [][]byte
+	item  *item // body is set
+	size  int
+}
+
+// collected is what a session sends next.
+type collected struct {
+	parts   []part
+	size    int
+	answers int  // mutations answered
+	more    bool // something is left
+	lagging bool // the feed no longer has what the session needs
+	last    protocol.CloseCode
+}
+
+func (c *collected) text(t []byte) { c.texts([][]byte{t}, len(t)) }
+
+func (c *collected) texts(t [][]byte, size int) {
+	c.parts = append(c.parts, part{texts: t, size: size})
+	c.size += size
+}
+
+// full reports whether there is enough for one write.
+func (c *collected) full() bool { return c.size >= protocol.MaxMessage }
+
+// loadSize stands for the size of a load, which nobody knows before it is
+// encoded: large enough to go out before anything else is taken.
+const loadSize = protocol.MaxMessage
+
+// collect takes what the session can be sent now, in order: items with the
+// deltas that go before them, then all other deltas, then the answers to
+// mutations whose versions the deltas have reached.
+func (s *session) collect() (c collected) {
+	r := s.relay
+	r.feedMu.RLock()
+	defer r.feedMu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.frozen > 0 || s.catching {
+		return c
+	}
+	for _, sub := range s.subs {
+		if sub.view != nil && sub.cursor < sub.view.feed.dropped {
+			s.catching, c.lagging = true, true
+			return c
+		}
+	}
+	for len(s.items) > 0 {
+		it := s.items[0]
+		if it.at > 0 && !s.takeDeltas(&c, it.at) {
+			c.more = true
+			return c
+		}
+		s.items[0] = item{}
+		if s.items = s.items[1:]; len(s.items) == 0 {
+			s.items = nil
+		}
+		if it.body != nil {
+			c.parts = append(c.parts, part{item: &it, size: loadSize})
+			c.size += loadSize
+		} else if it.text != nil {
+			c.text(it.text)
+		}
+		if it.last != 0 {
+			c.last = it.last
+			return c
+		}
+		if c.full() {
+			c.more = true
+			return c
+		}
+	}
+	if !s.takeDeltas(&c, r.head.Version+1) {
+		c.more = true
+		return c
+	}
+	s.takeAnswers(&c, r.head.Version)
+	for on, states := range s.present {
+		c.text(protocol.AppendPresence(nil, on, slices.Collect(maps.Values(states))))
+	}
+	s.present = nil
+	if s.wantAt {
+		s.wantAt = false
+		c.text(protocol.AppendAt(nil, r.head.Version, s.digests()))
+	}
+	return c
+}
+
+// maxScratch bounds what a session keeps for its next collect.
+const maxScratch = 64
+
+// dueFrame is a delta that a subscription has not been sent.
+type dueFrame struct {
+	sub   *subscription
+	frame *frame
+}
+
+// takeDeltas takes the deltas of all views that cover something before a
+// version, oldest version first; false where there are more than go into one
+// write. The deltas of one version are never parted, and a view that several
+// subscriptions share sends each delta once. The caller holds feedMu and mu.
+func (s *session) takeDeltas(c *collected, before graph.Version) bool {
+	due := s.due[:0]
+	for _, sub := range s.subs {
+		if sub.view == nil {
+			continue
+		}
+		for _, f := range sub.view.feed.after(sub.cursor) {
+			if f.from >= before {
+				break
+			}
+			due = append(due, dueFrame{sub, f})
+		}
+	}
+	defer func() {
+		clear(due)
+		if s.due = due[:0]; cap(due) > maxScratch {
+			s.due = nil
+		}
+	}()
+	if len(due) > 1 {
+		slices.SortStableFunc(due, func(a, b dueFrame) int {
+			if v := cmp.Compare(a.frame.to, b.frame.to); v != 0 {
+				return v
+			}
+			return cmp.Compare(a.sub.view.id, b.sub.view.id)
+		})
+	}
+	for i, d := range due {
+		if c.full() && (i == 0 || due[i-1].frame.to != d.frame.to) {
+			return false
+		}
+		if i == 0 || due[i-1].frame != d.frame {
+			c.texts(d.frame.texts, d.frame.size)
+		}
+		d.sub.cursor = d.frame.to
+	}
+	return true
+}
+
+// takeAnswers takes the answers that are next and whose versions are reached.
+func (s *session) takeAnswers(c *collected, reached graph.Version) {
+	n := 0
+	for _, a := range s.answers {
+		if !a.done {
+			break
+		}
+		if a.version > reached {
+			s.relay.wakeAt(s)
+			break
+		}
+		if a.problem != nil {
+			c.text(protocol.AppendReject(nil, a.mutation, a.problem))
+		} else {
+			c.text(protocol.AppendAck(nil, a.mutation, a.version))
+		}
+		n++
+	}
+	if s.answers = s.answers[n:]; len(s.answers) == 0 {
+		s.answers = nil
+	}
+	c.answers = n
+}
+
+// digests gives those of the session's views. The caller holds feedMu and mu.
+func (s *session) digests() []protocol.Digest {
+	list := make([]protocol.Digest, 0, len(s.subs))
+	for _, sub := range s.subs {
+		if sub.view != nil {
+			list = append(list, protocol.Digest{View: sub.view.id, Sum: sub.view.feed.digest})
+		}
+	}
+	protocol.SortDigests(list)
+	return slices.Compact(list)
+}

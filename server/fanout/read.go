@@ -1,0 +1,339 @@
+package fanout
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/access"
+	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/patch"
+	"github.com/graphtide/graphtide/server/protocol"
+)
+
+// run serves a session until it ends. rest are lines that came with the hello.
+func (s *session) run(rest [][]byte) {
+	s.hub.metrics.sessions.Inc()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		s.writeLoop()
+	}()
+	s.readLoop(rest)
+	s.abandon()
+	<-written
+	s.relay.leave(s)
+	s.hub.release(s)
+	s.helpers.Wait()
+	s.hub.metrics.sessions.Dec()
+}
+
+// readLoop works on the client's messages, one after another. It ends with the
+// connection.
+func (s *session) readLoop(rest [][]byte) {
+	for _, line := range rest {
+		if !s.line(line) {
+			return
+		}
+	}
+	c := &connection{s.conn}
+	for s.hasRoom() {
+		msg, err := s.hub.read(c)
+		var code refused
+		switch {
+		case errors.As(err, &code):
+			s.close(protocol.CloseCode(code))
+			return
+		case err != nil:
+			return
+		}
+		for line, err := range protocol.Split(msg) {
+			if err != nil {
+				s.close(protocol.CloseBadMessage)
+				return
+			}
+			if !s.line(line) {
+				return
+			}
+		}
+	}
+}
+
+// hasRoom waits while too much waits to be written; false once the session ends.
+func (s *session) hasRoom() bool {
+	for {
+		s.mu.Lock()
+		full := len(s.items) > maxItems
+		closed := s.closed
+		s.mu.Unlock()
+		if closed {
+			return false
+		}
+		if !full {
+			return true
+		}
+		select {
+		case <-s.room:
+		case <-s.ctx.Done():
+			return false
+		}
+	}
+}
+
+// line works on one object; false ends the session.
+func (s *session) line(text []byte) bool {
+	m, err := protocol.Decode(text)
+	if _, mutation := m.(*protocol.Mutate); !mutation && !s.limiter.Allow() {
+		s.close(protocol.CloseTooMany)
+		return false
+	}
+	s.handling.Lock()
+	defer s.handling.Unlock()
+	if s.ended() {
+		return false // replaced, perhaps: nothing more may come of this one
+	}
+	var refusal *protocol.Refusal
+	switch {
+	case err == nil:
+		return s.message(m)
+	case !errors.As(err, &refusal):
+		s.close(protocol.CloseBadMessage)
+		return false
+	case refusal.Mutation != "":
+		if a := s.expect(refusal.Mutation); a != nil {
+			s.answered(a, graph.Receipt{}, refusal.Problem)
+		}
+	default:
+		s.queue(item{text: protocol.AppendError(nil, refusal.Sub, refusal.Problem)})
+	}
+	return true
+}
+
+func (s *session) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+func (s *session) message(m protocol.Message) bool {
+	switch m := m.(type) {
+	case *protocol.Hello:
+		s.close(protocol.CloseBadMessage) // one is enough
+		return false
+	case *protocol.Token:
+		return s.renew(m)
+	case *protocol.Sub:
+		if err := s.subscribe(m); err != nil {
+			s.queue(item{text: protocol.AppendError(nil, m.Sub, s.hub.problem(err))})
+		}
+	case *protocol.Unsub:
+		if sub := s.remove(m.Sub); sub != nil {
+			s.relay.ask(s.ctx, command{run: func(x *step) { x.unsubscribe(sub) }})
+		}
+	case *protocol.Mutate:
+		s.mutate(m)
+	case *protocol.Can:
+		s.can(m)
+	case *protocol.Presence:
+		s.presence(m)
+	case *protocol.Ping:
+		s.mu.Lock()
+		s.wantAt, s.lastAt = true, time.Now()
+		s.mu.Unlock()
+		s.wakeUp()
+	}
+	return true
+}
+
+// renew takes a new token. It must be the same user's.
+func (s *session) renew(m *protocol.Token) bool {
+	p, expires, err := s.hub.authenticate(s.ctx, s.relay.name, m.Token)
+	var code refused
+	switch {
+	case errors.As(err, &code):
+		s.close(protocol.CloseCode(code))
+		return false
+	case p.User != s.user:
+		s.close(protocol.CloseForbidden)
+		return false
+	}
+	s.mu.Lock()
+	s.principal, s.expires = p, expires
+	s.mu.Unlock()
+	s.relay.ask(s.ctx, command{alone: true, run: func(x *step) { x.renewRights(s, p) }})
+	return true
+}
+
+// subscribe begins a subscription, or loads a past state.
+func (s *session) subscribe(m *protocol.Sub) error {
+	proj, err := s.projection(m)
+	if err != nil {
+		return err
+	}
+	if m.At != nil {
+		return s.loadPast(m, proj)
+	}
+	p := s.rights()
+	sub := &subscription{
+		session: s, name: m.Sub, canonical: string(proj.AppendJSON(nil)), proj: proj, principal: p,
+		since: m.Since, epoch: m.Epoch, key: m.Key,
+	}
+	if m.Since != nil && m.Epoch == s.relay.at().Epoch {
+		// The client has seen this version: it must not be sent back before it.
+		if err := s.relay.reach(s.ctx, *m.Since); err != nil {
+			s.hub.cfg.Log.Debug("a session resumes ahead of this node", "graph", s.relay.name, "since", *m.Since, "err", err)
+		}
+	}
+	old, ok := s.add(sub)
+	if !ok {
+		return graph.TooLarge("subscriptions", int64(s.hub.cfg.Limits.Subscriptions), "subscriptions in one session")
+	}
+	s.relay.ask(s.ctx, command{run: func(x *step) {
+		if old != nil {
+			x.unsubscribe(old)
+		}
+		x.subscribe(sub)
+	}})
+	return nil
+}
+
+// projection gives the projection that a sub names or holds.
+func (s *session) projection(m *protocol.Sub) (*graph.Projection, error) {
+	lim := patch.JSONLimits{Depth: s.hub.cfg.Limits.BodyDepth * 2}
+	text := m.Projection
+	if m.Name != "" {
+		text = m.Args
+	}
+	if len(text) > 0 {
+		if fault := patch.Check(text, lim); fault != nil {
+			code := graph.CodeInvalidJSON
+			if fault.Reason == patch.TooLarge {
+				code = graph.CodeInvalidProjection
+			}
+			return nil, graph.Errf(code, "%s", fault.Message).At(fault.Path)
+		}
+	}
+	if m.Name == "" {
+		proj, err := graph.ParseProjection(text)
+		if err != nil {
+			return nil, err
+		}
+		return proj, nil
+	}
+	named := s.hub.cfg.Live.Current().Projections[m.Name]
+	if named == nil {
+		return nil, graph.Errf(graph.CodeInvalidProjection, "the schema has no projection %q", m.Name)
+	}
+	proj, err := named.Instantiate(text)
+	if err != nil {
+		return nil, err
+	}
+	return proj, nil
+}
+
+// loadPast answers with the state at a version, judged by today's rights.
+func (s *session) loadPast(m *protocol.Sub, proj *graph.Projection) error {
+	snapshot, err := s.hub.cfg.Replicas.At(s.ctx, s.relay.name, *m.At)
+	if err != nil {
+		return err
+	}
+	gone, err := s.relay.replica.Past(s.ctx, *m.At)
+	if err != nil {
+		return err
+	}
+	p := s.rights()
+	reg := s.hub.cfg.Live.Current()
+	var res *replica.Result
+	var fault *graph.Error
+	s.relay.replica.Read(func(st *replica.State) {
+		judge := gone.Over(st)
+		walker := access.NewWalker(judge, &p, nil)
+		mayRead := func(id graph.ObjectID) bool { return walker.Holds(id, access.Read) }
+		if res, fault = replica.EvaluateAs(snapshot, mayRead, reg, proj, s.hub.cfg.Limits); fault == nil {
+			s.hub.lens(s.relay).recheck(judge, &p, res)
+		}
+	})
+	if fault != nil {
+		return fault
+	}
+	var digest uint32
+	for _, o := range res.Objects {
+		digest += protocol.DigestOf(o.ID, o.Meta.Version)
+	}
+	for _, e := range res.Edges {
+		digest += protocol.DigestOf(e.ID, e.Meta.Version)
+	}
+	s.queue(item{body: wholeBody(res.Objects, res.Edges, res.Roots, digest), head: &protocol.LoadHead{
+		Sub: m.Sub, View: "at" + m.Sub, Key: keyOf(string(proj.AppendJSON(nil)), reg.Version, &p), Version: *m.At,
+	}})
+	return nil
+}
+
+// expect takes a place in the order of answers; nil once the session ends.
+func (s *session) expect(mutation string) *answer {
+	select {
+	case s.flight <- struct{}{}:
+	case <-s.ctx.Done():
+		return nil
+	}
+	a := &answer{mutation: mutation}
+	s.mu.Lock()
+	s.answers = append(s.answers, a)
+	s.mu.Unlock()
+	return a
+}
+
+// mutate hands a transaction to the write path, which outlives the connection.
+func (s *session) mutate(m *protocol.Mutate) {
+	a := s.expect(m.Mutation)
+	if a == nil {
+		return
+	}
+	s.hub.cfg.Submitter.Enqueue(s.hub.ctx, s.relay.name, &graph.Mutation{
+		Key: m.Mutation, Patch: m.Patch, Author: s.rights(), Session: s.id,
+		Base: m.Base, Group: m.Group, Note: m.Note,
+	}, func(receipt graph.Receipt, err error) { s.answered(a, receipt, err) })
+}
+
+// can answers which rights the user holds.
+func (s *session) can(m *protocol.Can) {
+	p := s.rights()
+	reg := s.hub.cfg.Live.Current()
+	list := make([]protocol.Rights, 0, len(m.Objects))
+	seen := make(map[graph.ObjectID]bool, len(m.Objects))
+	s.relay.replica.Read(func(st *replica.State) {
+		walker := access.NewWalker(st, &p, nil)
+		for _, id := range m.Objects {
+			o := st.Object(id)
+			if o == nil || seen[id] || !walker.Holds(id, access.Read) || !access.Direct(st, &p, id, access.Read) {
+				continue
+			}
+			seen[id] = true
+			among := []string{access.Manage, access.Read, access.Write}
+			if t := reg.TypeOf(o.Type); t != nil {
+				among = t.Rights
+			}
+			list = append(list, protocol.Rights{ID: id, Rights: walker.Rights(id, among)})
+		}
+	})
+	s.queue(item{text: protocol.AppendCan(nil, list)})
+}
+
+// presence says what the session does on an object.
+func (s *session) presence(m *protocol.Presence) {
+	var state json.RawMessage
+	if m.State != nil {
+		if len(m.State) > s.hub.cfg.Limits.PresenceBytes {
+			s.queue(item{text: protocol.AppendError(nil, "", graph.TooLarge("presenceBytes", int64(s.hub.cfg.Limits.PresenceBytes), "bytes of presence"))})
+			return
+		}
+		if fault := patch.Check(m.State, patch.JSONLimits{Depth: s.hub.cfg.Limits.BodyDepth}); fault != nil {
+			s.queue(item{text: protocol.AppendError(nil, "", graph.Errf(graph.CodeInvalidJSON, "%s", fault.Message).At(fault.Path))})
+			return
+		}
+		state = append(json.RawMessage(nil), patch.Compact(m.State)...)
+	}
+	p := s.rights()
+	s.relay.ask(s.ctx, command{run: func(x *step) { x.presence.set(x, s, p, m.On, state) }})
+}

@@ -1,0 +1,342 @@
+package fanout
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/schema"
+	"github.com/graphtide/graphtide/server/protocol"
+)
+
+// maxCommands bounds the commands that one step takes.
+const maxCommands = 256
+
+// tick is the grain of everything that happens with time: pings, `at` messages,
+// stalls, expired tokens, views that nobody wants any more.
+const tick = time.Second
+
+// feedAge is how long a delta is kept for sessions that have not read it.
+const feedAge = 60 * time.Second
+
+// relay follows one graph for all sessions that have it open. One goroutine
+// does all of the work on views, in steps: commits first, then what sessions
+// asked for. Sessions wait for the relay; it never waits for one.
+type relay struct {
+	hub     *Hub
+	name    string
+	replica *replica.Replica
+	ending  sync.Once
+	stopped chan struct{} // closed to end the goroutine, and where it ends by itself
+	done    chan struct{} // closed by it
+
+	wake     chan struct{}    // one place: a step is asked for
+	commands chan command     // filled by sessions, who wait where it is full
+	held     *command         // owned by the goroutine, as are the fields up to mu
+	reg      *schema.Registry // that the views are computed with
+	named    map[string][]*view
+	index    *index
+	presence *presence
+	nextView int
+	ages     []age
+
+	mu       sync.Mutex // guards the fields below; taken after feedMu
+	sessions map[*session]struct{}
+	waiting  map[*session]struct{} // for the relay to reach a version
+	closing  bool                  // no session joins any more
+	empty    time.Time             // since when there are no sessions
+
+	feedMu  sync.RWMutex // guards the fields below and all feeds; taken before session.mu
+	head    graph.Head   // of the last step
+	backlog backlog
+}
+
+// age notes when a version was reached.
+type age struct {
+	at      time.Time
+	version graph.Version
+}
+
+// command is something that a session asks of the relay. run is called inside
+// a step; a command that is alone has the step to itself, and so sees what all
+// earlier ones did.
+type command struct {
+	alone bool
+	run   func(*step)
+}
+
+func newRelay(h *Hub, r *replica.Replica) *relay {
+	l := &relay{
+		hub: h, name: r.Name(), replica: r,
+		stopped: make(chan struct{}), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), commands: make(chan command, maxCommands),
+		reg: h.cfg.Live.Current(), named: map[string][]*view{}, index: newIndex(), presence: newPresence(),
+		sessions: map[*session]struct{}{}, waiting: map[*session]struct{}{}, empty: time.Now(),
+		head:    r.Head(),
+		backlog: backlog{limit: h.cfg.FeedBytes},
+	}
+	go l.run()
+	return l
+}
+
+// wakeUp asks for a step. It never blocks.
+func (r *relay) wakeUp() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// ask hands a command to the relay; false where the relay or ctx has ended.
+func (r *relay) ask(ctx context.Context, c command) bool {
+	select {
+	case r.commands <- c:
+		return true
+	case <-r.stopped:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (r *relay) run() {
+	defer close(r.done)
+	defer r.end()
+	defer r.replica.Watch(r.wakeUp)()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	r.step(nil) // what was committed before Watch
+	for {
+		var first *command
+		if r.held != nil {
+			first, r.held = r.held, nil
+		} else {
+			select {
+			case <-r.stopped:
+				return
+			case <-r.replica.Closed():
+				r.mu.Lock()
+				r.closing = true
+				r.mu.Unlock()
+				r.closeAll(protocol.CloseNoGraph)
+				r.hub.retire(r)
+				return
+			case <-r.wake:
+			case c := <-r.commands:
+				first = &c
+			case now := <-ticker.C:
+				if r.keepHouse(now) {
+					return
+				}
+				continue
+			}
+		}
+		r.step(r.gather(first))
+	}
+}
+
+// gather takes what else is waiting. A command that must be alone comes alone.
+func (r *relay) gather(first *command) []command {
+	var list []command
+	if first != nil {
+		if list = append(list, *first); first.alone {
+			return list
+		}
+	}
+	for len(list) < maxCommands {
+		select {
+		case c := <-r.commands:
+			if c.alone {
+				r.held = &c
+				return list
+			}
+			list = append(list, c)
+		default:
+			return list
+		}
+	}
+	return list
+}
+
+// step brings all views to the replica's version, runs the commands, and
+// publishes what came of both at once.
+func (r *relay) step(commands []command) {
+	s := &step{relay: r, lens: r.hub.lens(r)}
+	renewed := false
+	r.replica.Read(func(st *replica.State) {
+		s.st, s.head = st, st.Head()
+		if s.head.Epoch != r.head.Epoch {
+			renewed = true
+			return
+		}
+		s.advance()
+		if reg := r.hub.cfg.Live.Current(); reg != r.reg {
+			s.newSchema(reg)
+		}
+		for _, c := range commands {
+			c.run(s)
+		}
+	})
+	s.st = nil
+	if renewed {
+		r.renew(s.head)
+		return
+	}
+	s.publish()
+}
+
+// views gives all views, for loops in which some come and go.
+func (r *relay) views() []*view {
+	var out []*view
+	for _, views := range r.named {
+		out = append(out, views...)
+	}
+	return out
+}
+
+// renew starts anew with another epoch. What sessions hold counts for nothing
+// now; they come back and are told so.
+func (r *relay) renew(head graph.Head) {
+	for range r.views() {
+		r.hub.metrics.views.Dec()
+	}
+	r.named, r.index, r.ages = map[string][]*view{}, newIndex(), nil
+	r.closeAll(protocol.CloseDraining)
+	r.feedMu.Lock()
+	r.head = head
+	r.backlog = backlog{limit: r.backlog.limit}
+	r.feedMu.Unlock()
+}
+
+// closeAll closes all sessions; they may come back at different times.
+func (r *relay) closeAll(code protocol.CloseCode) {
+	for i, s := range r.list() {
+		if code.Final() {
+			s.close(code)
+		} else {
+			s.bye(retryAfter(i), code)
+		}
+	}
+}
+
+func (r *relay) list() []*session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]*session, 0, len(r.sessions))
+	for s := range r.sessions {
+		out = append(out, s)
+	}
+	return out
+}
+
+// keepHouse does what is due; true ends the relay.
+func (r *relay) keepHouse(now time.Time) bool {
+	r.forget(now)
+	for _, v := range r.views() {
+		if len(v.subs) == 0 && now.Sub(v.idle) >= r.hub.cfg.Linger {
+			r.drop(v)
+		}
+	}
+	for _, s := range r.list() {
+		s.keepHouse(now)
+	}
+	r.mu.Lock()
+	idle := len(r.sessions) == 0 && len(r.named) == 0 && now.Sub(r.empty) >= r.hub.cfg.Linger
+	r.closing = r.closing || idle
+	r.mu.Unlock()
+	if idle {
+		r.hub.retire(r)
+	}
+	return idle
+}
+
+// forget drops deltas that are too old.
+func (r *relay) forget(now time.Time) {
+	if n := len(r.ages); n == 0 || r.ages[n-1].version != r.head.Version {
+		r.ages = append(r.ages, age{now, r.head.Version})
+	}
+	var upTo graph.Version
+	for len(r.ages) > 0 && now.Sub(r.ages[0].at) >= feedAge {
+		upTo = r.ages[0].version
+		r.ages = r.ages[1:]
+	}
+	if upTo > 0 {
+		r.feedMu.Lock()
+		r.backlog.expire(upTo)
+		r.feedMu.Unlock()
+	}
+}
+
+// drop forgets a view.
+func (r *relay) drop(v *view) {
+	r.index.move(v, v.deps, nil)
+	list := r.named[v.name]
+	for i, w := range list {
+		if w == v {
+			list[i] = list[len(list)-1]
+			list[len(list)-1] = nil
+			list = list[:len(list)-1]
+			break
+		}
+	}
+	if len(list) == 0 {
+		delete(r.named, v.name)
+	} else {
+		r.named[v.name] = list
+	}
+	r.hub.metrics.views.Dec()
+}
+
+// join makes a session one of the relay's; false where the relay is ending.
+func (r *relay) join(s *session) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closing {
+		return false
+	}
+	r.sessions[s] = struct{}{}
+	return true
+}
+
+// leave takes a session out, with its subscriptions and its presence.
+func (r *relay) leave(s *session) {
+	r.mu.Lock()
+	_, here := r.sessions[s]
+	delete(r.sessions, s)
+	delete(r.waiting, s)
+	if len(r.sessions) == 0 {
+		r.empty = time.Now()
+	}
+	r.mu.Unlock()
+	if here {
+		r.ask(context.Background(), command{run: func(x *step) { x.leave(s) }})
+	}
+}
+
+// wakeAt wakes the session once the relay has passed another step. The caller
+// may hold feedMu and session.mu.
+func (r *relay) wakeAt(s *session) {
+	r.mu.Lock()
+	r.waiting[s] = struct{}{}
+	r.mu.Unlock()
+}
+
+// Head gives the version that the relay's sessions are served at.
+func (r *relay) at() graph.Head {
+	r.feedMu.RLock()
+	defer r.feedMu.RUnlock()
+	return r.head
+}
+
+// stop ends the relay and waits for it.
+func (r *relay) stop() {
+	r.mu.Lock()
+	r.closing = true
+	r.mu.Unlock()
+	r.end()
+	<-r.done
+}
+
+func (r *relay) end() { r.ending.Do(func() { close(r.stopped) }) }

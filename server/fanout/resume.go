@@ -1,0 +1,312 @@
+package fanout
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/access"
+	"github.com/graphtide/graphtide/server/protocol"
+)
+
+// maxResumed bounds the differences kept for one view.
+const maxResumed = 16
+
+// resumed is the way from what was held at since to a view as it is: found once
+// for all who held the same.
+type resumed struct {
+	since graph.Version
+	why   *grounds // of what was held
+	diff  *difference
+	load  *body
+
+	delta   *body         // nil until a lagging session needs it …
+	deltaAt graph.Version // … at this version
+}
+
+// heldAt gives the difference between what p held at since and v, which is at
+// the step's version; nil where that cannot be found out any more.
+func (s *step) heldAt(v *view, p *graph.Principal, since graph.Version) *resumed {
+	if since < v.floor || since > s.head.Version {
+		return nil
+	}
+	for _, r := range v.diffs {
+		if r.since == since && r.why.admits(p) {
+			return r
+		}
+	}
+	r := &resumed{since: since}
+	if since >= v.feed.last && since >= v.grounded && v.why.admits(p) {
+		r.why, r.diff = v.why, &difference{}
+	} else {
+		commits, ok := s.replica.Since(since)
+		if !ok {
+			return nil
+		}
+		held, err := s.lens.compute(s.pastOf(since, commits), p, v.proj, v.size())
+		if err != nil {
+			return nil
+		}
+		r.why = held.why
+		r.diff = s.between(held, v, &stretch{commits: commits, known: true})
+	}
+	v.remember(r)
+	return r
+}
+
+// pastOf gives the state at a version, undone once in a step.
+func (s *step) pastOf(since graph.Version, commits []*graph.Commit) *past {
+	if s.past == nil {
+		s.past = map[graph.Version]*past{}
+	}
+	if s.past[since] == nil {
+		s.past[since] = before(s.st, commits)
+	}
+	return s.past[since]
+}
+
+// between gives the difference from what was held to a view.
+func (s *step) between(held *computed, v *view, of *stretch) *difference {
+	d := &difference{of: of}
+	had := make(map[graph.Ref]bool, len(held.Objects)+len(held.Edges))
+	for _, o := range held.Objects {
+		ref := graph.ObjectRef(o.ID)
+		had[ref] = true
+		switch now := v.objects[o.ID]; {
+		case now == nil:
+			d.entries = append(d.entries, entry{ref: ref, why: s.whyGone(&v.lead, of, ref, nil)})
+		case now.Meta.Version != o.Meta.Version:
+			d.entries = append(d.entries, entry{ref: ref, obj: now, was: o.Meta.Version})
+		}
+	}
+	for _, e := range held.Edges {
+		ref := graph.EdgeRef(e.ID)
+		had[ref] = true
+		switch now := v.edges[e.ID]; {
+		case now == nil:
+			d.entries = append(d.entries, entry{ref: ref, why: s.whyGone(&v.lead, of, ref, e)})
+		case now.Meta.Version != e.Meta.Version:
+			d.entries = append(d.entries, entry{ref: ref, edge: now, was: e.Meta.Version})
+		}
+	}
+	for id, o := range v.objects {
+		if ref := graph.ObjectRef(id); !had[ref] {
+			d.entries = append(d.entries, entry{ref: ref, obj: o})
+		}
+	}
+	for id, e := range v.edges {
+		if ref := graph.EdgeRef(id); !had[ref] {
+			d.entries = append(d.entries, entry{ref: ref, edge: e})
+		}
+	}
+	if !slices.Equal(held.Roots, v.roots) {
+		d.roots, d.rerooted = v.roots, true
+	}
+	d.covers(of.commits, func(ref graph.Ref) bool { return had[ref] || v.shows(ref) })
+	return d
+}
+
+func (v *view) remember(r *resumed) {
+	if len(v.diffs) == maxResumed {
+		v.diffs = slices.Delete(v.diffs, 0, 1)
+	}
+	r.load = differenceBody(r.diff, v.roots, v.digest)
+	v.diffs = append(v.diffs, r)
+}
+
+// deltaOf gives the difference as a delta of the view at a version.
+func (r *resumed) deltaOf(v *view, at graph.Version) *body {
+	if r.delta == nil || r.deltaAt != at {
+		r.delta, r.deltaAt = deltaBody(r.diff, v.id, at), at
+	}
+	return r.delta
+}
+
+// subscribe gives a new subscription its view, from what its client holds on
+// where that can be, else whole.
+func (s *step) subscribe(sub *subscription) {
+	v, err := s.view(sub.canonical, sub.proj, sub.principal)
+	if err != nil {
+		s.refuse(sub, err)
+		return
+	}
+	it := s.load(sub, v)
+	if sub.since == nil {
+		it.body = v.whole()
+	} else if held := s.resumable(sub, v); held != nil {
+		it.body = held.load
+	} else {
+		it.body, it.head.Reset = v.whole(), true
+		s.hub.metrics.resets.Inc()
+	}
+	s.attach(sub, v, it)
+}
+
+func (s *step) resumable(sub *subscription, v *view) *resumed {
+	if sub.epoch != s.head.Epoch || sub.key != keyOf(sub.canonical, s.reg.Version, &sub.principal) {
+		return nil
+	}
+	return s.heldAt(v, &sub.principal, *sub.since)
+}
+
+// load begins an item that loads a view for a subscription.
+func (s *step) load(sub *subscription, v *view) item {
+	return item{at: s.head.Version, head: &protocol.LoadHead{
+		Sub: sub.name, View: v.id, Key: keyOf(sub.canonical, s.reg.Version, &sub.principal), Version: s.head.Version,
+	}}
+}
+
+// move takes a subscription to the view of p: the rights of its user changed, or
+// those of others who shared the view until now. The client is sent what differs.
+func (s *step) move(sub *subscription, p graph.Principal) {
+	if sub.view == nil || s.moved[sub] {
+		return
+	}
+	old, held := sub.view, sub.principal
+	cursor := sub.session.freeze(sub)
+	s.later(sub.session.thaw)
+	delete(old.subs, sub)
+	old.idle = time.Now()
+	sub.principal = p
+	v, err := s.view(sub.canonical, sub.proj, p)
+	if err != nil {
+		s.refuse(sub, err)
+		return
+	}
+	it := s.load(sub, v)
+	if r := s.heldFrom(old, v, &held, cursor); r != nil {
+		it.body = r.load
+	} else {
+		it.body, it.head.Reset = v.whole(), true
+		s.hub.metrics.resets.Inc()
+	}
+	s.attach(sub, v, it)
+}
+
+// heldFrom is heldAt for a session that held old until now.
+func (s *step) heldFrom(old, v *view, p *graph.Principal, cursor graph.Version) *resumed {
+	if cursor < old.floor {
+		return nil
+	}
+	return s.heldAt(v, p, cursor)
+}
+
+// reload takes a subscription to its view from the start.
+func (s *step) reload(sub *subscription) {
+	sub.session.freeze(sub)
+	s.later(sub.session.thaw)
+	v, err := s.view(sub.canonical, sub.proj, sub.principal)
+	if err != nil {
+		s.refuse(sub, err)
+		return
+	}
+	it := s.load(sub, v)
+	it.body, it.head.Reset = v.whole(), true
+	s.attach(sub, v, it)
+}
+
+// attach makes sub a subscription of v once the step is published, unless it
+// was ended meanwhile.
+func (s *step) attach(sub *subscription, v *view, it item) {
+	s.mark(sub)
+	v.subs[sub] = struct{}{}
+	s.later(func() {
+		if !sub.session.attach(sub, v, it) {
+			s.detach(sub, v)
+			return
+		}
+		s.presence.greet(sub.session, v)
+	})
+}
+
+func (s *step) mark(sub *subscription) {
+	if s.moved == nil {
+		s.moved = map[*subscription]bool{}
+	}
+	s.moved[sub] = true
+}
+
+func (s *step) detach(sub *subscription, v *view) {
+	delete(v.subs, sub)
+	if len(v.subs) == 0 {
+		v.idle = time.Now()
+	}
+}
+
+// refuse ends a subscription with an error.
+func (s *step) refuse(sub *subscription, err *graph.Error) {
+	s.mark(sub)
+	s.later(func() { sub.session.refuse(sub, err) })
+}
+
+// unsubscribe ends a subscription that its session has forgotten.
+func (s *step) unsubscribe(sub *subscription) {
+	if sub.view != nil {
+		s.detach(sub, sub.view)
+	}
+}
+
+// catchUp sends a session that has fallen behind one merged delta for each view,
+// from where it stands to now.
+func (s *step) catchUp(sess *session) {
+	s.hub.metrics.lagged.Inc()
+	for _, sub := range sess.subscriptions() {
+		if sub.view == nil || s.moved[sub] {
+			continue
+		}
+		v, cursor := sub.view, sess.freeze(sub)
+		s.later(sess.thaw)
+		if cursor >= v.feed.last {
+			continue
+		}
+		it := item{at: s.head.Version}
+		if r := s.heldAt(v, &sub.principal, cursor); r != nil {
+			it.body = r.deltaOf(v, s.head.Version)
+		} else {
+			it = s.load(sub, v)
+			it.body, it.head.Reset = v.whole(), true
+			s.hub.metrics.resets.Inc()
+		}
+		s.later(func() { sess.attach(sub, v, it) })
+	}
+	s.later(sess.caughtUp)
+}
+
+// renewRights makes a session's subscriptions those of p.
+func (s *step) renewRights(sess *session, p graph.Principal) {
+	for _, sub := range sess.subscriptions() {
+		if sub.view == nil || samePrincipals(&sub.principal, &p) {
+			continue
+		}
+		s.move(sub, p)
+	}
+}
+
+// leave forgets a session.
+func (s *step) leave(sess *session) {
+	for _, sub := range sess.subscriptions() {
+		s.unsubscribe(sub)
+	}
+	s.presence.leave(s, sess)
+}
+
+// keyOf names what a view depends on beside the graph: a client that comes back
+// with another key holds something that cannot be built on. It is the same on
+// every node, and after a restart.
+func keyOf(canonical string, schemaVer int64, p *graph.Principal) string {
+	text := make([]byte, 0, len(canonical)+64)
+	text = graph.AppendString(text, canonical)
+	text = strconv.AppendInt(text, schemaVer, 10)
+	text = strconv.AppendBool(text, p.Admin)
+	if !p.Admin {
+		for _, n := range access.PrincipalNames(p) {
+			text = append(text, '0'+byte(n.Kind))
+			text = graph.AppendString(text, n.ID)
+		}
+	}
+	sum := sha256.Sum256(text)
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}

@@ -1,0 +1,279 @@
+package fanout
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+	"golang.org/x/time/rate"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/server/protocol"
+)
+
+// maxItems bounds what waits for one session alone. Its client's messages are
+// not read while there is more: what waits is mostly answers to them.
+const maxItems = 1024
+
+// session is one connection that has said hello. Two goroutines serve it: one
+// reads messages and asks the relay, one writes what collect finds.
+type session struct {
+	hub     *Hub
+	relay   *relay
+	conn    *websocket.Conn
+	id      string // the client's
+	user    string // of the token: it never changes
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wake    chan struct{} // one place: there may be something to write
+	room    chan struct{} // one place: there may be room again for what is asked
+	flight  chan struct{} // one token for each unanswered mutation
+	limiter *rate.Limiter
+	helpers sync.WaitGroup // pings and the closing of the connection
+
+	// handling is held while a message is worked on: who replaces the session
+	// waits for it, so that the mutations of both stay in order.
+	handling sync.Mutex
+
+	// writing is when the write under way began, in Unix nanoseconds; 0 for none.
+	writing atomic.Int64
+	pinging atomic.Bool
+
+	mu        sync.Mutex // guards the fields below; taken after relay.feedMu
+	principal graph.Principal
+	expires   time.Time
+	subs      []*subscription
+	items     []item
+	answers   []*answer
+	wantAt    bool
+	lastAt    time.Time
+	lastPing  time.Time
+	frozen    int  // the relay is moving subscriptions: nothing is taken out meanwhile
+	catching  bool // the relay was asked for merged deltas
+	closed    bool
+	due       []dueFrame // scratch
+	// present is who came, changed or left on objects in the session's views:
+	// the newest of each, so that a slow session does not pile them up.
+	present map[graph.ObjectID]map[string]protocol.PresenceState
+}
+
+// wakeUp makes the writer look for something to write. It never blocks.
+func (s *session) wakeUp() { signal(s.wake) }
+
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// queue adds an item. The caller may hold feedMu.
+func (s *session) queue(it item) {
+	s.mu.Lock()
+	if !s.closed {
+		s.items = append(s.items, it)
+	}
+	s.mu.Unlock()
+	s.wakeUp()
+}
+
+// subscriptions gives the present ones.
+func (s *session) subscriptions() []*subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.subs)
+}
+
+// add makes sub one of the session's in the place of the one of its name, which
+// it returns; false where there are too many.
+func (s *session) add(sub *subscription) (old *subscription, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, other := range s.subs {
+		if other.name == sub.name {
+			s.subs[i] = sub
+			return other, true
+		}
+	}
+	if len(s.subs) >= s.hub.cfg.Limits.Subscriptions {
+		return nil, false
+	}
+	s.subs = append(s.subs, sub)
+	return nil, true
+}
+
+// remove forgets the subscription of a name and returns it.
+func (s *session) remove(name string) *subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, sub := range s.subs {
+		if sub.name == name {
+			s.subs = slices.Delete(s.subs, i, i+1)
+			return sub
+		}
+	}
+	return nil
+}
+
+// The methods from here to caughtUp are the relay's. attach to refuse are called
+// with feedMu held for writing.
+
+// attach gives a subscription its view as of the item, and queues the item;
+// false where the session has ended the subscription.
+func (s *session) attach(sub *subscription, v *view, it item) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || !slices.Contains(s.subs, sub) {
+		return false
+	}
+	sub.view, sub.cursor = v, it.at
+	s.items = append(s.items, it)
+	s.wakeUp()
+	return true
+}
+
+// refuse ends a subscription and tells why.
+func (s *session) refuse(sub *subscription, err *graph.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.subs, sub)
+	if s.closed || i < 0 {
+		return
+	}
+	s.subs = slices.Delete(s.subs, i, i+1)
+	sub.view = nil
+	s.items = append(s.items, item{text: protocol.AppendError(nil, sub.name, err)})
+	s.wakeUp()
+}
+
+// freeze keeps the writer from taking anything out until thaw, and gives the
+// subscription's cursor, which stays until then.
+func (s *session) freeze(sub *subscription) graph.Version {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.frozen++
+	return sub.cursor
+}
+
+func (s *session) thaw() {
+	s.mu.Lock()
+	s.frozen--
+	s.mu.Unlock()
+	s.wakeUp()
+}
+
+func (s *session) caughtUp() {
+	s.mu.Lock()
+	s.catching = false
+	s.mu.Unlock()
+	s.wakeUp()
+}
+
+// answered files the outcome of a mutation. It never blocks.
+func (s *session) answered(a *answer, receipt graph.Receipt, err error) {
+	s.mu.Lock()
+	a.done = true
+	if err != nil {
+		a.problem = s.hub.problem(err)
+	} else {
+		a.version = receipt.Version
+	}
+	s.mu.Unlock()
+	s.wakeUp()
+}
+
+// tell files what a session does on an object. The caller may hold feedMu.
+func (s *session) tell(on graph.ObjectID, states ...protocol.PresenceState) {
+	s.mu.Lock()
+	if s.present == nil {
+		s.present = map[graph.ObjectID]map[string]protocol.PresenceState{}
+	}
+	if s.present[on] == nil {
+		s.present[on] = map[string]protocol.PresenceState{}
+	}
+	for _, p := range states {
+		s.present[on][p.Session] = p
+	}
+	s.mu.Unlock()
+	s.wakeUp()
+}
+
+// rights gives the principal that the session acts as now.
+func (s *session) rights() graph.Principal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.principal
+}
+
+// close ends the session with a close code. It does not wait.
+func (s *session) close(code protocol.CloseCode) {
+	s.mu.Lock()
+	first := !s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if !first {
+		return
+	}
+	s.hub.metrics.close(code)
+	s.cancel()
+	s.helpers.Go(func() { s.conn.Close(websocket.StatusCode(code), code.Reason()) })
+}
+
+// abandon ends the session without a word.
+func (s *session) abandon() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	s.helpers.Go(func() { s.conn.CloseNow() })
+}
+
+// bye tells the client when to come back, after what waits for it has gone out.
+func (s *session) bye(after time.Duration, code protocol.CloseCode) {
+	s.queue(item{text: protocol.AppendBye(nil, after), last: code})
+}
+
+// keepHouse does what is due.
+func (s *session) keepHouse(now time.Time) {
+	if since := s.writing.Load(); since != 0 && now.UnixNano()-since >= int64(s.hub.cfg.Stall) {
+		// A close frame cannot overtake what is stuck.
+		s.hub.metrics.close(protocol.CloseStalled)
+		s.abandon()
+		return
+	}
+	s.mu.Lock()
+	expired := !s.expires.IsZero() && !now.Before(s.expires)
+	wantAt := now.Sub(s.lastAt) >= s.hub.cfg.Idle
+	if wantAt {
+		s.wantAt, s.lastAt = true, now
+	}
+	ping := now.Sub(s.lastPing) >= s.hub.cfg.Ping && !s.closed
+	s.mu.Unlock()
+	if expired {
+		s.close(protocol.CloseUnauthenticated)
+		return
+	}
+	if wantAt {
+		s.wakeUp()
+	}
+	if ping && s.writing.Load() == 0 && s.pinging.CompareAndSwap(false, true) {
+		s.mu.Lock()
+		s.lastPing = now
+		s.mu.Unlock()
+		s.helpers.Go(s.ping)
+	}
+}
+
+// ping asks for a sign of life. A peer that does not read does not answer,
+// however much of what it was sent still fits into the network's buffers.
+func (s *session) ping() {
+	defer s.pinging.Store(false)
+	ctx, cancel := context.WithTimeout(s.ctx, s.hub.cfg.Stall)
+	defer cancel()
+	if err := s.conn.Ping(ctx); err != nil && ctx.Err() != nil && s.ctx.Err() == nil {
+		s.close(protocol.CloseStalled)
+	}
+}

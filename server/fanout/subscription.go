@@ -1,0 +1,21 @@
+package fanout
+
+import "github.com/graphtide/graphtide/graph"
+
+// subscription is one session's interest in a projection.
+type subscription struct {
+	session   *session
+	name      string // the client's
+	canonical string // names the projection
+	proj      *graph.Projection
+	since     *graph.Version // of the request: what the client holds
+	epoch     string
+	key       string
+
+	// principal is whom the view is for. The relay's goroutine owns it.
+	principal graph.Principal
+	// view and cursor change with relay.feedMu and session.mu held; the relay's
+	// goroutine, which alone sets view, may read view without.
+	view   *view         // nil until attached
+	cursor graph.Version // everything up to it has been taken out of the feed
+}

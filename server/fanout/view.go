@@ -1,0 +1,280 @@
+package fanout
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/access"
+	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/server/protocol"
+)
+
+// view is a projection as seen with one set of rights, kept at the relay's
+// version. All of it but feed belongs to the relay's goroutine.
+type view struct {
+	id    string
+	name  string // canonical projection: views of one name differ in rights
+	proj  *graph.Projection
+	sens  *sensitivity
+	lead  graph.Principal // whose rights it is computed with; all who share it see the same
+	why   *grounds
+	deps  *deps
+	floor graph.Version // older states cannot be found again: the schema changed
+	// grounded is when why last changed, or where the view began.
+	grounded graph.Version
+
+	objects map[graph.ObjectID]*graph.Object
+	edges   map[graph.EdgeID]*graph.Edge
+	roots   []graph.ObjectID
+	digest  uint32
+
+	load  *body // the whole view, encoded at most once while it stays as it is
+	subs  map[*subscription]struct{}
+	idle  time.Time  // since when nobody subscribes
+	feed  feed       // guarded by relay.feedMu
+	diffs []*resumed // as load: kept while the view stays as it is
+}
+
+// computed is an evaluation with all that was found out on the way.
+type computed struct {
+	*replica.Result
+	deps *deps
+	why  *grounds
+}
+
+// lens is what a view is computed with beside the state.
+type lens struct {
+	types   replica.Types
+	limits  graph.Limits
+	metrics *metrics
+	// refused tells of an entity that the two checks of rights judge differently.
+	refused func(graph.ObjectID)
+}
+
+// compute evaluates a projection over a state, judges every object again, and
+// notes what the answer rests on.
+func (l *lens) compute(src replica.Source, p *graph.Principal, proj *graph.Projection, room int) (*computed, *graph.Error) {
+	l.metrics.computed.Inc()
+	d := newDeps(room)
+	walker := access.NewWalker(src, p, d.object)
+	judged := make(map[graph.ObjectID]bool, room)
+	mayRead := func(id graph.ObjectID) bool {
+		d.object(id)
+		read, known := judged[id]
+		if !known {
+			read = walker.Holds(id, access.Read)
+			judged[id] = read
+		}
+		return read
+	}
+	res, err := replica.EvaluateAs(&recorder{src, d}, mayRead, l.types, proj, l.limits)
+	if err != nil {
+		return nil, err
+	}
+	l.recheck(src, p, res)
+	return &computed{res, d, survey(src, walker, p, judged)}, nil
+}
+
+// recheck is the second check of rights: by direct evaluation, in code apart
+// from that which computed the result. What fails it is taken out.
+func (l *lens) recheck(r graph.Reader, p *graph.Principal, res *replica.Result) {
+	var out map[graph.ObjectID]bool
+	for _, o := range res.Objects {
+		if !l.readable(r, p, o.ID) {
+			if out == nil {
+				out = map[graph.ObjectID]bool{}
+			}
+			out[o.ID] = true
+		}
+	}
+	if out == nil {
+		return
+	}
+	res.Objects = slices.DeleteFunc(res.Objects, func(o *graph.Object) bool { return out[o.ID] })
+	res.Edges = slices.DeleteFunc(res.Edges, func(e *graph.Edge) bool { return out[e.From] || out[e.To] })
+	res.Roots = slices.DeleteFunc(res.Roots, func(id graph.ObjectID) bool { return out[id] })
+}
+
+func (l *lens) readable(r graph.Reader, p *graph.Principal, id graph.ObjectID) bool {
+	if access.Direct(r, p, id, access.Read) {
+		return true
+	}
+	l.metrics.disagreed.Inc()
+	l.refused(id)
+	return false
+}
+
+func newView(id, name string, proj *graph.Projection, p graph.Principal, c *computed, at graph.Version) *view {
+	v := &view{
+		id: id, name: name, proj: proj, sens: sensitivityOf(proj), lead: p, why: c.why, deps: c.deps,
+		objects: make(map[graph.ObjectID]*graph.Object, len(c.Objects)), edges: make(map[graph.EdgeID]*graph.Edge, len(c.Edges)),
+		roots: c.Roots, subs: map[*subscription]struct{}{}, grounded: at,
+	}
+	for _, o := range c.Objects {
+		v.putObject(o)
+	}
+	for _, e := range c.Edges {
+		v.putEdge(e)
+	}
+	v.feed = feed{last: at, dropped: at, digest: v.digest}
+	return v
+}
+
+func (v *view) size() int { return len(v.objects) + len(v.edges) }
+
+func (v *view) shows(ref graph.Ref) bool {
+	if ref.Kind == graph.KindEdge {
+		return v.edges[graph.EdgeID(ref.ID)] != nil
+	}
+	return v.objects[graph.ObjectID(ref.ID)] != nil
+}
+
+// putObject makes o the object that the view shows; was is the version of the
+// one that it showed before, 0 for none.
+func (v *view) putObject(o *graph.Object) (was graph.Version) {
+	if old := v.objects[o.ID]; old != nil {
+		was = old.Meta.Version
+		v.digest -= protocol.DigestOf(o.ID, was)
+	}
+	v.objects[o.ID] = o
+	v.digest += protocol.DigestOf(o.ID, o.Meta.Version)
+	return was
+}
+
+func (v *view) putEdge(e *graph.Edge) (was graph.Version) {
+	if old := v.edges[e.ID]; old != nil {
+		was = old.Meta.Version
+		v.digest -= protocol.DigestOf(e.ID, was)
+	}
+	v.edges[e.ID] = e
+	v.digest += protocol.DigestOf(e.ID, e.Meta.Version)
+	return was
+}
+
+func (v *view) dropObject(o *graph.Object) {
+	delete(v.objects, o.ID)
+	v.digest -= protocol.DigestOf(o.ID, o.Meta.Version)
+}
+
+func (v *view) dropEdge(e *graph.Edge) {
+	delete(v.edges, e.ID)
+	v.digest -= protocol.DigestOf(e.ID, e.Meta.Version)
+}
+
+// touch is a change that concerns a view.
+type touch struct {
+	change *graph.Change
+	commit *graph.Commit
+}
+
+// follow brings the view up to date with changes that touched only the content
+// of entities, none of which decides what the view shows.
+func (v *view) follow(st *replica.State, l *lens, touches []touch) *difference {
+	d := &difference{}
+	var last *graph.Commit
+	for _, t := range touches {
+		if !v.shows(t.change.Ref) {
+			continue
+		}
+		if t.commit != last {
+			d.commit(t.commit)
+			last = t.commit
+		}
+		v.refresh(st, l, t.change.Ref, d)
+	}
+	return d
+}
+
+// refresh takes the present content of an entity that the view shows.
+func (v *view) refresh(st *replica.State, l *lens, ref graph.Ref, d *difference) {
+	if ref.Kind == graph.KindEdge {
+		e := st.Edge(graph.EdgeID(ref.ID))
+		if e == v.edges[e.ID] {
+			return // an earlier change of the same stretch brought it
+		}
+		if !l.readable(st, &v.lead, e.From) || !l.readable(st, &v.lead, e.To) {
+			v.dropEdge(v.edges[e.ID])
+			d.entries = append(d.entries, entry{ref: ref, why: protocol.Forbidden})
+			return
+		}
+		d.entries = append(d.entries, entry{ref: ref, edge: e, was: v.putEdge(e)})
+		return
+	}
+	o := st.Object(graph.ObjectID(ref.ID))
+	if o == v.objects[o.ID] {
+		return
+	}
+	if !l.readable(st, &v.lead, o.ID) {
+		v.dropObject(v.objects[o.ID])
+		d.entries = append(d.entries, entry{ref: ref, why: protocol.Forbidden})
+		return
+	}
+	d.entries = append(d.entries, entry{ref: ref, obj: o, was: v.putObject(o)})
+}
+
+// become makes the view show what was computed and gives the difference.
+func (v *view) become(c *computed, why func(graph.Ref, *graph.Edge) protocol.Reason) *difference {
+	d := &difference{}
+	for _, o := range c.Objects {
+		if old := v.objects[o.ID]; old == nil || old.Meta.Version != o.Meta.Version {
+			d.entries = append(d.entries, entry{ref: graph.ObjectRef(o.ID), obj: o, was: v.putObject(o)})
+		}
+	}
+	if len(v.objects) > len(c.Objects) {
+		for id, o := range v.objects {
+			if !hasID(c.Objects, id, func(o *graph.Object) [16]byte { return o.ID }) {
+				v.dropObject(o)
+				d.entries = append(d.entries, entry{ref: graph.ObjectRef(id), why: why(graph.ObjectRef(id), nil)})
+			}
+		}
+	}
+	for _, e := range c.Edges {
+		if old := v.edges[e.ID]; old == nil || old.Meta.Version != e.Meta.Version {
+			d.entries = append(d.entries, entry{ref: graph.EdgeRef(e.ID), edge: e, was: v.putEdge(e)})
+		}
+	}
+	if len(v.edges) > len(c.Edges) {
+		for id, e := range v.edges {
+			if !hasID(c.Edges, id, func(e *graph.Edge) [16]byte { return e.ID }) {
+				v.dropEdge(e)
+				d.entries = append(d.entries, entry{ref: graph.EdgeRef(id), why: why(graph.EdgeRef(id), e)})
+			}
+		}
+	}
+	if !slices.Equal(v.roots, c.Roots) {
+		v.roots, d.roots, d.rerooted = c.Roots, c.Roots, true
+	}
+	v.why = c.why
+	return d
+}
+
+// hasID looks an id up in a list sorted by id.
+func hasID[T any](list []T, id [16]byte, of func(T) [16]byte) bool {
+	_, ok := slices.BinarySearchFunc(list, id, func(item T, id [16]byte) int {
+		have := of(item)
+		return bytes.Compare(have[:], id[:])
+	})
+	return ok
+}
+
+// whole gives the view as a load holds it, encoded when first asked for and by
+// whom, and shared until the view changes.
+func (v *view) whole() *body {
+	if v.load == nil {
+		objects := make([]*graph.Object, 0, len(v.objects))
+		for _, o := range v.objects {
+			objects = append(objects, o)
+		}
+		edges := make([]*graph.Edge, 0, len(v.edges))
+		for _, e := range v.edges {
+			edges = append(edges, e)
+		}
+		v.load = wholeBody(objects, edges, v.roots, v.digest)
+	}
+	return v.load
+}
+
+// changed forgets what was encoded of the view as it was.
+func (v *view) changed() { v.load, v.diffs = nil, nil }
