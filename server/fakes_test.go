@@ -16,7 +16,10 @@ type fakeRuns struct {
 	graph.RunService // nil: what a test does not expect panics
 }
 
-const runToken = graph.RunTokenPrefix + "token"
+const (
+	runID    = "0192f000-0000-7000-8000-00000000000a"
+	runToken = graph.RunTokenPrefix + "token"
+)
 
 func (f *fakeRuns) note(s string) {
 	f.mu.Lock()
@@ -35,8 +38,8 @@ func (f *fakeRuns) Authenticate(_ context.Context, name, token string) (*graph.R
 		return nil, graph.Errf(graph.CodeUnauthenticated, "over")
 	}
 	return &graph.RunIdentity{
-		Author: graph.Principal{User: "run:0192f000-0000-7000-8000-00000000000a", Admin: true},
-		Cause:  graph.Cause{Kind: graph.CauseRun, Version: 1, Run: "0192f000-0000-7000-8000-00000000000a"}, Depth: 1,
+		Author: graph.Principal{User: "run:" + runID, Admin: true},
+		Cause:  graph.Cause{Kind: graph.CauseRun, Version: 1, Run: runID}, Fence: graph.Fence{Run: runID, Attempt: 2}, Depth: 1,
 	}, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,19 +49,19 @@ type Server struct {
 	Replicas *replica.Set
 	Pipeline *pipeline.Pipeline
 	HTTP     *server.Server
-	Log      *bytes.Buffer // what the server logged; read it after the requests
 
-	t testing.TB
+	t   testing.TB
+	log logBuffer
 }
 
 // New makes a server that ends with the test.
 func New(t testing.TB, o Options) *Server {
 	t.Helper()
-	s := &Server{t: t, Store: o.Store, Log: &bytes.Buffer{}}
+	s := &Server{t: t, Store: o.Store}
 	if s.Store == nil {
 		s.Store = memstore.New()
 	}
-	log := slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.Live = schema.NewLive(s.Store)
 	s.Replicas = replica.New(replica.Config{Store: s.Store, Poll: 20 * time.Millisecond, Log: log})
 	if err := s.Replicas.Start(t.Context()); err != nil {
@@ -97,6 +98,25 @@ func New(t testing.TB, o Options) *Server {
 		}
 	})
 	return s
+}
+
+// Logged gives what the server has logged so far.
+func (s *Server) Logged() string {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	return s.log.text.String()
+}
+
+// logBuffer is a log that may be read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
 }
 
 func detail(err error) string {
