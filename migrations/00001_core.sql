@@ -137,22 +137,23 @@ $$;
 
 -- What append takes: the rows of commits and history, as the client sends them.
 CREATE TYPE append_commit AS (
-    at            timestamptz,
-    cause_version bigint,
-    depth         integer,
-    author        text,
-    mutation      text,
-    session       text,
-    grp           text,
-    note          text,
-    cause         text,
-    cause_run     text,
-    hash          bytea,
-    principals    json,
-    asked         json,
-    done          json,
-    fence_run     uuid,
-    fence_attempt integer
+    at             timestamptz,
+    schema_version bigint,
+    cause_version  bigint,
+    depth          integer,
+    author         text,
+    mutation       text,
+    session        text,
+    grp            text,
+    note           text,
+    cause          text,
+    cause_run      text,
+    hash           bytea,
+    principals     json,
+    asked          json,
+    done           json,
+    fence_run      uuid,
+    fence_attempt  integer
 );
 CREATE TYPE append_change AS (
     commit          integer, -- index of its commit, from 1
@@ -201,8 +202,10 @@ CREATE TYPE append_refusal AS (
 -- is planned on a guess of the array's length, and a wrong one reads the table.
 -- +goose StatementBegin
 CREATE FUNCTION append_batch(
-    p_graph bigint, p_version bigint, p_epoch text, p_schema bigint,
-    p_next_schema bigint, p_objects bigint, p_edges bigint, p_fenced boolean,
+    p_graph bigint, p_version bigint, p_epoch text, p_schema bigint, -- what the head must be
+    p_count bigint, p_at timestamptz,   -- number of commits, time of the last
+    p_objects bigint, p_edges bigint,   -- how many more there are; none: no object, no edge is touched
+    p_fenced boolean,                   -- some commit has a fence
     p_commits append_commit[], p_changes append_change[]
 ) RETURNS SETOF append_refusal LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -224,7 +227,7 @@ BEGIN
 
     RETURN QUERY
         SELECT 1, c.n::integer, NULL::smallint, NULL::uuid, k.version, k.hash, NULL::text, NULL::timestamptz, NULL::bigint
-        FROM unnest(p_commits) WITH ORDINALITY AS c(at, cause_version, depth, author, mutation, session, grp, note, cause, cause_run, hash, principals, asked, done, fence_run, fence_attempt, n)
+        FROM unnest(p_commits) WITH ORDINALITY AS c(at, schema_version, cause_version, depth, author, mutation, session, grp, note, cause, cause_run, hash, principals, asked, done, fence_run, fence_attempt, n)
         CROSS JOIN LATERAL (
             SELECT k.version, k.hash FROM commits k
             WHERE k.graph = p_graph AND k.mutation = c.mutation AND k.author = c.author
@@ -260,7 +263,7 @@ BEGIN
         -- between this look and our write.
         RETURN QUERY
             SELECT 5, c.n::integer, NULL::smallint, NULL::uuid, NULL::bigint, NULL::bytea, NULL::text, NULL::timestamptz, NULL::bigint
-            FROM unnest(p_commits) WITH ORDINALITY AS c(at, cause_version, depth, author, mutation, session, grp, note, cause, cause_run, hash, principals, asked, done, fence_run, fence_attempt, n)
+            FROM unnest(p_commits) WITH ORDINALITY AS c(at, schema_version, cause_version, depth, author, mutation, session, grp, note, cause, cause_run, hash, principals, asked, done, fence_run, fence_attempt, n)
             LEFT JOIN LATERAL (
                 SELECT r.attempt FROM runs r
                 WHERE r.graph = p_graph AND r.id = c.fence_run AND r.state = 'running' AND r.attempt = c.fence_attempt
@@ -275,9 +278,9 @@ BEGIN
 
     INSERT INTO commits (graph, version, at, schema_version, cause_version, depth, epoch, author, mutation,
         session, grp, note, cause, cause_run, hash, principals, asked, done)
-    SELECT p_graph, p_version + c.n, c.at, p_next_schema, c.cause_version, c.depth, p_epoch, c.author, c.mutation,
+    SELECT p_graph, p_version + c.n, c.at, c.schema_version, c.cause_version, c.depth, p_epoch, c.author, c.mutation,
         c.session, c.grp, c.note, c.cause, c.cause_run, c.hash, c.principals, c.asked, c.done
-    FROM unnest(p_commits) WITH ORDINALITY AS c(at, cause_version, depth, author, mutation, session, grp, note, cause, cause_run, hash, principals, asked, done, fence_run, fence_attempt, n);
+    FROM unnest(p_commits) WITH ORDINALITY AS c(at, schema_version, cause_version, depth, author, mutation, session, grp, note, cause, cause_run, hash, principals, asked, done, fence_run, fence_attempt, n);
 
     INSERT INTO history (graph, version, created_version, at, created_at, ord, kind, what, id, from_id, to_id,
         type, by, created_by, access, body)
@@ -285,11 +288,13 @@ BEGIN
         h.type, h.by, h.created_by, h.access, h.body
     FROM unnest(p_changes) h;
 
-    INSERT INTO objects AS o (graph, version, created_version, at, created_at, id, deleted, type, by, created_by, access, body)
-    SELECT p_graph, p_version + h.commit, h.created_version, h.at, h.created_at, h.id, h.body IS NULL, h.type, h.by, h.created_by, h.access, h.body
-    FROM unnest(p_changes) h WHERE h.last AND h.kind = 0
-    ON CONFLICT (graph, id) DO UPDATE SET version = excluded.version, at = excluded.at, by = excluded.by,
-        deleted = excluded.deleted, access = excluded.access, body = excluded.body;
+    IF p_objects IS NOT NULL THEN
+        INSERT INTO objects AS o (graph, version, created_version, at, created_at, id, deleted, type, by, created_by, access, body)
+        SELECT p_graph, p_version + h.commit, h.created_version, h.at, h.created_at, h.id, h.body IS NULL, h.type, h.by, h.created_by, h.access, h.body
+        FROM unnest(p_changes) h WHERE h.last AND h.kind = 0
+        ON CONFLICT (graph, id) DO UPDATE SET version = excluded.version, at = excluded.at, by = excluded.by,
+            deleted = excluded.deleted, access = excluded.access, body = excluded.body;
+    END IF;
 
     IF p_edges IS NOT NULL THEN
         -- Removals first: they free the triples that others take.
@@ -302,9 +307,9 @@ BEGIN
     END IF;
 
     UPDATE graphs g SET
-        version = p_version + cardinality(p_commits),
-        at = p_commits[cardinality(p_commits)].at,
-        objects = g.objects + p_objects,
+        version = p_version + p_count,
+        at = p_at,
+        objects = g.objects + coalesce(p_objects, 0),
         edges = g.edges + coalesce(p_edges, 0)
     WHERE g.key = p_graph;
 END

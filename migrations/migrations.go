@@ -43,7 +43,7 @@ func Up(ctx context.Context, url string) error {
 		}
 		done, err := p.Up(ctx)
 		for _, r := range done {
-			slog.InfoContext(ctx, "migrated the database", "file", r.Source.Path, "took", r.Duration)
+			slog.DebugContext(ctx, "migrated the database", "file", r.Source.Path, "took", r.Duration)
 		}
 		if err != nil {
 			return fmt.Errorf("migrate the database: %w", err)

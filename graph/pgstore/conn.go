@@ -1,0 +1,127 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// settle fills in what the address leaves open.
+//
+// The database frees the locks of a client that it can no longer hear within
+// three seconds: an append is one statement that needs nobody any more once it
+// has begun, a transaction of several steps may idle for 2.5 s, and nobody waits
+// longer than 2 s for a lock.
+//
+// The planner settings are for the functions in the database, whose statements
+// all find their rows by index, a few at a time. They stand here and not on the
+// functions, where entering and leaving them cost a third of a lone write.
+func settle(cc *pgx.ConnConfig, name string) {
+	app := "graphtide"
+	if name != "" {
+		app += " " + name
+	}
+	for key, value := range map[string]string{
+		"application_name":                    app,
+		"timezone":                            "UTC",
+		"lock_timeout":                        "2s",
+		"statement_timeout":                   "15s",
+		"idle_in_transaction_session_timeout": "2500ms",
+		"tcp_keepalives_idle":                 "2",
+		"tcp_keepalives_interval":             "1",
+		"tcp_keepalives_count":                "2",
+		"tcp_user_timeout":                    "3000",
+		"jit":                                 "off",
+		"plan_cache_mode":                     "force_generic_plan",
+		"enable_seqscan":                      "off",
+		"enable_hashjoin":                     "off",
+		"enable_mergejoin":                    "off",
+	} {
+		if _, set := cc.RuntimeParams[key]; !set {
+			cc.RuntimeParams[key] = value
+		}
+	}
+	if cc.ConnectTimeout == 0 {
+		cc.ConnectTimeout = 2 * time.Second
+	}
+	dialer := &net.Dialer{
+		Timeout:         cc.ConnectTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3},
+	}
+	cc.DialFunc = dialer.DialContext
+}
+
+// The keys under which a connection keeps what greet found.
+const (
+	oidCommit = "append_commit"
+	oidChange = "append_change"
+)
+
+// greet looks at the server behind a new connection: at the numbers of the types
+// that append sends, which are another after a restore, and at who it is. A
+// server that is not the one seen last (a restored backup, a standby that took
+// over) may have lost the end of the logs: every graph then gets a new epoch, so
+// that nobody goes on from a version that may now be another's.
+func (s *Store) greet(ctx context.Context, conn *pgx.Conn) error {
+	const sql = `
+		-- name: greet
+		SELECT 'append_commit'::regtype::oid, 'append_change'::regtype::oid, origin FROM server`
+	var commit, change uint32
+	var last *string
+	if err := conn.QueryRow(ctx, sql).Scan(&commit, &change, &last); err != nil {
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) && (pg.Code == "42704" || pg.Code == "42P01") {
+			return fmt.Errorf("the database is not migrated: run graphtide migrate: %w", err)
+		}
+		return err
+	}
+	data := conn.PgConn().CustomData()
+	data[oidCommit], data[oidChange] = commit, change
+
+	origin, err := originOf(ctx, conn)
+	if err != nil || origin == "" || (last != nil && *last == origin) {
+		return err
+	}
+	return s.arrive(ctx, conn, last, origin)
+}
+
+// originOf names the server and its timeline. "" where it is a standby, which
+// takes no writes anyway, or does not tell us.
+func originOf(ctx context.Context, conn *pgx.Conn) (string, error) {
+	const sql = `
+		-- name: originOf
+		SELECT system_identifier || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) FROM pg_control_system()`
+	var origin string
+	err := conn.QueryRow(ctx, sql).Scan(&origin)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return "", nil
+	}
+	return origin, err
+}
+
+// arrive notes the server that we met, once for all who meet it.
+func (s *Store) arrive(ctx context.Context, conn *pgx.Conn, last *string, origin string) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		const note = `
+			-- name: arrive.note
+			UPDATE server SET origin = $1 WHERE origin IS NOT DISTINCT FROM $2`
+		tag, err := tx.Exec(ctx, note, origin, last)
+		if err != nil || tag.RowsAffected() == 0 || last == nil {
+			return err
+		}
+		const renew = `
+			-- name: arrive.renew
+			UPDATE graphs SET epoch = left(replace(gen_random_uuid()::text, '-', ''), 16)`
+		if _, err := tx.Exec(ctx, renew); err != nil {
+			return err
+		}
+		s.log.WarnContext(ctx, "the database is another than before; every graph has a new epoch", "was", *last, "is", origin)
+		return nil
+	})
+}

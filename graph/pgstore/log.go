@@ -1,0 +1,199 @@
+package pgstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/patch"
+)
+
+// Log gives up to limit commits after since, oldest first. CodeGone where the
+// log does not reach back to since.
+func (s *Store) Log(ctx context.Context, g graph.GraphKey, since graph.Version, limit int) ([]*graph.Commit, error) {
+	const floor = `
+		-- name: log.floor
+		SELECT floor FROM graphs WHERE key = $1 AND name IS NOT NULL`
+	const commits = `
+		-- name: log.commits
+		SELECT version, at, schema_version, cause_version, depth, epoch, author, mutation, session, grp, note,
+			cause, cause_run, hash, principals, asked, coalesce(done, asked)
+		FROM commits
+		WHERE graph = $1 AND version > $2
+		ORDER BY version LIMIT $3`
+	// Read after the commits, it has the changes of all of them. Versions are
+	// dense: so many commits end at since + limit.
+	const changes = `
+		-- name: log.changes
+		SELECT h.id, h.from_id, h.to_id, h.type, h.version, h.created_version, h.at, h.created_at, h.by, h.created_by, h.access, h.body,
+			h.kind, h.what, p.version, p.at, p.by, p.access, p.body
+		FROM history h
+		LEFT JOIN LATERAL (
+			SELECT p.version, p.at, p.by, p.access, p.body FROM history p
+			WHERE p.graph = h.graph AND p.kind = h.kind AND p.id = h.id AND p.version < h.version
+			ORDER BY p.version DESC LIMIT 1
+		) p ON h.what & 3 = 3
+		WHERE h.graph = $1 AND h.version > $2 AND h.version <= $2 + $3
+		ORDER BY h.version, h.ord`
+	since = max(since, 0)
+	if limit <= 0 {
+		return nil, nil
+	}
+	conn, err := s.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Release()
+	var log []*graph.Commit
+	batch := &pgx.Batch{}
+	batch.Queue(floor, g).QueryRow(func(row pgx.Row) error {
+		var floor graph.Version
+		err := row.Scan(&floor)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return graph.NotFound("graph")
+		}
+		if err == nil && since < floor {
+			return graph.Errf(graph.CodeGone, "the log begins after version %d", floor)
+		}
+		return err
+	})
+	batch.Queue(commits, g, since, limit).Query(func(rows pgx.Rows) (err error) {
+		log, err = pgx.CollectRows(rows, scanCommit)
+		return err
+	})
+	batch.Queue(changes, g, since, int64(limit)).Query(func(rows pgx.Rows) error {
+		_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+			return struct{}{}, addChange(row, log, since)
+		})
+		return err
+	})
+	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, failed("read the log", err)
+	}
+	for _, c := range log {
+		if err := distribute(c); err != nil {
+			return nil, err
+		}
+	}
+	return log, nil
+}
+
+// scanCommit reads a row of commits with the columns of log.commits.
+func scanCommit(row pgx.CollectableRow) (*graph.Commit, error) {
+	var c graph.Commit
+	var causeVersion *graph.Version
+	var session, group, note, run *string
+	var who []byte
+	err := row.Scan(&c.Version, &c.At, &c.SchemaVer, &causeVersion, &c.Depth, &c.Epoch, &c.Author.User, &c.Mutation, &session, &group, &note,
+		&c.Cause.Kind, &run, &c.Hash, &who, (*[]byte)(&c.Asked), (*[]byte)(&c.Done))
+	if err != nil {
+		return nil, err
+	}
+	c.At = c.At.UTC()
+	c.Session, c.Group, c.Note, c.Cause.Run = orEmpty(session), orEmpty(group), orEmpty(note), orEmpty(run)
+	if causeVersion != nil {
+		c.Cause.Version = *causeVersion
+	}
+	c.Author, err = parsePrincipals(c.Author.User, who)
+	return &c, err
+}
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// addChange reads a row of log.changes into the commit that made it. Rows of
+// commits that came after the ones read are left out.
+func addChange(row pgx.CollectableRow, log []*graph.Commit, since graph.Version) error {
+	var p past
+	if err := scanPast(row, &p); err != nil {
+		return err
+	}
+	i := int(p.Version-since) - 1
+	if i >= len(log) {
+		return nil
+	}
+	snap, err := p.snapshot()
+	if err != nil {
+		return err
+	}
+	ch := graph.Change{
+		Ref: graph.Ref{Kind: p.kind, ID: p.ID}, Event: p.event(),
+		AccessChanged: p.what&accessChanged != 0, BodyChanged: p.what&bodyChanged != 0,
+	}
+	if snap.Deleted {
+		ch.ObjBefore, ch.EdgeBefore = snap.Object, snap.Edge
+	} else {
+		ch.ObjAfter, ch.EdgeAfter = snap.Object, snap.Edge
+	}
+	log[i].Changes = append(log[i].Changes, ch)
+	return nil
+}
+
+// distribute gives each modified entity of a commit its part of what was done.
+func distribute(c *graph.Commit) error {
+	var parts map[graph.Ref]json.RawMessage
+	for i := range c.Changes {
+		ch := &c.Changes[i]
+		if ch.Event != graph.Modified {
+			continue
+		}
+		if parts == nil {
+			var err error
+			if parts, err = partsOf(c.Done); err != nil {
+				return fmt.Errorf("read what version %d did: %w", c.Version, err)
+			}
+		}
+		ch.Patch = parts[ch.Ref]
+	}
+	return nil
+}
+
+// partsOf splits a patch over a graph by entity; paths become relative to it.
+func partsOf(done []byte) (map[graph.Ref]json.RawMessage, error) {
+	ops, fault := patch.Parse(done, 0)
+	if fault != nil {
+		return nil, fault
+	}
+	parts := map[graph.Ref]json.RawMessage{}
+	for _, op := range ops {
+		ref, ok := refOf(op.Path)
+		if !ok {
+			return nil, fmt.Errorf("path %s names no entity", op.Path)
+		}
+		op.Path = op.Path[2:]
+		if len(op.From) >= 2 {
+			op.From = op.From[2:]
+		}
+		part := parts[ref]
+		if part == nil {
+			part = append(part, '[')
+		} else {
+			part[len(part)-1] = ','
+		}
+		parts[ref] = append(patch.AppendOp(part, "", op), ']')
+	}
+	return parts, nil
+}
+
+func refOf(p patch.Pointer) (graph.Ref, bool) {
+	if len(p) < 2 {
+		return graph.Ref{}, false
+	}
+	switch p[0] {
+	case "objects":
+		id, ok := graph.ParseObjectID(p[1])
+		return graph.ObjectRef(id), ok
+	case "edges":
+		id, ok := graph.ParseEdgeID(p[1])
+		return graph.EdgeRef(id), ok
+	}
+	return graph.Ref{}, false
+}

@@ -1,0 +1,114 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+// DefaultMaxConns is how many connections a Store opens at most. One append is
+// under way per graph and node; the rest are reads and runs.
+const DefaultMaxConns = 16
+
+// Config says how to reach the database.
+type Config struct {
+	// URL is a connection string of libpq's. Its own settings win over ours.
+	URL string
+	// MaxConns bounds the pool; 0 is DefaultMaxConns.
+	MaxConns int32
+	// Name tells this process in the database's list of connections; it stands
+	// after "graphtide".
+	Name string
+	// Log takes what an operator should know; nil is slog's default.
+	Log *slog.Logger
+}
+
+// Store is a graph.Store in Postgres.
+type Store struct {
+	pool *pgxpool.Pool
+	log  *slog.Logger
+}
+
+var _ graph.Store = (*Store)(nil)
+
+// Open connects to a migrated database. CodeUnavailable where it cannot be
+// reached now.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	s := &Store{log: cfg.Log}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	pc, err := pgxpool.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read the database's address: %w", err)
+	}
+	pc.MaxConns = cfg.MaxConns
+	if pc.MaxConns == 0 {
+		pc.MaxConns = DefaultMaxConns
+	}
+	pc.MaxConnIdleTime = 5 * time.Minute
+	settle(pc.ConnConfig, cfg.Name)
+	pc.AfterConnect = s.greet
+	if s.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
+		return nil, fmt.Errorf("read the database's address: %w", err)
+	}
+	if err := s.Ping(ctx); err != nil {
+		s.pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	conn, err := s.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	return failed("ping", conn.Ping(ctx))
+}
+
+// Close waits for what is under way and closes the connections.
+func (s *Store) Close() { s.pool.Close() }
+
+// Pool is the Store's pool, for metrics.
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+
+// acquireTimeout bounds the waiting for a connection: a caller is told to come
+// back rather than queued without end.
+const acquireTimeout = 2 * time.Second
+
+// acquire gives a connection of the pool; the caller releases it.
+func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	bounded, cancel := context.WithTimeout(ctx, acquireTimeout)
+	defer cancel()
+	conn, err := s.pool.Acquire(bounded)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("wait for a connection: %w", err)
+		}
+		if bounded.Err() != nil {
+			return nil, unavailable("every connection to the database is busy", err)
+		}
+		return nil, failed("connect to the database", err)
+	}
+	return conn, nil
+}
+
+// within runs fn in a transaction on a connection of the pool and commits it
+// unless fn fails.
+func (s *Store) within(ctx context.Context, act string, opt pgx.TxOptions, fn func(pgx.Tx) error) error {
+	conn, err := s.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	return failed(act, pgx.BeginTxFunc(ctx, conn, opt, fn))
+}
