@@ -57,7 +57,7 @@ func Matches(c *graph.Cond, o *graph.Object, edge *graph.Edge) bool {
 	if c.Op == graph.CondPrefix {
 		return a.kind == kindString && b.kind == kindString && bytes.HasPrefix(a.text, b.text)
 	}
-	if !comparable(a.kind, b.kind) {
+	if !ordered(a.kind, b.kind) {
 		return false
 	}
 	order := compareKeys(a, b)
@@ -86,8 +86,8 @@ func equalsAny[V ~[]byte](v []byte, among []V) bool {
 	return false
 }
 
-// comparable reports whether two values have an order that means something.
-func comparable(a, b kind) bool {
+// ordered reports whether two values have an order that means something.
+func ordered(a, b kind) bool {
 	isBool := func(k kind) bool { return k == kindFalse || k == kindTrue }
 	return a == b && (a == kindNumber || a == kindString) || isBool(a) && isBool(b)
 }
