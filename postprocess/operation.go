@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/replica"
 	"github.com/graphtide/graphtide/patch"
@@ -36,13 +38,11 @@ var errEnded = errors.New("the operation has ended")
 type Operation struct {
 	graph   *handle
 	id      graph.ObjectID
-	attempt int
 	begun   chan struct{} // closed when the object says that it runs
 	asked   chan struct{} // closed when somebody asked it to stop
 	askOnce sync.Once
 
-	mu      sync.Mutex // guards the fields below
-	entries int        // status entries of this attempt
+	mu      sync.Mutex // guards the field below
 	verdict string     // the final state that the handler chose, or ""
 }
 
@@ -50,7 +50,7 @@ var _ script.Operation = (*Operation)(nil)
 
 func newOperation(h *handle) *Operation {
 	return &Operation{
-		graph: h, id: graph.ObjectID(h.run.Entity.ID), attempt: h.run.Attempt, begun: make(chan struct{}), asked: make(chan struct{}),
+		graph: h, id: graph.ObjectID(h.run.Entity.ID), begun: make(chan struct{}), asked: make(chan struct{}),
 	}
 }
 
@@ -88,7 +88,7 @@ func (o *Operation) begin(ctx context.Context, b operationBody) {
 		defer close(o.begun)
 		p := o.patch(nil, member{"state", `"running"`})
 		// A refusal or the end of the attempt shows at the next write.
-		_, _ = o.graph.submit(ctx, writeKey(o.graph.run.ID, "running:"+strconv.Itoa(o.attempt)), p, true)
+		_, _ = o.graph.submit(ctx, writeKey(o.graph.run.ID, "running:"+strconv.Itoa(o.graph.run.Attempt)), p, true)
 	}()
 }
 
@@ -145,10 +145,6 @@ func (o *Operation) tell(ctx context.Context, level, message string, progress *f
 	if !ok || b.Done {
 		return o.ended()
 	}
-	o.mu.Lock()
-	o.entries++
-	n := o.entries
-	o.mu.Unlock()
 	p := o.patch(nil)
 	p = p[:len(p)-1]
 	if len(b.Status) >= statusKept {
@@ -162,8 +158,8 @@ func (o *Operation) tell(ctx context.Context, level, message string, progress *f
 		p = o.op(append(p, ','), "add", "progress", formatProgress(*progress))
 	}
 	p = append(p, ']')
-	key := writeKey(o.graph.run.ID, "status:"+strconv.Itoa(o.attempt)+":"+strconv.Itoa(n))
-	_, err := o.graph.submit(ctx, key, p, true)
+	// A key of its own: a handler that is called again tells anew.
+	_, err := o.graph.submit(ctx, uuid.NewString(), p, true)
 	return o.judge(err)
 }
 
