@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/server"
 )
 
 // Exit statuses.
@@ -96,6 +97,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.DefaultEnvars("GRAPHTIDE"),
 		kong.Resolvers(settings),
+		kong.Vars{"listen": server.DefaultListen},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code; panic(exitNow{}) }),
 	)

@@ -39,6 +39,7 @@ var allowed = []struct {
 	{"internal/embedded", nil},
 	{"internal/lifecycle", nil},
 	{"internal/bundle", nil},
+	{"internal/node", []string{"..."}},
 	{"internal/deps", nil},
 	{"examples/...", []string{"embed/..."}},
 	{"cmd/...", []string{"..."}},

@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/graphtide/graphtide/patch"
+)
+
+// The floor is the least honest server for the work: one graph in memory, each
+// change an update, a full snapshot and a log row in Postgres under the graph's
+// row lock before it is acknowledged, natural group commit, fan-out of ready
+// bytes. It knows no types, rights, projections or validation. What it reaches
+// is the physical limit that the real server is held against.
+type floor struct {
+	pool *pgxpool.Pool
+
+	mu      sync.RWMutex // guards objects
+	objects map[string][]byte
+
+	queue chan *floorWrite
+
+	subMu sync.Mutex // guards subs
+	subs  map[*floorSession]struct{}
+}
+
+type floorWrite struct {
+	id, mutation string
+	patch        json.RawMessage
+	ops          []patch.Op
+	from         *floorSession
+	after        []byte
+	version      int64
+}
+
+type floorSession struct {
+	mu   sync.Mutex // guards out
+	out  [][]byte
+	wake chan struct{}
+}
+
+func (s *floorSession) send(b []byte) {
+	s.mu.Lock()
+	s.out = append(s.out, b)
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+const floorTables = `
+CREATE TABLE IF NOT EXISTS floor_graph (id int PRIMARY KEY, head bigint NOT NULL);
+CREATE TABLE IF NOT EXISTS floor_objects (id uuid PRIMARY KEY, version bigint NOT NULL, body json NOT NULL);
+CREATE TABLE IF NOT EXISTS floor_history (id uuid, version bigint, body json NOT NULL, PRIMARY KEY (id, version));
+CREATE TABLE IF NOT EXISTS floor_log (version bigint PRIMARY KEY, mutation text NOT NULL, patch json NOT NULL);
+INSERT INTO floor_graph VALUES (1, 0) ON CONFLICT DO NOTHING;
+CREATE OR REPLACE FUNCTION floor_append(ids uuid[], bodies json[], mutations text[], patches json[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE h bigint; n int := cardinality(ids);
+BEGIN
+	SELECT head INTO h FROM floor_graph WHERE id = 1 FOR UPDATE;
+	INSERT INTO floor_log SELECT h + i, mutations[i], patches[i] FROM generate_series(1, n) i;
+	INSERT INTO floor_history SELECT ids[i], h + i, bodies[i] FROM generate_series(1, n) i;
+	FOR i IN 1..n LOOP
+		UPDATE floor_objects SET version = h + i, body = bodies[i] WHERE id = ids[i];
+	END LOOP;
+	UPDATE floor_graph SET head = h + n WHERE id = 1;
+	RETURN h + n;
+END $$;`
+
+func runFloor(ctx context.Context, dbURL string, announce func(url string)) error {
+	pool, err := pgxpool.New(ctx, dbURL)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if _, err := pool.Exec(ctx, floorTables); err != nil {
+		return err
+	}
+	f := &floor{pool: pool, objects: map[string][]byte{}, queue: make(chan *floorWrite, 8192), subs: map[*floorSession]struct{}{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/v1/graphs/main/sync", f.sync)
+	mux.HandleFunc("/v1/graphs/main/load", f.load)
+	mux.HandleFunc("/seed", f.seed)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan struct{})
+	go func() { defer close(done); f.commit(ctx) }()
+	go func() { <-ctx.Done(); srv.Close() }()
+	announce("http://" + ln.Addr().String())
+	if err := srv.Serve(ln); err != http.ErrServerClosed {
+		return err
+	}
+	<-done
+	return nil
+}
+
+// seed makes objects: {"ids": […], "body": {…}, "more": bool}; without more
+// they replace what is there.
+func (f *floor) seed(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		IDs  []string
+		Body json.RawMessage
+		More bool
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		http.Error(w, err.Error(), 400)
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var err error
+	if !in.More {
+		f.objects = map[string][]byte{}
+		_, err = f.pool.Exec(r.Context(), `TRUNCATE floor_objects`)
+	}
+	for _, id := range in.IDs {
+		f.objects[id] = in.Body
+	}
+	if err == nil {
+		_, err = f.pool.Exec(r.Context(), `INSERT INTO floor_objects SELECT unnest($1::uuid[]), 0, $2::json`, in.IDs, string(in.Body))
+	}
+	if err != nil {
+		http.Error(w, err.Error(), 500)
+	}
+}
+
+func (f *floor) load(w http.ResponseWriter, _ *http.Request) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	w.Write(f.appendLoad(make([]byte, 0, 400*len(f.objects))))
+}
+
+func (f *floor) appendLoad(b []byte) []byte {
+	b = append(b, `{"t":"load","sub":"s1","view":"v1","objects":{`...)
+	first := true
+	for id, body := range f.objects {
+		if len(body) > 10_000 {
+			continue // the large object is not of the book
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(b, '"')
+		b = append(b, id...)
+		b = append(b, `":{"body":`...)
+		b = append(b, body...)
+		b = append(b, '}')
+	}
+	return append(b, `},"done":true}`...)
+}
+
+func (f *floor) sync(w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"graphtide.v1"}, CompressionMode: websocket.CompressionDisabled})
+	if err != nil {
+		return
+	}
+	defer c.CloseNow()
+	c.SetReadLimit(2 << 20)
+	s := &floorSession{wake: make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	go s.write(ctx, c)
+	defer func() { f.subMu.Lock(); delete(f.subs, s); f.subMu.Unlock() }()
+	for {
+		_, text, err := c.Read(ctx)
+		if err != nil {
+			return
+		}
+		var m struct {
+			T        string
+			Mutation string
+			Patch    json.RawMessage
+		}
+		if json.Unmarshal(text, &m) != nil {
+			return
+		}
+		switch m.T {
+		case "hello":
+			s.send([]byte(`{"t":"welcome"}`))
+		case "sub":
+			f.mu.RLock()
+			s.send(f.appendLoad(nil))
+			f.mu.RUnlock()
+			f.subMu.Lock()
+			f.subs[s] = struct{}{}
+			f.subMu.Unlock()
+		case "mutate":
+			ops, perr := patch.Parse(m.Patch, 1000)
+			if perr != nil || len(ops) != 1 || len(ops[0].Path) < 3 {
+				return
+			}
+			id := ops[0].Path[1]
+			ops[0].Path = ops[0].Path[3:]
+			f.queue <- &floorWrite{id: id, mutation: m.Mutation, patch: m.Patch, ops: ops, from: s}
+		}
+	}
+}
+
+// write sends what waits in one message.
+func (s *floorSession) write(ctx context.Context, c *websocket.Conn) {
+	var buf []byte
+	for {
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			return
+		}
+		s.mu.Lock()
+		out := s.out
+		s.out = nil
+		s.mu.Unlock()
+		buf = buf[:0]
+		for i, b := range out {
+			if i > 0 {
+				buf = append(buf, '\n')
+			}
+			buf = append(buf, b...)
+		}
+		if len(buf) > 0 && c.Write(ctx, websocket.MessageText, buf) != nil {
+			return
+		}
+	}
+}
+
+// commit is the one writer: it takes what waits, appends it in one round trip,
+// and fans out.
+func (f *floor) commit(ctx context.Context) {
+	for {
+		var batch []*floorWrite
+		select {
+		case w := <-f.queue:
+			batch = append(batch, w)
+		case <-ctx.Done():
+			return
+		}
+		runtime.Gosched()
+	gather:
+		for len(batch) < 128 {
+			select {
+			case w := <-f.queue:
+				batch = append(batch, w)
+			default:
+				break gather
+			}
+		}
+		if err := f.append(batch); err != nil {
+			if ctx.Err() == nil {
+				panic(fmt.Sprintf("floor: %v", err))
+			}
+			return
+		}
+	}
+}
+
+func (f *floor) append(batch []*floorWrite) error {
+	n := len(batch)
+	ids, bodies, mutations, patches := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	f.mu.Lock()
+	for i, w := range batch {
+		after, err := patch.Apply(f.objects[w.id], w.ops, patch.JSONLimits{})
+		if err != nil {
+			f.mu.Unlock()
+			return err
+		}
+		f.objects[w.id], w.after = after, after
+		ids[i], bodies[i], mutations[i], patches[i] = w.id, string(after), w.mutation, string(w.patch)
+	}
+	f.mu.Unlock()
+	var head int64
+	if err := f.pool.QueryRow(context.Background(), `SELECT floor_append($1, $2, $3, $4)`, ids, bodies, mutations, patches).Scan(&head); err != nil {
+		return err
+	}
+	var frame strings.Builder
+	for i, w := range batch {
+		w.version = head - int64(n-1-i)
+		if i > 0 {
+			frame.WriteByte('\n')
+		}
+		frame.WriteString(`{"t":"delta","view":"v1","version":` + strconv.FormatInt(w.version, 10) + `,"objects":{"` + w.id + `":{"patch":`)
+		frame.Write(w.patch)
+		frame.WriteString(`}},"done":true}`)
+	}
+	ready := []byte(frame.String())
+	f.subMu.Lock()
+	for s := range f.subs {
+		s.send(ready)
+	}
+	f.subMu.Unlock()
+	for _, w := range batch {
+		w.from.send([]byte(`{"t":"ack","mutation":"` + w.mutation + `","version":` + strconv.FormatInt(w.version, 10) + `}`))
+	}
+	return nil
+}

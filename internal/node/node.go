@@ -1,0 +1,277 @@
+// Package node wires one node of Graphtide from its parts and runs it: the one
+// place that knows who implements what. The commands, the benchmarks and the
+// tests of whole systems stand on it.
+//
+//	store ─► replicas ─► pipeline ─► post-processing ─► hub ─► HTTP
+//
+// Start brings the parts up in this order, Stop takes them down from the other
+// end: no new requests, sessions told to come back elsewhere, writes finished,
+// followers and workers stopped, pools closed.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/pgstore"
+	"github.com/graphtide/graphtide/graph/rediscache"
+	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/migrations"
+	"github.com/graphtide/graphtide/patch/pipeline"
+	"github.com/graphtide/graphtide/postprocess"
+	"github.com/graphtide/graphtide/schema"
+	"github.com/graphtide/graphtide/server"
+	"github.com/graphtide/graphtide/server/auth"
+	"github.com/graphtide/graphtide/server/fanout"
+)
+
+// Config says what a node is made from. The zero value of a part is its own
+// default.
+type Config struct {
+	DatabaseURL string // needed
+	RedisURL    string // "": other nodes' commits are found by polling, and no queue
+	// Migrate brings the database up to date first; without it an older one is
+	// refused.
+	Migrate bool
+	// NoServer leaves HTTP and websockets out: post-processing only.
+	NoServer bool
+	// NoWorker leaves post-processing to other nodes.
+	NoWorker bool
+
+	Server      server.Config
+	Auth        auth.Config
+	Postprocess postprocess.Config
+	Poll        time.Duration // of heads; see replica.Config
+	Observe     func(stage string) func()
+
+	Site    fs.FS // served at /; nil: nothing
+	Console fs.FS // served at /console/; nil: nothing
+
+	Log *slog.Logger
+}
+
+// Node is a running node.
+type Node struct {
+	Store    *pgstore.Store
+	Live     *schema.Live
+	Replicas *replica.Set
+	Pipeline *pipeline.Pipeline
+	Runs     *postprocess.Service
+	Metrics  *prometheus.Registry
+
+	cfg      Config
+	redis    redis.UniversalClient
+	hints    *rediscache.Hints
+	hub      *fanout.Hub
+	http     *server.Server
+	listener net.Listener
+	served   chan error
+	endServe context.CancelFunc
+	undo     []func()
+	stopOnce sync.Once
+}
+
+// Start brings a node up and returns once it serves. ctx bounds the start alone.
+func Start(ctx context.Context, cfg Config) (_ *Node, err error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	n := &Node{cfg: cfg, Metrics: prometheus.NewRegistry(), served: make(chan error, 1)}
+	n.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	defer func() {
+		if err != nil {
+			n.unwind()
+		}
+	}()
+	for _, step := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"database", n.startStore},
+		{"redis", n.startRedis},
+		{"replicas", n.startReplicas},
+		{"pipeline", n.startPipeline},
+		{"post-processing", n.startRuns},
+		{"server", n.startServer},
+	} {
+		if err := step.run(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	return n, nil
+}
+
+// URL is where the node serves, without a slash at the end; "" for a worker.
+func (n *Node) URL() string {
+	if n.listener == nil {
+		return ""
+	}
+	return "http://" + n.listener.Addr().String()
+}
+
+// Failed gives the error that ended the serving by itself.
+func (n *Node) Failed() <-chan error { return n.served }
+
+// Stop drains and ends the node. ctx bounds the draining. It may be called
+// twice.
+func (n *Node) Stop(ctx context.Context) {
+	n.stopOnce.Do(func() {
+		if n.http != nil {
+			n.endServe()
+			select {
+			case <-n.served:
+			case <-ctx.Done():
+			}
+		}
+		n.unwind()
+	})
+}
+
+// unwind stops what was started, last first.
+func (n *Node) unwind() {
+	for i := len(n.undo) - 1; i >= 0; i-- {
+		n.undo[i]()
+	}
+	n.undo = nil
+}
+
+func (n *Node) onStop(fn func()) { n.undo = append(n.undo, fn) }
+
+// stopTime bounds the end of each part after the draining.
+const stopTime = 10 * time.Second
+
+// stopping wraps a part's Stop for unwind.
+func (n *Node) stopping(name string, stop func(context.Context) error) func() {
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+		defer cancel()
+		if err := stop(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			n.cfg.Log.Warn("a part did not stop in order", "part", name, "err", err)
+		}
+	}
+}
+
+func (n *Node) startStore(ctx context.Context) error {
+	if n.cfg.DatabaseURL == "" {
+		return errors.New("--database-url is needed")
+	}
+	if n.cfg.Migrate {
+		if err := migrations.Up(ctx, n.cfg.DatabaseURL); err != nil {
+			return err
+		}
+	} else if err := migrations.Check(ctx, n.cfg.DatabaseURL); err != nil {
+		return err
+	}
+	store, err := pgstore.Open(ctx, pgstore.Config{URL: n.cfg.DatabaseURL, Log: n.cfg.Log})
+	if err != nil {
+		return err
+	}
+	n.Store = store
+	n.onStop(store.Close)
+	n.Live = schema.NewLive(store)
+	return n.Live.Refresh(ctx)
+}
+
+func (n *Node) startRedis(ctx context.Context) error {
+	if n.cfg.RedisURL == "" {
+		return nil
+	}
+	opts, err := redis.ParseURL(n.cfg.RedisURL)
+	if err != nil {
+		return fmt.Errorf("--redis-url: %w", err)
+	}
+	n.redis = redis.NewClient(opts)
+	n.onStop(func() { n.redis.Close() })
+	n.hints = rediscache.New(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
+	n.onStop(n.stopping("hints", n.hints.Stop))
+	return n.hints.Start(ctx)
+}
+
+// port gives the hints as a port, without the trap of a nil pointer in it.
+func (n *Node) port() graph.Hints {
+	if n.hints == nil {
+		return nil
+	}
+	return n.hints
+}
+
+func (n *Node) startReplicas(ctx context.Context) error {
+	n.Replicas = replica.New(replica.Config{Store: n.Store, Hints: n.port(), Poll: n.cfg.Poll, Log: n.cfg.Log,
+		OnSchema: func(ctx context.Context, version int64) {
+			if err := n.Live.Refresh(ctx); err != nil && ctx.Err() == nil {
+				n.cfg.Log.Error("the active schema could not be read", "version", version, "err", err)
+			}
+		}})
+	n.onStop(n.stopping("replicas", n.Replicas.Stop))
+	return n.Replicas.Start(ctx)
+}
+
+func (n *Node) startPipeline(context.Context) error {
+	n.Pipeline = pipeline.New(pipeline.Config{Store: n.Store, Replicas: n.Replicas, Live: n.Live, Hints: n.port(),
+		Limits: n.cfg.Server.Limits, Log: n.cfg.Log, Observe: n.cfg.Observe})
+	n.onStop(n.Pipeline.Stop)
+	return nil
+}
+
+func (n *Node) startRuns(ctx context.Context) error {
+	cfg := n.cfg.Postprocess
+	cfg.RedisURL, cfg.Log, cfg.Limits, cfg.Metrics = n.cfg.RedisURL, n.cfg.Log, n.cfg.Server.Limits, n.Metrics
+	svc, err := postprocess.New(cfg, postprocess.Deps{Store: n.Store, Runs: pgstore.NewRuns(n.Store.Pool()),
+		Replicas: n.Replicas, Schema: n.Live, Submitter: n.Pipeline, Hints: n.port()})
+	if err != nil {
+		return err
+	}
+	n.Runs = svc
+	if n.cfg.NoWorker {
+		return nil // the routes about runs work all the same
+	}
+	n.onStop(n.stopping("post-processing", svc.Stop))
+	return svc.Start(ctx)
+}
+
+func (n *Node) startServer(ctx context.Context) error {
+	if n.cfg.NoServer {
+		return nil
+	}
+	authCfg := n.cfg.Auth
+	authCfg.Runs, authCfg.Log = n.Runs, n.cfg.Log
+	authn, err := auth.New(authCfg)
+	if err != nil {
+		return err
+	}
+	n.hub = fanout.New(fanout.Config{Replicas: n.Replicas, Store: n.Store, Submitter: n.Pipeline, Live: n.Live,
+		Authenticate: authn.Session,
+		Limits:       n.cfg.Server.Limits, AllowedOrigins: n.cfg.Server.AllowedOrigins, Dev: n.cfg.Server.Dev,
+		Log: n.cfg.Log, Metrics: n.Metrics})
+	n.onStop(n.hub.Stop)
+	n.http, err = server.New(n.cfg.Server, server.Deps{Submitter: n.Pipeline, Schemas: n.Pipeline, Live: n.Live,
+		Replicas: n.Replicas, Store: n.Store, Auth: authn, Sync: n.hub, Runs: n.Runs, Log: n.cfg.Log,
+		Metrics: n.Metrics, Site: n.cfg.Site, Console: n.cfg.Console})
+	if err != nil {
+		return err
+	}
+	if n.listener, err = n.http.Listen(); err != nil {
+		return err
+	}
+	serve, cancel := context.WithCancel(context.Background())
+	n.endServe = cancel
+	go func() { n.served <- n.http.Serve(serve, n.listener) }()
+	// The main graph is opened now rather than by its first visitor.
+	if _, err := n.Replicas.Open(ctx, graph.MainGraph); err != nil {
+		cancel()
+		<-n.served
+		return err
+	}
+	return nil
+}
