@@ -17,12 +17,15 @@ import (
 	"github.com/graphtide/graphtide/graph"
 )
 
-// Bounds of one validation. An evaluation takes about 0.5 µs (measured).
+// Bounds of one validation. An evaluation that fails takes the library from 1 µs
+// in flat values to 60 µs in values 60 levels deep, for it writes out where it is
+// (measured); evaluations shrinks with the depth, so that the worst takes about
+// a second.
 const (
-	freeEvaluations  = 500_000   // surely fewer: nothing is counted
-	countEvaluations = 1_000_000 // counted: refused beyond
-	maxValueDepth    = 256
-	maxViolations    = 20
+	evaluations   = 1_000_000
+	depthUnit     = 2
+	maxValueDepth = 256
+	maxViolations = 20
 )
 
 // engine compiles the schemas of one document with the JSON Schema library. It
@@ -154,7 +157,7 @@ func (g *guarded) check(raw []byte, path string, out *[]graph.Violation) {
 		fail("has too much text (%d bytes) to be compared with its patterns", size.text)
 		return
 	}
-	err = g.run(v, size.values)
+	err = g.run(v, &size)
 	var invalid *jsonschema.ValidationError
 	switch {
 	case err == nil:
@@ -167,7 +170,9 @@ func (g *guarded) check(raw []byte, path string, out *[]graph.Violation) {
 	}
 }
 
-func (g *guarded) run(v any, values int) (err error) {
+// run judges a value: at once where the work is surely small, else counted.
+func (g *guarded) run(v any, size *measure) (err error) {
+	budget := evaluations / (1 + size.depth/depthUnit)
 	defer func() {
 		if r := recover(); r != nil {
 			if e, ok := r.(error); ok {
@@ -177,7 +182,7 @@ func (g *guarded) run(v any, values int) (err error) {
 			}
 		}
 	}()
-	if !g.cost.recursive && g.cost.size*values <= freeEvaluations {
+	if !g.cost.recursive && g.cost.size*size.values <= budget {
 		return g.schema.Validate(v)
 	}
 	g.mu.Lock()
@@ -187,7 +192,7 @@ func (g *guarded) run(v any, values int) (err error) {
 			return err
 		}
 	}
-	g.counter.left = countEvaluations
+	g.counter.left = budget
 	return g.counted.Validate(v)
 }
 
@@ -261,7 +266,7 @@ func explain(e *jsonschema.ValidationError, path string, out *[]graph.Violation,
 	}
 }
 
-var quotedName = regexp.MustCompile(`'((?:[^'\\\\]|\\\\.)*)'`)
+var quotedName = regexp.MustCompile(`'((?:[^'\\]|\\.)*)'`)
 
 // namesIn gives the names that a message of the library quotes.
 func namesIn(message string) []string {

@@ -17,12 +17,20 @@ func skipSpace(b []byte, i int) int {
 
 // skipString gives the offset behind the string that begins at i.
 func skipString(b []byte, i int) int {
-	for i++; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
+	start := i + 1
+	for i = start; i < len(b); {
+		j := bytes.IndexByte(b[i:], '"')
+		if j < 0 {
+			break
+		}
+		i += j
+		back := i // the quote ends the string unless an odd run of backslashes precedes
+		for back > start && b[back-1] == '\\' {
+			back--
+		}
+		i++
+		if (i-1-back)%2 == 0 {
+			return i
 		}
 	}
 	return len(b)
