@@ -172,8 +172,8 @@ CREATE TYPE append_change AS (
     access          json,
     body            json,
     -- What the present row must be: none: not looked at (an earlier commit of the
-    -- batch touches the entity); 0: there never was one; -1: it lives; else it
-    -- lives at that version.
+    -- batch touches the entity); 0: there never was one; -1: it lives; -2: it
+    -- was deleted; else it lives at that version.
     expect          bigint,
     free            boolean, -- the edge's triple must be free
     last            boolean  -- the last state of the entity in this batch
@@ -200,6 +200,7 @@ CREATE TYPE append_refusal AS (
 -- so what is read after the graph's row is locked is what the previous writer
 -- left. Look-ups are LATERAL probes of an index for each row; a join over unnest
 -- is planned on a guess of the array's length, and a wrong one reads the table.
+-- Their LIMIT 1 keeps the planner from turning them into such a join.
 -- +goose StatementBegin
 CREATE FUNCTION append_batch(
     p_graph bigint, p_version bigint, p_epoch text, p_schema bigint, -- what the head must be
@@ -231,19 +232,22 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT k.version, k.hash FROM commits k
             WHERE k.graph = p_graph AND k.mutation = c.mutation AND k.author = c.author
+            LIMIT 1
         ) k;
     hit := FOUND;
     RETURN QUERY
-        SELECT CASE WHEN h.expect <> 0 THEN 6 ELSE 2 + h.kind END, h.commit, h.kind, h.id, NULL::bigint, NULL::bytea, NULL::text, NULL::timestamptz, NULL::bigint
+        SELECT CASE WHEN h.expect NOT IN (0, -2) THEN 6 ELSE 2 + h.kind END, h.commit, h.kind, h.id, NULL::bigint, NULL::bytea, NULL::text, NULL::timestamptz, NULL::bigint
         FROM unnest(p_changes) h
         LEFT JOIN LATERAL (
             SELECT o.version, o.deleted FROM objects o WHERE h.kind = 0 AND o.graph = p_graph AND o.id = h.id
             UNION ALL
             SELECT e.version, e.deleted FROM edges e WHERE h.kind = 1 AND e.graph = p_graph AND e.id = h.id
+            LIMIT 1
         ) o ON true
         WHERE CASE
             WHEN h.expect IS NULL THEN false
             WHEN h.expect = 0 THEN o.version IS NOT NULL
+            WHEN h.expect = -2 THEN o.deleted IS NOT TRUE
             ELSE o.version IS NULL OR o.deleted OR (h.expect > 0 AND o.version <> h.expect)
         END;
     hit := hit OR FOUND;
@@ -254,6 +258,7 @@ BEGIN
             CROSS JOIN LATERAL (
                 SELECT FROM edges e
                 WHERE e.graph = p_graph AND e.from_id = h.from_id AND e.to_id = h.to_id AND e.label = h.type AND NOT e.deleted
+                LIMIT 1
             ) e
             WHERE h.free;
         hit := hit OR FOUND;
@@ -267,7 +272,7 @@ BEGIN
             LEFT JOIN LATERAL (
                 SELECT r.attempt FROM runs r
                 WHERE r.graph = p_graph AND r.id = c.fence_run AND r.state = 'running' AND r.attempt = c.fence_attempt
-                FOR SHARE
+                LIMIT 1 FOR SHARE
             ) r ON true
             WHERE c.fence_run IS NOT NULL AND r.attempt IS NULL;
         hit := hit OR FOUND;

@@ -100,7 +100,7 @@ func (s *Store) History(ctx context.Context, g graph.GraphKey, ref graph.Ref, be
 			WHERE p.graph = h.graph AND p.kind = h.kind AND p.id = h.id AND p.version < h.version
 			ORDER BY p.version DESC LIMIT 1
 		) p ON h.what & 3 = 3
-		CROSS JOIN LATERAL (SELECT * FROM commits c WHERE c.graph = h.graph AND c.version = h.version) c
+		CROSS JOIN LATERAL (SELECT * FROM commits c WHERE c.graph = h.graph AND c.version = h.version LIMIT 1) c
 		WHERE h.graph = $1 AND h.kind = $2 AND h.id = $3 AND h.version < $4
 		ORDER BY h.version DESC LIMIT $5`
 	if limit <= 0 {

@@ -140,7 +140,7 @@ func (s *Store) Heads(ctx context.Context, keys []graph.GraphKey) (map[graph.Gra
 		-- name: heads
 		SELECT g.key, g.version, g.epoch, g.at, g.schema_version
 		FROM unnest($1::bigint[]) k
-		CROSS JOIN LATERAL (SELECT * FROM graphs g WHERE g.key = k AND g.name IS NOT NULL) g`
+		CROSS JOIN LATERAL (SELECT * FROM graphs g WHERE g.key = k AND g.name IS NOT NULL LIMIT 1) g`
 	conn, err := s.acquire(ctx)
 	if err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func (s *Store) Recorded(ctx context.Context, g graph.GraphKey, keys []graph.Mut
 		FROM unnest($2::text[], $3::text[]) k(author, mutation)
 		CROSS JOIN LATERAL (
 			SELECT c.version, c.hash FROM commits c
-			WHERE c.graph = $1 AND c.mutation = k.mutation AND c.author = k.author
+			WHERE c.graph = $1 AND c.mutation = k.mutation AND c.author = k.author LIMIT 1
 		) c`
 	conn, err := s.acquire(ctx)
 	if err != nil {
