@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -17,30 +18,52 @@ func Check(text []byte, lim JSONLimits) *Error {
 	if lim.Bytes > 0 && len(text) > lim.Bytes {
 		return &Error{Reason: TooLarge, Op: -1, Limit: "bytes", Message: fmt.Sprintf("the text has more than %d bytes", lim.Bytes)}
 	}
-	var frames [16]frame
-	var keys [32][]byte
-	c := checker{b: text, frames: frames[:0], keys: keys[:0]}
-	return c.run(lim.depth())
+	c := checkers.Get().(*checker)
+	c.b, c.i = text, 0
+	e := c.run(lim.depth())
+	clear(c.frames[:cap(c.frames)])
+	c.b, c.frames, c.keys = nil, c.frames[:0], c.keys[:0]
+	if cap(c.frames) <= 1024 && cap(c.keys) <= 1024 {
+		checkers.Put(c)
+	}
+	return e
 }
 
-// frame is one container that is open.
-type frame struct {
-	object bool
-	n      int    // elements before the present one
-	key    []byte // the present key, unescaped
-	keys   int    // where its keys begin in checker.keys
-	set    map[string]struct{}
-}
-
-// linearKeys is how many keys are compared one by one before a map takes over.
-const linearKeys = 16
+var checkers = sync.Pool{New: func() any { return &checker{frames: make([]frame, 0, 16), keys: make([]span, 0, 32)} }}
 
 type checker struct {
 	b      []byte
 	i      int
 	frames []frame
-	keys   [][]byte // of all open objects that have no map
+	keys   []span // of all open objects that have no map
 }
+
+// frame is one container that is open.
+type frame struct {
+	object bool
+	n      int  // elements before the present one
+	key    span // the present key; empty before the first
+	keys   int  // where its keys begin in checker.keys
+	set    map[string]struct{}
+}
+
+// span is where a string stands in the text, quotes included.
+type span struct {
+	start, end int
+	escaped    bool
+}
+
+func (c *checker) raw(s span) []byte { return c.b[s.start:s.end] }
+
+func (c *checker) sameKey(s, t span) bool {
+	if !s.escaped && !t.escaped {
+		return bytes.Equal(c.raw(s), c.raw(t))
+	}
+	return bytes.Equal(unescape(c.raw(s)), unescape(c.raw(t)))
+}
+
+// linearKeys is how many keys are compared one by one before a map takes over.
+const linearKeys = 16
 
 func (c *checker) run(maxDepth int) *Error {
 	for {
@@ -126,14 +149,13 @@ func (c *checker) next(opened bool) (more bool, e *Error) {
 func (c *checker) member(f *frame) *Error {
 	c.space()
 	if c.i == len(c.b) || c.b[c.i] != '"' {
-		f.key = nil
+		f.key = span{}
 		return c.fail(fmt.Sprintf("a key should begin at byte %d", c.i))
 	}
-	raw, e := c.str()
+	key, e := c.str()
 	if e != nil {
 		return e
 	}
-	key := unescape(raw)
 	f.key = key
 	if c.duplicate(f, key) {
 		return c.fail("a key stands twice in one object")
@@ -147,15 +169,15 @@ func (c *checker) member(f *frame) *Error {
 }
 
 // duplicate notes the key and reports whether the object has it already.
-func (c *checker) duplicate(f *frame, key []byte) bool {
+func (c *checker) duplicate(f *frame, key span) bool {
 	if f.set != nil {
 		before := len(f.set)
-		f.set[string(key)] = struct{}{}
+		f.set[string(unescape(c.raw(key)))] = struct{}{}
 		return len(f.set) == before
 	}
 	mine := c.keys[f.keys:]
 	for _, k := range mine {
-		if bytes.Equal(k, key) {
+		if c.sameKey(k, key) {
 			return true
 		}
 	}
@@ -165,9 +187,9 @@ func (c *checker) duplicate(f *frame, key []byte) bool {
 	}
 	f.set = make(map[string]struct{}, 4*linearKeys)
 	for _, k := range mine {
-		f.set[string(k)] = struct{}{}
+		f.set[string(unescape(c.raw(k)))] = struct{}{}
 	}
-	f.set[string(key)] = struct{}{}
+	f.set[string(unescape(c.raw(key)))] = struct{}{}
 	c.keys = c.keys[:f.keys]
 	return false
 }
@@ -183,42 +205,35 @@ func (c *checker) space() {
 	}
 }
 
-// plain marks the bytes that need no second look inside a string.
-var plain = func() (t [256]bool) {
-	for b := 0x20; b < 0x80; b++ {
-		t[b] = b != '"' && b != '\\'
-	}
-	return t
-}()
-
-// str reads a string and gives it with its quotes.
-func (c *checker) str() ([]byte, *Error) {
-	start := c.i
+// str reads a string.
+func (c *checker) str() (span, *Error) {
+	s := span{start: c.i}
 	ascii := true
-	for c.i++; c.i < len(c.b); {
-		ch := c.b[c.i]
-		switch {
-		case plain[ch]:
-			c.i++
+	for c.i++; ; {
+		c.i = skipPlain(c.b, c.i)
+		if c.i >= len(c.b) {
+			return s, c.fail("the text ends within a string")
+		}
+		switch ch := c.b[c.i]; {
 		case ch == '"':
 			c.i++
-			raw := c.b[start:c.i]
-			if !ascii && !utf8.Valid(raw) {
-				return nil, c.fail("a string is not valid UTF-8")
+			s.end = c.i
+			if !ascii && !utf8.Valid(c.raw(s)) {
+				return s, c.fail("a string is not valid UTF-8")
 			}
-			return raw, nil
+			return s, nil
 		case ch == '\\':
+			s.escaped = true
 			if e := c.escape(); e != nil {
-				return nil, e
+				return s, e
 			}
 		case ch >= 0x80:
 			ascii = false
 			c.i++
 		default:
-			return nil, c.fail(fmt.Sprintf("a control character at byte %d must be escaped", c.i))
+			return s, c.fail(fmt.Sprintf("a control character at byte %d must be escaped", c.i))
 		}
 	}
-	return nil, c.fail("the text ends within a string")
 }
 
 // escape reads one escape sequence, a surrogate pair as one.
@@ -252,8 +267,13 @@ func (c *checker) escape() *Error {
 	return c.fail(fmt.Sprintf("an unknown escape stands at byte %d", c.i))
 }
 
+// plainNumber is how long a number without exponent may be and need no second
+// look.
+const plainNumber = 15
+
 func (c *checker) number() *Error {
 	start := c.i
+	exponent := false
 	if c.b[c.i] == '-' {
 		c.i++
 	}
@@ -269,6 +289,7 @@ func (c *checker) number() *Error {
 		}
 	}
 	if c.i < len(c.b) && (c.b[c.i] == 'e' || c.b[c.i] == 'E') {
+		exponent = true
 		c.i++
 		if c.i < len(c.b) && (c.b[c.i] == '+' || c.b[c.i] == '-') {
 			c.i++
@@ -276,6 +297,9 @@ func (c *checker) number() *Error {
 		if !c.digits() {
 			return c.unexpected()
 		}
+	}
+	if c.i-start <= plainNumber && !exponent {
+		return nil
 	}
 	if fault := numberFault(c.b[start:c.i]); fault != "" {
 		return c.fail(fault)
@@ -293,11 +317,16 @@ func (c *checker) digits() bool {
 }
 
 func (c *checker) literal() *Error {
-	for _, word := range [...]string{"true", "false", "null"} {
-		if len(c.b)-c.i >= len(word) && string(c.b[c.i:c.i+len(word)]) == word {
-			c.i += len(word)
-			return nil
-		}
+	word := "null"
+	switch c.b[c.i] {
+	case 't':
+		word = "true"
+	case 'f':
+		word = "false"
+	}
+	if len(c.b)-c.i >= len(word) && string(c.b[c.i:c.i+len(word)]) == word {
+		c.i += len(word)
+		return nil
 	}
 	return c.unexpected()
 }
@@ -318,9 +347,9 @@ func (c *checker) fail(message string) *Error {
 		case !f.object:
 			path = append(path, '/')
 			path = strconv.AppendInt(path, int64(f.n), 10)
-		case f.key != nil:
+		case f.key.end > 0:
 			path = append(path, '/')
-			path = appendToken(path, string(f.key))
+			path = appendToken(path, string(unescape(c.raw(f.key))))
 		}
 	}
 	return &Error{Reason: InvalidJSON, Op: -1, Path: string(path), Message: message}

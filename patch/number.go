@@ -84,9 +84,6 @@ func saturatedInt(s []byte) int64 {
 // numberFault says what is wrong with a number of the right grammar; "" if it
 // can be kept.
 func numberFault(s []byte) string {
-	if len(s) <= 15 && bytes.IndexByte(s, 'e') < 0 && bytes.IndexByte(s, 'E') < 0 {
-		return ""
-	}
 	d := parseDecimal(s)
 	if d.count > maxDigits {
 		return "a number has more than 64 significant digits"

@@ -1,6 +1,9 @@
 package patch
 
-import "bytes"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // The functions of this file walk text that has passed Check. They judge
 // nothing, which is what makes them fast.
@@ -16,24 +19,60 @@ func skipSpace(b []byte, i int) int {
 
 // skipString gives the offset behind the string that begins at i.
 func skipString(b []byte, i int) int {
-	start := i + 1
-	for i = start; ; {
-		j := bytes.IndexByte(b[i:], '"')
-		if j < 0 {
-			return len(b)
+	for i++; ; {
+		for i+8 <= len(b) {
+			x := binary.LittleEndian.Uint64(b[i:])
+			if m := equals(x, '"') | equals(x, '\\'); m != 0 {
+				i += firstMark(m)
+				break
+			}
+			i += 8
 		}
-		i += j
-		// The quote ends the string unless an odd run of backslashes precedes.
-		k := i
-		for k > start && b[k-1] == '\\' {
-			k--
+		switch {
+		case i >= len(b):
+			return len(b)
+		case b[i] == '"':
+			return i + 1
+		case b[i] == '\\':
+			i++
 		}
 		i++
-		if (i-1-k)%2 == 0 {
-			return i
-		}
 	}
 }
+
+// skipPlain gives the offset of the first byte at or after i that needs a
+// second look inside a string: a quote, a backslash, a control character, or
+// one that is not ASCII.
+func skipPlain(b []byte, i int) int {
+	for i+8 <= len(b) {
+		x := binary.LittleEndian.Uint64(b[i:])
+		control := (x - 0x20*ones) &^ x // high bit: below 0x20
+		if m := equals(x, '"') | equals(x, '\\') | (control|x)&highs; m != 0 {
+			return i + firstMark(m)
+		}
+		i += 8
+	}
+	for i < len(b) && b[i] >= 0x20 && b[i] < 0x80 && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
+}
+
+// Eight bytes at a time: a mark is the high bit of a byte. The first mark of a
+// word is exact; those above it may be false, since a borrow runs upward.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// equals marks the bytes of x that are c.
+func equals(x uint64, c byte) uint64 {
+	x ^= uint64(c) * ones
+	return (x - ones) &^ x & highs
+}
+
+// firstMark gives the index of the first byte that is marked.
+func firstMark(m uint64) int { return bits.TrailingZeros64(m) >> 3 }
 
 // skipValue gives the offset behind the value that begins at i.
 func skipValue(b []byte, i int) int {
@@ -53,15 +92,12 @@ func skipValue(b []byte, i int) int {
 	return i
 }
 
-// structural marks the bytes at which skipContainer has to stop.
-var structural = [256]bool{'"': true, '{': true, '}': true, '[': true, ']': true}
-
+// skipContainer gives the offset behind the array or object at i.
 func skipContainer(b []byte, i int) int {
 	depth := 0
-	for i < len(b) {
-		if !structural[b[i]] {
-			i++
-			continue
+	for {
+		if i = nextStructural(b, i); i >= len(b) {
+			return len(b)
 		}
 		switch b[i] {
 		case '"':
@@ -76,6 +112,25 @@ func skipContainer(b []byte, i int) int {
 		}
 		i++
 	}
+}
+
+// nextStructural gives the offset of the first quote or bracket at or after i,
+// outside strings; len(b) where there is none.
+func nextStructural(b []byte, i int) int {
+	// The brackets are, but for bits of brackets, one byte; so are Y, y, _ and
+	// DEL, which do not occur there.
+	const brackets = '[' & ']' & '{' & '}'
+	const vary = 0x7F &^ brackets
+	for i+8 <= len(b) {
+		x := binary.LittleEndian.Uint64(b[i:])
+		if m := equals(x, '"') | equals(x|vary*ones, 0x7F); m != 0 {
+			return i + firstMark(m)
+		}
+		i += 8
+	}
+	for i < len(b) && b[i] != '"' && b[i]|vary != 0x7F {
+		i++
+	}
 	return i
 }
 
@@ -86,7 +141,7 @@ func height(b []byte) int {
 		return 0
 	}
 	depth, most := 0, 0
-	for i := 0; i < len(b); {
+	for i := nextStructural(b, 0); i < len(b); i = nextStructural(b, i) {
 		switch b[i] {
 		case '"':
 			i = skipString(b, i)
@@ -94,7 +149,7 @@ func height(b []byte) int {
 		case '{', '[':
 			depth++
 			most = max(most, depth)
-		case '}', ']':
+		default:
 			depth--
 		}
 		i++

@@ -66,11 +66,19 @@ func (d *Draft) createObject(o *op) *graph.Error {
 	if typ == nil { // told by authorize; a dry run goes on
 		return nil
 	}
+	obj := &graph.Object{ID: id, Type: o.object.typ, Body: o.object.body}
+	if d.revives(o.ref) {
+		last := d.in.m.Revert.Revived[o.ref].Object
+		obj.Access, obj.Meta = last.Access, last.Meta
+		d.add(&touch{ref: o.ref, op: o.index, created: true, revived: true, objNow: obj})
+		d.state.putObject(id, obj)
+		return nil
+	}
 	acl, err := typ.Access(o.object.access, &d.in.m.Author)
 	if err != nil {
 		return prefixPaths(err, o.ref.Pointer())
 	}
-	obj := &graph.Object{ID: id, Type: o.object.typ, Body: o.object.body, Access: acl}
+	obj.Access = acl
 	obj.Meta.CreatedBy = d.in.m.Author.User
 	d.add(&touch{ref: o.ref, op: o.index, created: true, objNow: obj, explicit: o.object.access})
 	d.state.putObject(id, obj)
@@ -105,7 +113,11 @@ func (d *Draft) createEdge(o *op) *graph.Error {
 		e.Body = emptyBody
 	}
 	e.Meta.CreatedBy = d.in.m.Author.User
-	d.add(&touch{ref: o.ref, op: o.index, created: true, edgeNow: e, out: out, in: in})
+	revived := d.revives(o.ref)
+	if revived {
+		e.Meta = d.in.m.Revert.Revived[o.ref].Edge.Meta
+	}
+	d.add(&touch{ref: o.ref, op: o.index, created: true, revived: revived, edgeNow: e, out: out, in: in})
 	d.state.addEdge(e)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/patch"
@@ -61,6 +62,9 @@ type newEdge struct {
 // decode reads the patch text: limits, strict JSON, the grammar of RFC 6902,
 // and what each path is about.
 func decode(m *graph.Mutation, lim graph.Limits) (*request, *graph.Error) {
+	if m.Revert != nil {
+		lim.Operations, lim.TransactionBytes = math.MaxInt, math.MaxInt // Touched still bounds the commit
+	}
 	if len(m.Patch) > lim.TransactionBytes {
 		return nil, graph.TooLarge("transactionBytes", int64(lim.TransactionBytes), "bytes in a transaction; split it")
 	}

@@ -39,6 +39,7 @@ type touch struct {
 	ref      graph.Ref
 	op       int // the first operation that touched it, -1 for a cascade
 	created  bool
+	revived  bool // created, with an id that a revert takes again
 	removed  bool
 	obj      *graph.Object // before; nil when created
 	edge     *graph.Edge
@@ -82,6 +83,15 @@ func (d *Draft) fail(e *graph.Error) *graph.Error {
 		return nil
 	}
 	return e
+}
+
+// revives reports whether the mutation is a revert that brings the entity back.
+func (d *Draft) revives(ref graph.Ref) bool {
+	if d.in.m.Revert == nil {
+		return false
+	}
+	_, ok := d.in.m.Revert.Revived[ref]
+	return ok
 }
 
 // trusted reports whether rights are not asked of the author.

@@ -96,7 +96,7 @@ func (t *touch) change() (c graph.Change, ok bool) {
 	case t.created && t.removed:
 		return c, false
 	case t.created:
-		c.Event, c.ObjAfter, c.EdgeAfter = graph.Created, t.objNow, t.edgeNow
+		c.Event, c.ObjAfter, c.EdgeAfter, c.Revived = graph.Created, t.objNow, t.edgeNow, t.revived
 		return c, true
 	case t.removed:
 		c.Event = graph.Deleted
@@ -134,7 +134,7 @@ func (d *Draft) stamp(v graph.Version, at time.Time) {
 			continue
 		}
 		m.Version, m.UpdatedAt, m.UpdatedBy = v, at, by
-		if c.Event == graph.Created {
+		if c.Event == graph.Created && !c.Revived {
 			m.CreatedVersion, m.CreatedAt, m.CreatedBy = v, at, by
 		}
 	}
