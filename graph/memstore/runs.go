@@ -212,6 +212,7 @@ func (r *Runs) Park(_ context.Context, g graph.GraphKey, id string, attempt int,
 	}
 	run.Open, run.WakeAt = true, run.Deadline
 	for _, h := range hops {
+		h.Attempt = run.Attempt
 		run.note(h)
 	}
 	return true, nil
@@ -226,6 +227,7 @@ func (r *Runs) Finish(_ context.Context, e graph.RunEnd) (bool, []graph.RunRef, 
 		return false, nil, nil
 	}
 	for _, h := range e.Hops {
+		h.Attempt = run.Attempt
 		run.note(h)
 	}
 	run.State, run.Error, run.Open, run.TokenHash = e.State, e.Error, false, nil

@@ -159,13 +159,14 @@ func (s *Runs) Claim(ctx context.Context, c graph.RunClaim) (*graph.Run, error) 
 			FROM old
 			WHERE r.graph = @graph AND r.id = old.id
 			RETURNING r.*
-		), lost AS (
+		), noted AS ( -- one insert, for the order of its rows
 			INSERT INTO run_hops (graph, run, attempt, hop, node, error)
-			SELECT @graph, id, attempt, 'failed', node, CASE WHEN open THEN @late::json ELSE @lost::json END
-			FROM old WHERE state = 'running'
-		), started AS (
-			INSERT INTO run_hops (graph, run, attempt, hop, node)
-			SELECT @graph, id, attempt, 'started', node FROM begun
+			SELECT @graph, id, attempt, hop, node, error FROM (
+				SELECT 1 AS ord, id, attempt, 'failed' AS hop, node, CASE WHEN open THEN @late::json ELSE @lost::json END AS error
+				FROM old WHERE state = 'running'
+				UNION ALL
+				SELECT 2, id, attempt, 'started', node, NULL FROM begun
+			) h ORDER BY ord
 		)
 		SELECT ` + runColumns + ` FROM begun r`
 	late, err := json.Marshal(graph.LostAttempt(true))
