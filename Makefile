@@ -52,4 +52,4 @@ fuzz: ## fuzz every parser of outside input for a while (FUZZTIME=30s each)
 	@scripts/fuzz $${FUZZTIME:-30s}
 
 clean: ## remove what was built
-	rm -rf bin dist clientjs/types examples/*/dist
+	rm -rf bin dist clientjs/types examples/*/site/dist
