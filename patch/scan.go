@@ -18,8 +18,11 @@ func skipSpace(b []byte, i int) int {
 }
 
 // skipString gives the offset behind the string that begins at i.
-func skipString(b []byte, i int) int {
-	for i++; ; {
+func skipString(b []byte, i int) int { return skipStringRest(b, i+1) }
+
+// skipStringRest is skipString from within the string.
+func skipStringRest(b []byte, i int) int {
+	for {
 		for i+8 <= len(b) {
 			x := binary.LittleEndian.Uint64(b[i:])
 			if m := equals(x, '"') | equals(x, '\\'); m != 0 {
@@ -92,12 +95,88 @@ func skipValue(b []byte, i int) int {
 	return i
 }
 
-// skipContainer gives the offset behind the array or object at i.
+// skipContainer gives the offset behind the array or object at i. While there
+// are 64 bytes left, it takes them as bits: no branch depends on where strings
+// begin and end, which is what costs most in going from one to the next.
 func skipContainer(b []byte, i int) int {
 	depth := 0
-	for {
+	for i+64 <= len(b) {
+		quotes, opens, closes, plain := classify(b[i : i+64])
+		if !plain {
+			var done bool
+			if i, depth, done = stepContainer(b, i, i+64, depth); done {
+				return i
+			}
+			continue
+		}
+		strings := prefixXor(quotes) // inside, with the opening quote
+		within := int(strings >> 63)
+		opens &^= strings
+		closes &^= strings
+		if n := bits.OnesCount64(closes); depth > n || n == 0 {
+			depth += bits.OnesCount64(opens) - n
+		} else {
+			for rest := closes; rest != 0; rest &= rest - 1 {
+				upTo := rest & -rest
+				at := bits.OnesCount64(opens & (upTo - 1))
+				done := bits.OnesCount64(closes & (upTo - 1))
+				if depth+at == done+1 {
+					return i + bits.TrailingZeros64(rest) + 1
+				}
+			}
+			depth += bits.OnesCount64(opens) - n
+		}
+		i += 64
+		if within != 0 { // the block ends inside a string
+			i = skipStringRest(b, i)
+		}
+	}
+	i, _, _ = stepContainer(b, i, len(b), depth)
+	return i
+}
+
+// classify gives a bit for each of 64 bytes that is a quote, opens or closes a
+// container; plain is false where there is a backslash among them.
+func classify(b []byte) (quotes, opens, closes uint64, plain bool) {
+	_ = b[63]
+	var backslashes uint64
+	for k := 0; k < 64; k += 8 {
+		x := binary.LittleEndian.Uint64(b[k:])
+		backslashes |= equals(x, '\\')
+		quotes |= gather(exactly(x, '"')) << k
+		x |= 0x20 * ones // [ and ] become { and }; no other byte outside strings does
+		opens |= gather(exactly(x, '{')) << k
+		closes |= gather(exactly(x, '}')) << k
+	}
+	return quotes, opens, closes, backslashes == 0
+}
+
+// exactly is equals without false marks.
+func exactly(x uint64, c byte) uint64 {
+	x ^= uint64(c) * ones
+	return ^((x&^highs + (highs - ones)) | x) & highs
+}
+
+// gather brings the marks of eight bytes together in the lowest eight bits.
+func gather(m uint64) uint64 { return (m >> 7) * 0x0102040810204080 >> 56 }
+
+// prefixXor gives for each bit the exclusive or of all bits up to it.
+func prefixXor(m uint64) uint64 {
+	m ^= m << 1
+	m ^= m << 2
+	m ^= m << 4
+	m ^= m << 8
+	m ^= m << 16
+	m ^= m << 32
+	return m
+}
+
+// stepContainer goes on one by one, outside strings, from where depth containers
+// are open, at least to until; done tells that the outermost has ended.
+func stepContainer(b []byte, i, until, depth int) (at, nowDepth int, done bool) {
+	for i < until {
 		if i = nextStructural(b, i); i >= len(b) {
-			return len(b)
+			break
 		}
 		switch b[i] {
 		case '"':
@@ -107,11 +186,12 @@ func skipContainer(b []byte, i int) int {
 			depth++
 		default:
 			if depth--; depth == 0 {
-				return i + 1
+				return i + 1, 0, true
 			}
 		}
 		i++
 	}
+	return i, depth, false
 }
 
 // nextStructural gives the offset of the first quote or bracket at or after i,
