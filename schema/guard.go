@@ -22,7 +22,7 @@ import (
 // (measured); evaluations shrinks with the depth, so that the worst takes about
 // a second.
 const (
-	evaluations   = 1_000_000
+	evaluations   = 500_000
 	depthUnit     = 2
 	maxValueDepth = 256
 	maxViolations = 20
