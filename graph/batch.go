@@ -82,7 +82,10 @@ func (ch *Change) check(c *Commit) error {
 	if meta.Version != c.Version || !meta.UpdatedAt.Equal(c.At) || meta.UpdatedBy != c.Author.User {
 		return fmt.Errorf("meta of %s %s is not stamped with its commit", ch.Ref.Kind, ch.Ref.IDString())
 	}
-	if ch.Event == Created && meta.CreatedVersion != c.Version {
+	if ch.Revived && (ch.Event != Created || meta.CreatedVersion >= c.Version) {
+		return fmt.Errorf("%s %s is revived, but not an old one", ch.Ref.Kind, ch.Ref.IDString())
+	}
+	if ch.Event == Created && !ch.Revived && meta.CreatedVersion != c.Version {
 		return fmt.Errorf("%s %s is created, but says version %d", ch.Ref.Kind, ch.Ref.IDString(), meta.CreatedVersion)
 	}
 	return nil

@@ -54,6 +54,18 @@ type Mutation struct {
 	// ReplayAny answers a repeated key with the first outcome even if the patch
 	// differs: for the writes of a run, whose handler need not be deterministic.
 	ReplayAny bool
+	// Revert marks an undo, made by the server: see Revert.
+	Revert *Revert
+}
+
+// Revert is what an undo may do beyond a client's transaction. Revived has the
+// last states of deleted entities: an add takes such an id again, and the
+// entity comes back with the access it had, as made when and by whom it was. The
+// right to that has been judged by who made the mutation, and so have the rights
+// on the edges that come back with an object. The bounds on operations and bytes
+// do not hold: undoing one removal may take as many adds as it had cascades.
+type Revert struct {
+	Revived map[Ref]Snapshot
 }
 
 // Fence is the claim under which a run writes: the append refuses it with
@@ -108,6 +120,10 @@ type Change struct {
 	Patch json.RawMessage
 	// AccessChanged: an object's access differs. BodyChanged: the body differs.
 	AccessChanged, BodyChanged bool
+	// Revived: Event is Created and the id is that of a deleted entity, which a
+	// revert brings back; its meta says when it was first made. Set on append
+	// only.
+	Revived bool
 }
 
 // Commit is one entry of a graph's log.

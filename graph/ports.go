@@ -128,6 +128,14 @@ type Store interface {
 	// Recorded looks up mutations by author and key.
 	Recorded(ctx context.Context, g GraphKey, keys []MutationKey) (map[MutationKey]Recorded, error)
 
+	// Named gives the versions of the commits whose mutation has this key,
+	// whoever their authors are, ascending; Grouped those of a group.
+	Named(ctx context.Context, g GraphKey, mutation string) ([]Version, error)
+	Grouped(ctx context.Context, g GraphKey, group string) ([]Version, error)
+	// Caused gives the versions of the commits that runs and operations made
+	// because of one of these, ascending: one step of the cause tree.
+	Caused(ctx context.Context, g GraphKey, causes []Version) ([]Version, error)
+
 	// Log gives up to limit commits after since, oldest first, with Changes:
 	// After is filled in, Before is nil except that a deleted entity's last
 	// state is in ObjBefore or EdgeBefore.

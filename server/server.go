@@ -122,6 +122,7 @@ func (s *Server) routes() http.Handler {
 	r.Get(g+"/edges/{id}/history", s.inGraph(s.entity(graph.KindEdge, s.getHistory)))
 	r.Post(g+"/load", s.inGraph(s.load))
 	r.Get(g+"/log", s.inGraph(s.log))
+	r.Post(g+"/revert", s.inGraph(s.revert))
 	if s.Runs != nil {
 		r.Get(g+"/trace/{version}", s.inGraph(s.getTrace))
 		r.Get(g+"/runs", s.inGraph(s.listRuns))

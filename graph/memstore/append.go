@@ -73,7 +73,7 @@ func (s *Store) obstacles(g *graphState, b *graph.Batch) []graph.Hit {
 			ch := &c.Changes[j]
 			r, known := rowOf(ch.Ref)
 			switch {
-			case ch.Event == graph.Created && known:
+			case ch.Event == graph.Created && known != ch.Revived, ch.Revived && !r.deleted:
 				kind := graph.HitObject
 				if ch.Ref.Kind == graph.KindEdge {
 					kind = graph.HitEdge

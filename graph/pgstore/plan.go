@@ -25,6 +25,7 @@ type planRow struct {
 const (
 	expectNever = 0
 	expectLive  = -1
+	expectDead  = -2
 )
 
 type triple struct {
@@ -117,6 +118,9 @@ func (p *plan) count(ch *graph.Change) {
 
 // expected is what the present row must be for the change.
 func expected(ch *graph.Change) int64 {
+	if ch.Revived {
+		return expectDead
+	}
 	if ch.Event == graph.Created {
 		return expectNever
 	}
@@ -129,6 +133,8 @@ func expected(ch *graph.Change) int64 {
 // judge gives the hit of a change of an entity that the batch has touched, or 0.
 func judge(ch *graph.Change, version graph.Version, deleted bool) graph.HitKind {
 	switch {
+	case ch.Revived && deleted:
+		return 0
 	case ch.Event == graph.Created && ch.Ref.Kind == graph.KindObject:
 		return graph.HitObject
 	case ch.Event == graph.Created:

@@ -1,0 +1,543 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/access"
+	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/patch"
+)
+
+// Bounds of an undo.
+const (
+	revertCommits  = 1000 // commits undone at once
+	revertAttempts = 5    // plans made while others change the same entities
+	revertPage     = 100  // versions of an entity read at once
+)
+
+// revertBody says what to undo: exactly one of the first three is set.
+type revertBody struct {
+	versions []graph.Version
+	mutation string
+	group    string
+	caused   bool
+}
+
+// revert undoes commits as a new commit. The inverse is planned here, from
+// history, and then goes the way of every transaction, with a test on the
+// version of each entity that it changes: where others were faster, it is
+// planned anew.
+func (s *Server) revert(w http.ResponseWriter, r *http.Request, c *call) error {
+	q, err := queryOf(r)
+	if err != nil {
+		return err
+	}
+	dry, err := q.flag("dryRun")
+	if err != nil {
+		return err
+	}
+	text, err := readBody(w, r, int64(s.cfg.Limits.TransactionBytes), "transactionBytes", typeJSON)
+	if err != nil {
+		return err
+	}
+	body, err := parseRevert(text, s.cfg.Limits.BodyDepth)
+	if err != nil {
+		return err
+	}
+	ask, err := mutation(r.Header, c)
+	if err != nil {
+		return err
+	}
+	ctx := r.Context()
+	if done, err := s.revertedBefore(ctx, c, ask.Key); err != nil || done != nil {
+		if err != nil {
+			return err
+		}
+		w.Header().Set("ETag", etag(done.Version))
+		return answerJSON(w, http.StatusOK, done)
+	}
+	for attempt := 1; ; attempt++ {
+		m, err := s.planRevert(ctx, c, body)
+		if err != nil {
+			return err
+		}
+		m.Key, m.Group, m.Note, m.Author, m.Fence, m.Depth = ask.Key, ask.Group, ask.Note, ask.Author, ask.Fence, ask.Depth
+		m.ReplayAny = true // a repeat is planned on another state, and so is another patch
+		if dry {
+			return s.dryRun(w, r, c, m)
+		}
+		err = s.submit(w, r, c, m)
+		switch graph.CodeOf(err) {
+		case graph.CodeTestFailed, graph.CodeExists, graph.CodeNotFound: // the plan is stale
+			if attempt < revertAttempts {
+				continue
+			}
+			return graph.Errf(graph.CodeUnavailable, "others keep changing what is to be undone; try again")
+		}
+		return err
+	}
+}
+
+// parseRevert reads what to undo. Unknown members are ignored.
+func parseRevert(text []byte, depth int) (*revertBody, error) {
+	if err := checkJSON(text, depth); err != nil {
+		return nil, err
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil || members == nil {
+		return nil, graph.Errf(graph.CodeInvalidPatch, `say what to undo: {"versions": […]}, {"mutation": "…"} or {"group": "…"}`).At("")
+	}
+	b, named := &revertBody{}, 0
+	if raw, ok := members["versions"]; ok {
+		named++
+		var list []json.Number
+		if err := json.Unmarshal(raw, &list); err != nil || len(list) == 0 {
+			return nil, graph.Errf(graph.CodeInvalidVersion, "versions is a list of at least one version").At("/versions")
+		}
+		for _, n := range list {
+			v, ok := parseVersion(n.String())
+			if !ok || v == 0 {
+				return nil, graph.Errf(graph.CodeInvalidVersion, "versions are whole numbers from 1").At("/versions")
+			}
+			b.versions = append(b.versions, v)
+		}
+	}
+	for name, to := range map[string]*string{"mutation": &b.mutation, "group": &b.group} {
+		if raw, ok := members[name]; ok {
+			named++
+			if err := json.Unmarshal(raw, to); err != nil || *to == "" {
+				return nil, graph.Errf(graph.CodeInvalidPatch, "%s is a text", name).At("/" + name)
+			}
+		}
+	}
+	if raw, ok := members["caused"]; ok {
+		if err := json.Unmarshal(raw, &b.caused); err != nil {
+			return nil, graph.Errf(graph.CodeInvalidPatch, "caused is true or false").At("/caused")
+		}
+	}
+	if named != 1 {
+		return nil, graph.Errf(graph.CodeInvalidPatch, "exactly one of versions, mutation and group").At("")
+	}
+	if b.group != "" {
+		id, ok := graph.ParseObjectID(b.group)
+		if !ok {
+			return nil, graph.InvalidID(b.group).At("/group")
+		}
+		b.group = id.String()
+	}
+	return b, nil
+}
+
+// revertedBefore answers a key that the caller has used: the same undo sent
+// again finds its own traces in the way, so it is not planned.
+func (s *Server) revertedBefore(ctx context.Context, c *call, key string) (*graph.Receipt, error) {
+	if key == "" {
+		return nil, nil
+	}
+	k := graph.MutationKey{Author: c.p.User, Key: key}
+	found, err := s.Store.Recorded(ctx, c.rep.Key(), []graph.MutationKey{k})
+	if err != nil {
+		return nil, hideGraph(err)
+	}
+	rec, ok := found[k]
+	if !ok {
+		return nil, nil
+	}
+	commits, err := s.Store.Log(ctx, c.rep.Key(), rec.Version-1, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(commits) != 1 || commits[0].Cause.Kind != graph.CauseRevert {
+		return nil, graph.Errf(graph.CodeMutationConflict, "the key was used for something else than an undo")
+	}
+	return &graph.Receipt{Graph: c.graph, Version: rec.Version, Mutation: key, Replayed: true}, nil
+}
+
+// planRevert makes the mutation that undoes the commits.
+func (s *Server) planRevert(ctx context.Context, c *call, body *revertBody) (*graph.Mutation, error) {
+	if err := c.rep.CatchUp(ctx); err != nil {
+		return nil, err
+	}
+	versions, err := s.toUndo(ctx, c, body)
+	if err != nil {
+		return nil, err
+	}
+	p := &revertPlan{s: s, c: c, j: s.judge(c), undo: versions, steps: map[graph.Ref][]step{}, last: map[graph.Ref]graph.Snapshot{}}
+	if err := p.read(ctx); err != nil {
+		return nil, err
+	}
+	m, err := p.invert(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m.Cause = graph.Cause{Kind: graph.CauseRevert, Version: versions[len(versions)-1]}
+	return m, nil
+}
+
+// toUndo gives the versions to be undone, ascending.
+func (s *Server) toUndo(ctx context.Context, c *call, body *revertBody) ([]graph.Version, error) {
+	versions, err := slices.Clone(body.versions), error(nil)
+	switch {
+	case body.mutation != "":
+		versions, err = s.versionOfMutation(ctx, c, body.mutation)
+	case body.group != "":
+		versions, err = s.Store.Grouped(ctx, c.rep.Key(), body.group)
+	default:
+		for _, v := range versions {
+			if err := s.reach(ctx, c, v); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err != nil {
+		return nil, hideGraph(err)
+	}
+	if len(versions) == 0 {
+		return nil, graph.NotFound("transaction")
+	}
+	if body.caused {
+		for causes := versions; len(causes) > 0 && len(versions) <= revertCommits; {
+			made, err := s.Store.Caused(ctx, c.rep.Key(), causes)
+			if err != nil {
+				return nil, hideGraph(err)
+			}
+			causes = causes[:0:0]
+			for _, v := range made {
+				if !slices.Contains(versions, v) {
+					causes = append(causes, v)
+				}
+			}
+			versions = append(versions, causes...)
+		}
+	}
+	slices.Sort(versions)
+	versions = slices.Compact(versions)
+	if len(versions) > revertCommits {
+		return nil, graph.TooLarge("revertCommits", revertCommits, "commits to undo at once")
+	}
+	return versions, nil
+}
+
+// versionOfMutation finds a mutation by its key: the caller's own, else the only
+// one of that name.
+func (s *Server) versionOfMutation(ctx context.Context, c *call, key string) ([]graph.Version, error) {
+	own := graph.MutationKey{Author: c.p.User, Key: key}
+	found, err := s.Store.Recorded(ctx, c.rep.Key(), []graph.MutationKey{own})
+	if err != nil {
+		return nil, err
+	}
+	if rec, ok := found[own]; ok {
+		return []graph.Version{rec.Version}, nil
+	}
+	versions, err := s.Store.Named(ctx, c.rep.Key(), key)
+	if err != nil || len(versions) == 1 {
+		return versions, err
+	}
+	return nil, nil
+}
+
+// revertPlan gathers what the commits to be undone touched, with all that
+// happened to it since.
+type revertPlan struct {
+	s    *Server
+	c    *call
+	j    *judge
+	undo []graph.Version
+
+	refs  []graph.Ref                  // in the order of their first touch
+	steps map[graph.Ref][]step         // oldest first; the first is the state before
+	last  map[graph.Ref]graph.Snapshot // the newest state, or that before the deletion
+}
+
+// read fetches the commits and the histories of what they touched. Who may not
+// read all of a commit is told that there is none.
+func (p *revertPlan) read(ctx context.Context) error {
+	first := map[graph.Ref]graph.Version{}
+	edges := map[graph.Ref]*graph.Edge{}
+	key := p.c.rep.Key()
+	for _, v := range p.undo {
+		commits, err := p.s.Store.Log(ctx, key, v-1, 1)
+		if err != nil {
+			return hideGraph(err)
+		}
+		if len(commits) == 0 {
+			return graph.Errf(graph.CodeInvalidVersion, "there is no version %d", v)
+		}
+		for i := range commits[0].Changes {
+			ch := &commits[0].Changes[i]
+			if _, ok := first[ch.Ref]; !ok {
+				first[ch.Ref] = v
+				p.refs = append(p.refs, ch.Ref)
+			}
+			if e := edgeOf(ch); e != nil {
+				edges[ch.Ref] = e
+			}
+		}
+	}
+	if len(p.refs) > p.s.cfg.Limits.Touched {
+		return graph.TooLarge("touched", int64(p.s.cfg.Limits.Touched), "entities to undo at once")
+	}
+	hidden := false
+	err := p.j.ask(ctx, func(r graph.Reader) {
+		hidden = false
+		for _, ref := range p.refs {
+			if !p.c.p.Admin && !p.j.entity(r, ref, edges[ref]).read {
+				hidden = true
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if hidden {
+		return graph.NotFound("transaction")
+	}
+	for _, ref := range p.refs {
+		if err := p.history(ctx, ref, first[ref]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// history reads an entity's versions back to the state before the first one to
+// be undone.
+func (p *revertPlan) history(ctx context.Context, ref graph.Ref, first graph.Version) error {
+	var steps []step // newest first
+	below := graph.Version(0)
+	for {
+		entries, err := p.s.Store.History(ctx, p.c.rep.Key(), ref, below, revertPage)
+		if err != nil {
+			return hideEntity(err, ref)
+		}
+		for _, e := range entries {
+			st := step{version: e.Commit.Version, alive: !e.Deleted, undo: slices.Contains(p.undo, e.Commit.Version)}
+			if st.alive {
+				if e.Object == nil && e.Edge == nil {
+					return graph.Errf(graph.CodeGone, "history does not reach back to version %d", first)
+				}
+				st.doc = docOf(e.Object, e.Edge)
+				if _, known := p.last[ref]; !known {
+					p.last[ref] = e.Snapshot
+				}
+			}
+			steps = append(steps, st)
+			below = e.Commit.Version
+			if below < first {
+				break
+			}
+		}
+		if below < first && len(steps) > 0 {
+			break
+		}
+		if len(entries) < revertPage {
+			if len(steps) == 0 || p.madeBefore(ref, steps[len(steps)-1]) {
+				return graph.Errf(graph.CodeGone, "history does not reach back to before version %d", first)
+			}
+			steps = append(steps, step{}) // it did not exist
+			break
+		}
+	}
+	slices.Reverse(steps)
+	p.steps[ref] = steps
+	return nil
+}
+
+// madeBefore reports whether an entity's oldest version that history keeps is
+// not the one that made it.
+func (p *revertPlan) madeBefore(ref graph.Ref, oldest step) bool {
+	if !oldest.alive {
+		return true
+	}
+	created := graph.Version(0)
+	switch last := p.last[ref]; {
+	case last.Object != nil:
+		created = last.Object.Meta.CreatedVersion
+	case last.Edge != nil:
+		created = last.Edge.Meta.CreatedVersion
+	}
+	return created < oldest.version
+}
+
+// invert makes the patch. Removals come first: they free what is added again.
+func (p *revertPlan) invert(ctx context.Context) (*graph.Mutation, error) {
+	var conflicts []graph.Conflict
+	var removeEdges, removeObjects, addObjects, addEdges, changes, tests [][]byte
+	revived := map[graph.Ref]graph.Snapshot{}
+	var back, managed []graph.Ref // brought back; of which the access changes
+	gone := map[graph.Ref]bool{}
+	for _, ref := range p.refs {
+		steps := p.steps[ref]
+		now, to := steps[len(steps)-1], undoSteps(steps)
+		for _, c := range to.conflicts {
+			conflicts = append(conflicts, graph.Conflict{Path: ref.Pointer() + c.Path, Version: c.Version})
+		}
+		if len(to.conflicts) > 0 || !now.alive && !to.alive {
+			continue
+		}
+		edge := ref.Kind == graph.KindEdge
+		switch {
+		case now.alive && !to.alive:
+			tests = append(tests, testVersion(nil, ref, now.version))
+			gone[ref] = true
+			op := patch.AppendOp(nil, ref.Pointer(), patch.Op{Kind: patch.Remove})
+			if edge {
+				removeEdges = append(removeEdges, op)
+			} else {
+				removeObjects = append(removeObjects, op)
+			}
+		case !now.alive:
+			back = append(back, ref)
+			snap, value, err := revive(p.last[ref], to.doc)
+			if err != nil {
+				return nil, err
+			}
+			revived[ref] = snap
+			op := patch.AppendOp(nil, ref.Pointer(), patch.Op{Kind: patch.Add, Value: value})
+			if edge {
+				addEdges = append(addEdges, op)
+			} else {
+				addObjects = append(addObjects, op)
+			}
+		default:
+			ops := patch.Diff(now.doc, to.doc)
+			if len(ops) == 0 {
+				continue
+			}
+			tests = append(tests, testVersion(nil, ref, now.version))
+			for _, op := range ops {
+				if op.Path[0] == "access" && !slices.Contains(managed, ref) {
+					managed = append(managed, ref)
+				}
+				changes = append(changes, patch.AppendOp(nil, ref.Pointer(), op))
+			}
+		}
+	}
+	more, err := p.judgeBack(ctx, back, managed, gone)
+	if err != nil {
+		return nil, err
+	}
+	lost, err := p.endsLost(ctx, back)
+	if err != nil {
+		return nil, err
+	}
+	if conflicts = slices.Concat(conflicts, more, lost); len(conflicts) > 0 {
+		e := graph.Errf(graph.CodeUndoConflict, "what is to be undone has been changed since")
+		e.Conflicts = conflicts
+		return nil, e
+	}
+	text := []byte{'['}
+	for i, op := range slices.Concat(tests, removeEdges, removeObjects, addObjects, addEdges, changes) {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(text, op...)
+	}
+	return &graph.Mutation{Patch: append(text, ']'), Revert: &graph.Revert{Revived: revived}}, nil
+}
+
+// revive gives the state in which a deleted entity comes back, and the value of
+// the operation that adds it.
+func revive(last graph.Snapshot, doc []byte) (graph.Snapshot, []byte, error) {
+	if e := last.Edge; e != nil {
+		value := append([]byte(`{"label":`), graph.AppendString(nil, e.Label)...)
+		value = append(value, `,"from":"`+e.From.String()+`","to":"`+e.To.String()+`","body":`...)
+		return graph.Snapshot{Edge: e}, append(append(value, partOf(doc, "body")...), '}'), nil
+	}
+	o := *last.Object
+	acl, faults := access.Parse(partOf(doc, "access"))
+	if len(faults) > 0 {
+		return graph.Snapshot{}, nil, graph.Errf(graph.CodeInternal, "a stored access cannot be read").At(graph.ObjectRef(o.ID).Pointer())
+	}
+	o.Access = acl
+	value := append([]byte(`{"type":`), graph.AppendString(nil, o.Type)...)
+	value = append(value, `,"body":`...)
+	value = append(value, partOf(doc, "body")...)
+	return graph.Snapshot{Object: &o}, append(value, '}'), nil
+}
+
+// judgeBack judges what the write path cannot: an object comes back for who
+// could write it when it was deleted, and its removal must not take edges with
+// it that others have made since. What changes an access is judged here too, so
+// that no conflict shows it to who may not manage the object.
+func (p *revertPlan) judgeBack(ctx context.Context, back, managed []graph.Ref, gone map[graph.Ref]bool) (conflicts []graph.Conflict, err error) {
+	var refusal *graph.Error
+	err = p.j.ask(ctx, func(r graph.Reader) {
+		conflicts, refusal = nil, nil
+		for _, ref := range p.refs {
+			id := graph.ObjectID(ref.ID)
+			if ref.Kind != graph.KindObject {
+				continue
+			}
+			right := ""
+			switch {
+			case slices.Contains(back, ref):
+				right = access.Write
+			case slices.Contains(managed, ref):
+				right = access.Manage
+			}
+			if right != "" && !p.c.p.Admin && !access.Direct(r, p.c.p, id, right) && refusal == nil {
+				refusal = graph.Errf(graph.CodeForbidden, "you may read this, but need the right %q", right).At(ref.Pointer())
+				refusal.Right = right
+			}
+			if gone[ref] {
+				conflicts = append(conflicts, p.edgesSince(r, id, gone)...)
+			}
+		}
+	})
+	if err == nil && refusal != nil {
+		err = refusal
+	}
+	return conflicts, err
+}
+
+// endsLost gives the ends of edges about to come back that have been deleted
+// since, and do not come back with them.
+func (p *revertPlan) endsLost(ctx context.Context, back []graph.Ref) ([]graph.Conflict, error) {
+	var lost []graph.Ref
+	p.c.rep.Read(func(st *replica.State) {
+		for _, ref := range back {
+			e := p.last[ref].Edge
+			if e == nil {
+				continue
+			}
+			for _, id := range []graph.ObjectID{e.From, e.To} {
+				end := graph.ObjectRef(id)
+				if st.Object(id) == nil && !slices.Contains(back, end) && !slices.Contains(lost, end) {
+					lost = append(lost, end)
+				}
+			}
+		}
+	})
+	var out []graph.Conflict
+	for _, end := range lost {
+		snap, err := p.s.Store.EntityAt(ctx, p.c.rep.Key(), end, p.c.rep.Head().Version)
+		if err != nil {
+			return nil, hideEntity(err, end)
+		}
+		out = append(out, graph.Conflict{Path: end.Pointer(), Version: snap.At})
+	}
+	return out, nil
+}
+
+// edgesSince gives the edges of an object about to go that the undo does not
+// remove itself.
+func (p *revertPlan) edgesSince(r graph.Reader, id graph.ObjectID, gone map[graph.Ref]bool) (out []graph.Conflict) {
+	note := func(e *graph.Edge) bool {
+		if ref := graph.EdgeRef(e.ID); !gone[ref] {
+			c := graph.Conflict{Path: graph.ObjectRef(id).Pointer(), Version: e.Meta.CreatedVersion}
+			if p.c.p.Admin || readableEdge(r, p.c.p, e) {
+				c.Path = ref.Pointer()
+			}
+			out = append(out, c)
+		}
+		return true
+	}
+	r.Out(id, "", note)
+	r.In(id, "", note)
+	return out
+}
