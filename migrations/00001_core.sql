@@ -321,7 +321,86 @@ END
 $$;
 -- +goose StatementEnd
 
+-- append_object is append_batch for one commit that touches one object and has
+-- no fence: what a lone writer sends. Plain values and two statements take half
+-- the time of arrays.
+--
+-- The look-ups may share the statement that locks: if the head is where the
+-- caller knows it to be, nothing was committed since that the statement's
+-- snapshot lacks.
+-- +goose StatementBegin
+CREATE FUNCTION append_object(
+    p_graph bigint, p_version bigint, p_epoch text, p_schema bigint, p_objects bigint,
+    c_at timestamptz, c_schema_version bigint, c_cause_version bigint, c_depth integer, c_author text, c_mutation text,
+    c_session text, c_grp text, c_note text, c_cause text, c_cause_run text, c_hash bytea, c_principals json, c_asked json, c_done json,
+    h_what smallint, h_id uuid, h_type text, h_created_version bigint, h_created_at timestamptz, h_created_by text,
+    h_access json, h_body json, h_expect bigint
+) RETURNS SETOF append_refusal LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    r record;
+    hit boolean := false;
+BEGIN
+    SELECT g.version, g.epoch, g.at, g.schema_version, k.version AS recorded, k.hash, o.version AS present, o.deleted INTO r
+    FROM graphs g
+    LEFT JOIN LATERAL (
+        SELECT k.version, k.hash FROM commits k
+        WHERE k.graph = p_graph AND k.mutation = c_mutation AND k.author = c_author
+        LIMIT 1
+    ) k ON true
+    LEFT JOIN LATERAL (
+        SELECT o.version, o.deleted FROM objects o WHERE o.graph = p_graph AND o.id = h_id LIMIT 1
+    ) o ON true
+    WHERE g.key = p_graph AND g.name IS NOT NULL
+    FOR NO KEY UPDATE OF g;
+    IF NOT FOUND THEN
+        RETURN NEXT (-1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::append_refusal;
+        RETURN;
+    END IF;
+    IF r.version <> p_version OR r.epoch <> p_epoch OR r.schema_version <> p_schema THEN
+        RETURN NEXT (0, NULL, NULL, NULL, r.version, NULL, r.epoch, r.at, r.schema_version)::append_refusal;
+        RETURN;
+    END IF;
+    IF r.recorded IS NOT NULL THEN
+        RETURN NEXT (1, 1, NULL, NULL, r.recorded, r.hash, NULL, NULL, NULL)::append_refusal;
+        hit := true;
+    END IF;
+    IF (CASE
+        WHEN h_expect = 0 THEN r.present IS NOT NULL
+        WHEN h_expect = -2 THEN r.deleted IS NOT TRUE
+        ELSE r.present IS NULL OR r.deleted OR (h_expect > 0 AND r.present <> h_expect)
+    END) THEN
+        RETURN NEXT (CASE WHEN h_expect IN (0, -2) THEN 2 ELSE 6 END, 1, 0, h_id, NULL, NULL, NULL, NULL, NULL)::append_refusal;
+        hit := true;
+    END IF;
+    IF hit THEN
+        RETURN;
+    END IF;
+
+    WITH logged AS (
+        INSERT INTO commits (graph, version, at, schema_version, cause_version, depth, epoch, author, mutation,
+            session, grp, note, cause, cause_run, hash, principals, asked, done)
+        VALUES (p_graph, p_version + 1, c_at, c_schema_version, c_cause_version, c_depth, p_epoch, c_author, c_mutation,
+            c_session, c_grp, c_note, c_cause, c_cause_run, c_hash, c_principals, c_asked, c_done)
+    ), kept AS (
+        INSERT INTO history (graph, version, created_version, at, created_at, ord, kind, what, id,
+            type, by, created_by, access, body)
+        VALUES (p_graph, p_version + 1, h_created_version, c_at, h_created_at, 0, 0, h_what, h_id,
+            h_type, c_author, h_created_by, h_access, h_body)
+    ), present AS (
+        INSERT INTO objects AS o (graph, version, created_version, at, created_at, id, deleted, type, by, created_by, access, body)
+        VALUES (p_graph, p_version + 1, h_created_version, c_at, h_created_at, h_id, h_body IS NULL, h_type, c_author, h_created_by, h_access, h_body)
+        ON CONFLICT (graph, id) DO UPDATE SET version = excluded.version, at = excluded.at, by = excluded.by,
+            deleted = excluded.deleted, access = excluded.access, body = excluded.body
+    )
+    UPDATE graphs g SET version = p_version + 1, at = c_at, objects = g.objects + p_objects
+    WHERE g.key = p_graph;
+END
+$$;
+-- +goose StatementEnd
+
 -- +goose Down
+DROP FUNCTION append_object;
 DROP FUNCTION append_batch;
 DROP TYPE append_refusal;
 DROP TYPE append_change;

@@ -3,13 +3,13 @@ package pgstore
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/graphtide/graphtide/graph"
 )
@@ -39,26 +39,37 @@ func (s *Store) Append(ctx context.Context, b *graph.Batch) (graph.AppendResult,
 
 // appendOn appends on a connection, inside whatever transaction it is in.
 func appendOn(ctx context.Context, conn *pgx.Conn, b *graph.Batch) (graph.AppendResult, error) {
-	const sql = `
-		-- name: append
-		SELECT kind, commit, entity, id, version, hash, epoch, at, schema_version
-		FROM append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	p := buildPlan(b)
 	if len(p.hits) > 0 {
 		return graph.AppendResult{Hits: sortHits(p.hits)}, nil
 	}
-	if _, err := conn.Prepare(ctx, "append", sql); err != nil {
+	send := sendBatch
+	if lone(b) {
+		send = sendLone
+	}
+	res, err := send(ctx, conn, b, p)
+	if err != nil {
 		return graph.AppendResult{}, failed("prepare append", err)
 	}
-	bufs := buffers.Get().(*appendBuffers)
-	defer buffers.Put(bufs)
-	params, formats := bufs.encode(conn, b, p)
-	res := conn.PgConn().ExecPrepared(ctx, "append", params, formats, binaryResult)
 	refused, err := pgx.CollectRows(pgx.RowsFromResultReader(conn.TypeMap(), res), pgx.RowToStructByPos[refusal])
 	if err != nil {
 		return graph.AppendResult{}, failed(fmt.Sprintf("append %d commits to graph %d", len(b.Commits), b.Graph), err)
 	}
 	return answer(refused)
+}
+
+// sendBatch calls append_batch.
+func sendBatch(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (*pgconn.ResultReader, error) {
+	const sql = `
+		-- name: append
+		SELECT kind, commit, entity, id, version, hash, epoch, at, schema_version
+		FROM append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	if _, err := conn.Prepare(ctx, "append", sql); err != nil {
+		return nil, err
+	}
+	bufs := buffers.Get().(*appendBuffers)
+	defer buffers.Put(bufs) // the parameters are copied as they are sent
+	return conn.PgConn().ExecPrepared(ctx, "append", bufs.encode(conn, b, p), allBinary, allBinary), nil
 }
 
 // refusal is one row of append_batch's answer.
@@ -117,15 +128,12 @@ func sortHits(hits []graph.Hit) []graph.Hit {
 // appendBuffers are what one append encodes into; kept, as they grow large.
 type appendBuffers struct {
 	commits, changes []byte
-	scalars          []byte
 }
 
 var buffers = sync.Pool{New: func() any { return new(appendBuffers) }}
 
-var (
-	binaryResult = []int16{1}
-	allBinary    = []int16{1}
-)
+// allBinary says that every parameter or column is in binary format.
+var allBinary = []int16{pgx.BinaryFormatCode}
 
 const (
 	commitFields = 17
@@ -133,7 +141,7 @@ const (
 )
 
 // encode gives the parameters of append_batch in binary format.
-func (a *appendBuffers) encode(conn *pgx.Conn, b *graph.Batch, p *plan) (params [][]byte, formats []int16) {
+func (a *appendBuffers) encode(conn *pgx.Conn, b *graph.Batch, p *plan) [][]byte {
 	data := conn.PgConn().CustomData()
 
 	var e rowsEncoder
@@ -155,25 +163,18 @@ func (a *appendBuffers) encode(conn *pgx.Conn, b *graph.Batch, p *plan) (params 
 	changes := e.end()
 
 	last := b.Commits[len(b.Commits)-1]
-	s := a.scalars[:0]
-	number := func(v int64) []byte {
-		s = binary.BigEndian.AppendUint64(s, uint64(v))
-		return s[len(s)-8:]
-	}
 	count := func(k graph.EntityKind) []byte {
 		if !p.touched[k] {
 			return nil
 		}
-		return number(p.delta[k])
+		return int8Param(p.delta[k])
 	}
-	params = [][]byte{
-		number(int64(b.Graph)), number(int64(b.Expect.Version)), []byte(b.Expect.Epoch), number(b.Expect.SchemaVer),
-		number(int64(len(b.Commits))), appendTime(nil, last.At),
+	return [][]byte{
+		int8Param(int64(b.Graph)), int8Param(int64(b.Expect.Version)), []byte(b.Expect.Epoch), int8Param(b.Expect.SchemaVer),
+		int8Param(int64(len(b.Commits))), appendTime(nil, last.At),
 		count(graph.KindObject), count(graph.KindEdge),
 		appendBool(nil, fenced), commits, changes,
 	}
-	a.scalars = s
-	return params, allBinary
 }
 
 // encodeCommit writes a row of append_commit and reports whether it has a fence.
@@ -217,18 +218,11 @@ func encodeCommit(e *rowsEncoder, c *graph.Commit) (fenced bool) {
 
 // encodeChange writes a row of append_change.
 func encodeChange(e *rowsEncoder, c *graph.Commit, ch *graph.Change, commit, ord int, row *planRow) {
-	what := int16(ch.Event)
-	if ch.AccessChanged {
-		what |= accessChanged
-	}
-	if ch.BodyChanged {
-		what |= bodyChanged
-	}
 	e.beginRow()
 	e.int4(int32(commit) + 1)
 	e.int4(int32(ord))
 	e.int2(int16(ch.Ref.Kind))
-	e.int2(what)
+	e.int2(whatOf(ch))
 	e.uuid(ch.Ref.ID)
 	var meta *graph.Meta
 	var access, body []byte
@@ -270,6 +264,18 @@ func encodeChange(e *rowsEncoder, c *graph.Commit, ch *graph.Change, commit, ord
 	e.bool(row.free)
 	e.bool(row.last)
 	e.endRow()
+}
+
+// whatOf gives history.what: the event and what it changed.
+func whatOf(ch *graph.Change) int16 {
+	what := int16(ch.Event)
+	if ch.AccessChanged {
+		what |= accessChanged
+	}
+	if ch.BodyChanged {
+		what |= bodyChanged
+	}
+	return what
 }
 
 // The flags beside the event in history.what.

@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"encoding/binary"
-	"strconv"
 	"time"
 )
 
@@ -145,5 +144,3 @@ func appendBool(dst []byte, v bool) []byte {
 	}
 	return append(dst, 0)
 }
-
-func decimal(v int64) []byte { return strconv.AppendInt(nil, v, 10) }

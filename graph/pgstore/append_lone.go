@@ -1,0 +1,85 @@
+package pgstore
+
+import (
+	"context"
+	"encoding/binary"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+// lone reports whether append_object can take the batch: one commit that touches
+// one object.
+func lone(b *graph.Batch) bool {
+	return len(b.Commits) == 1 && len(b.Commits[0].Changes) == 1 &&
+		b.Commits[0].Changes[0].Ref.Kind == graph.KindObject && b.Commits[0].Fence == nil
+}
+
+// sendLone calls append_object.
+func sendLone(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (*pgconn.ResultReader, error) {
+	const sql = `
+		-- name: append.object
+		SELECT kind, commit, entity, id, version, hash, epoch, at, schema_version
+		FROM append_object($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+			$21, $22, $23, $24, $25, $26, $27, $28, $29)`
+	if _, err := conn.Prepare(ctx, "append.object", sql); err != nil {
+		return nil, err
+	}
+	c := b.Commits[0]
+	ch := &c.Changes[0]
+	o, body := ch.ObjAfter, []byte(nil)
+	if o == nil {
+		o = ch.ObjBefore
+	} else {
+		body = o.Body
+	}
+	done := []byte(c.Done)
+	if string(c.Done) == string(c.Asked) {
+		done = nil
+	}
+	params := [][]byte{
+		int8Param(int64(b.Graph)), int8Param(int64(b.Expect.Version)), []byte(b.Expect.Epoch), int8Param(b.Expect.SchemaVer), int8Param(p.delta[graph.KindObject]),
+		appendTime(nil, c.At), int8Param(c.SchemaVer), causeParam(c.Cause.Version), int4Param(int32(c.Depth)), []byte(c.Author.User), []byte(c.Mutation),
+		textParam(c.Session), textParam(c.Group), textParam(c.Note), []byte(c.Cause.Kind), textParam(c.Cause.Run), hashParam(c.Hash),
+		appendPrincipals(nil, &c.Author), jsonParam(c.Asked), jsonParam(done),
+		binary.BigEndian.AppendUint16(nil, uint16(whatOf(ch))), ch.Ref.ID[:], []byte(o.Type),
+		int8Param(int64(o.Meta.CreatedVersion)), appendTime(nil, o.Meta.CreatedAt), []byte(o.Meta.CreatedBy),
+		jsonParam(o.Access.Raw), jsonParam(body), int8Param(p.rows[0].expect),
+	}
+	return conn.PgConn().ExecPrepared(ctx, "append.object", params, allBinary, allBinary), nil
+}
+
+// Parameters in binary format; nil is null.
+
+func int8Param(v int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(v)) }
+func int4Param(v int32) []byte { return binary.BigEndian.AppendUint32(nil, uint32(v)) }
+
+func causeParam(v graph.Version) []byte {
+	if v <= 0 {
+		return nil
+	}
+	return int8Param(int64(v))
+}
+
+func textParam(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return []byte(s)
+}
+
+func jsonParam(text []byte) []byte {
+	if len(text) == 0 {
+		return nil
+	}
+	return text
+}
+
+func hashParam(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
