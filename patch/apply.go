@@ -18,17 +18,16 @@ func Apply(doc []byte, ops []Op, lim JSONLimits) ([]byte, *Error) {
 	if len(ops) == 0 {
 		return doc, nil
 	}
-	if spliceIsCheaper(doc, ops) {
+	if len(ops) <= spliceMost {
 		return applySplice(doc, ops, lim)
 	}
 	return applyTree(doc, ops, lim)
 }
 
-// spliceIsCheaper tells when scanning the text anew for each operation costs
-// less than taking it apart.
-func spliceIsCheaper(doc []byte, ops []Op) bool {
-	return len(ops) <= 2 || len(ops)*len(doc) <= 8<<10
-}
+// spliceMost is up to how many operations scanning the text anew for each costs
+// less than taking it apart: measured, 4 or 5 for documents of 300 to 3,000
+// bytes.
+const spliceMost = 4
 
 // fault is what an operation failed of; the zero fault is none.
 type fault struct {
