@@ -11,11 +11,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/pgstore"
 	"github.com/graphtide/graphtide/internal/embedded"
 	"github.com/graphtide/graphtide/migrations"
-	"github.com/graphtide/graphtide/schema"
 )
 
 func (c *migrateCmd) Run(a *app) error {
@@ -24,74 +22,6 @@ func (c *migrateCmd) Run(a *app) error {
 	}
 	fmt.Fprintln(a.stdout, "the database is up to date")
 	return nil
-}
-
-// Run checks what the database holds, and the legality of its edges by the
-// active schema.
-func (c *verifyCmd) Run(a *app) error {
-	if err := migrations.Check(a.ctx, c.DatabaseURL); err != nil {
-		return err
-	}
-	store, err := pgstore.Open(a.ctx, pgstore.Config{URL: c.DatabaseURL, Log: a.log})
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	found, err := store.Verify(a.ctx, c.Graph)
-	if err != nil {
-		return err
-	}
-	faults := found.Faults
-	illegal, err := illegalEntities(a.ctx, store, c.Graph)
-	if err != nil {
-		return err
-	}
-	faults = append(faults, illegal...)
-	fmt.Fprintf(a.stdout, "graph %s: version %d, %d commits, %d snapshots, %d objects, %d edges\n",
-		c.Graph, found.Head, found.Commits, found.Snapshots, found.Objects, found.Edges)
-	for _, f := range faults {
-		fmt.Fprintln(a.stdout, "fault:", f)
-	}
-	if len(faults) > 0 {
-		return fmt.Errorf("%d fault(s)", len(faults))
-	}
-	fmt.Fprintln(a.stdout, "no faults: the log is dense, snapshots equal the replayed patches, the state equals the last snapshots, edges are legal")
-	return nil
-}
-
-// illegalEntities judges the present state by the active schema.
-func illegalEntities(ctx context.Context, store *pgstore.Store, name string) ([]string, error) {
-	live := schema.NewLive(store)
-	if err := live.Refresh(ctx); err != nil {
-		return nil, err
-	}
-	reg := live.Current()
-	info, err := store.Graph(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	types := map[graph.ObjectID]string{}
-	var faults []string
-	_, err = store.State(ctx, info.Key, func(objects []*graph.Object, edges []*graph.Edge) error {
-		for _, o := range objects {
-			types[o.ID] = o.Type
-			t := reg.TypeOf(o.Type)
-			if t == nil {
-				faults = append(faults, fmt.Sprintf("object %s has the type %s, which the schema does not know", o.ID, o.Type))
-				continue
-			}
-			for _, v := range t.Validate(o.Body, nil) {
-				faults = append(faults, fmt.Sprintf("object %s%s: %s", o.ID, v.Path, v.Message))
-			}
-		}
-		for _, e := range edges {
-			if _, _, err := reg.EdgeBetween(e.Label, types[e.From], types[e.To]); err != nil {
-				faults = append(faults, fmt.Sprintf("edge %s: %s", e.ID, err.Message))
-			}
-		}
-		return nil
-	})
-	return faults, err
 }
 
 // Run looks at each thing that a server or dev needs, and says the mend.

@@ -107,7 +107,7 @@ func startPostgres(ctx context.Context, data string) (*embedded.Postgres, error)
 	pg, err := embedded.StartPostgres(ctx, embedded.PostgresConfig{DataDir: data})
 	var inUse *embedded.InUseError
 	if errors.As(err, &inUse) {
-		return nil, fmt.Errorf("graphtide dev is running already on this data folder: %w; use that one, end it, or name another folder with --data", inUse)
+		return nil, fmt.Errorf("dev: %w", inUse)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("start a private Postgres: %w", err)
