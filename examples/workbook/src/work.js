@@ -1,0 +1,66 @@
+/** What people do in a workbook, each as one transaction. */
+
+/** A key for a new column that none of the others has. */
+function freshKey(columns, title) {
+  const base = title.toLowerCase().normalize('NFKD').replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '') || 'column'
+  const taken = new Set(columns.map((c) => c.key))
+  let key = base
+  for (let n = 2; taken.has(key); n++) key = `${base}-${n}`
+  return key
+}
+
+export function newBook(db, name) {
+  let book
+  db.transact(() => {
+    book = db.create('DataStore', { name })
+    db.create('Schema', {
+      name: 'Columns',
+      columns: [{ key: 'name', title: 'Name', width: 280 }, { key: 'notes', title: 'Notes', width: 240 }],
+      schemaOf: book,
+    })
+  })
+  return book
+}
+
+/** A row at the end, or below another. */
+export function addRow(db, book, rows, below = rows.length - 1) {
+  const before = rows[below]?.rank ?? 0
+  const after = rows[below + 1]?.rank
+  const rank = after === undefined ? Math.floor(before) + 1 : (before + after) / 2
+  let row
+  db.transact(() => {
+    row = db.create('Record', { values: {}, rank })
+    row.dataStore = book
+  })
+  return row
+}
+
+export function addColumn(db, book, title) {
+  let column
+  db.transact(() => {
+    const schema = book.schema ?? db.create('Schema', { name: 'Columns', columns: [], schemaOf: book })
+    column = { key: freshKey(schema.columns, title), title, width: 160 }
+    schema.columns.push(column)
+  })
+  return column
+}
+
+/** The rows' values of the column are removed by the rule `column-removed`. */
+export function removeColumn(schema, key) {
+  const at = schema.columns.findIndex((c) => c.key === key)
+  if (at >= 0) schema.columns.splice(at, 1)
+}
+
+export function setColumn(schema, key, change) {
+  const column = schema.columns.find((c) => c.key === key)
+  if (column) Object.assign(column, change)
+}
+
+/** What was typed, as the column's kind of value; undefined clears the cell. */
+export function parseCell(text, kind) {
+  const trimmed = text.trim()
+  if (trimmed === '') return undefined
+  if (kind !== 'number') return text
+  const number = Number(trimmed.replace(/[\s_’']/g, ''))
+  return Number.isFinite(number) ? number : text
+}
