@@ -73,7 +73,7 @@ type Run struct {
 	State     RunState
 	Attempt   int // number of the last attempt begun, 0 before the first
 	Retries   int // as the rule says
-	// RetriesLeft counts down. A claim after a lost lease counts as a retry too,
+	// RetriesLeft counts down from Retries. A claim after a lost lease counts as a retry too,
 	// so that -1 means: the last attempt was lost, do not run the handler again.
 	RetriesLeft int
 	Timeout     time.Duration

@@ -137,8 +137,12 @@ func (s *Service) Stop(ctx context.Context) error {
 }
 
 // ready takes runs that may start: here at once where a slot is free, else
-// through the queue, on whichever node has one.
+// through the queue, on whichever node has one. A process that runs no handlers
+// leaves them to the sweepers of those that do.
 func (s *Service) ready(refs []graph.RunRef) {
+	if len(refs) == 0 || !s.working() {
+		return
+	}
 	for _, ref := range refs {
 		switch {
 		case s.scheduler.now(ref):
@@ -148,6 +152,12 @@ func (s *Service) ready(refs []graph.RunRef) {
 			s.scheduler.left()
 		}
 	}
+}
+
+func (s *Service) working() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.started && !s.stopped
 }
 
 // enqueued notes what the queue has.

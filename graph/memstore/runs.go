@@ -137,7 +137,7 @@ func (r *Runs) Dispatch(_ context.Context, d *graph.Dispatch) (graph.Dispatched,
 			continue
 		}
 		run := &runState{Run: *in}
-		run.Graph, run.CreatedAt, run.WakeAt = d.Graph, now, time.Time{}
+		run.Graph, run.CreatedAt, run.WakeAt, run.RetriesLeft = d.Graph, now, time.Time{}, in.Retries
 		r.runs[key] = run
 		run.note(graph.Hop{Hop: graph.HopMatched, Node: d.Node})
 		ln := run.lane()
