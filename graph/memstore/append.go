@@ -116,7 +116,7 @@ func (g *graphState) write(c *graph.Commit) {
 		ch := c.Changes[i]
 		last := g.rows[ch.Ref]
 		next := row{obj: ch.ObjAfter, edge: ch.EdgeAfter, version: c.Version, deleted: ch.Event == graph.Deleted}
-		ch.ObjBefore, ch.EdgeBefore = nil, nil
+		ch.ObjBefore, ch.EdgeBefore, ch.Revived = nil, nil, false
 		switch ch.Event {
 		case graph.Created:
 			g.count(ch.Ref.Kind, 1)

@@ -116,6 +116,7 @@ func Logged(c *graph.Commit) *graph.Commit {
 	out.Fence = nil
 	out.Changes = slices.Clone(c.Changes)
 	for i := range out.Changes {
+		out.Changes[i].Revived = false
 		if out.Changes[i].Event != graph.Deleted {
 			out.Changes[i].ObjBefore, out.Changes[i].EdgeBefore = nil, nil
 		}
