@@ -125,7 +125,7 @@ func start(ctx context.Context, name string, o options) (_ *target, err error) {
 	}
 	args := []string{"-child", name, "-db", t.pg.URL()}
 	if name == "node" {
-		if t.redis, err = embedded.StartRedis(ctx, embedded.RedisConfig{}); err != nil {
+		if t.redis, err = embedded.StartRedis(ctx, embedded.RedisConfig{TCP: true}); err != nil {
 			return nil, err
 		}
 		args = append(args, "-redis", t.redis.URL())
