@@ -300,10 +300,11 @@ func tsTypeName(name string) string {
 	return name
 }
 
-var tsReserved = []string{
-	"GraphObject", "Meta", "Json", "Types", "TypeName", "Operations", "Projections", "Promise",
-	"any", "unknown", "never", "void", "object", "string", "number", "boolean", "symbol", "undefined", "null", "bigint",
-}
+var tsReserved = strings.Fields(`GraphObject Meta Json Types TypeName Operations Projections Promise
+	any unknown never void object string number boolean symbol undefined null bigint
+	break case catch class const continue debugger default delete do else enum export extends false finally for function if import
+	in instanceof new return super switch this throw true try typeof var while with
+	implements interface let package private protected public static yield await infer keyof readonly unique is asserts intrinsic`)
 
 var tsIdentifier = regexp.MustCompile(`^[A-Za-z_$][A-Za-z0-9_$]*$`)
 

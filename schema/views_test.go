@@ -1,0 +1,101 @@
+package schema_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/evanw/esbuild/pkg/api"
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (go test -update writes it anew):\n%s", name, diff)
+	}
+}
+
+func TestTheClientViewIsWhatTheGoldenFileSays(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	if err := json.Indent(&b, workbook(t).ClientView(), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	b.WriteByte('\n')
+	golden(t, "workbook.client.json", b.Bytes())
+}
+
+func TestTheClientViewTellsNothingOfHandlersAndAccess(t *testing.T) {
+	t.Parallel()
+	r := compile(t, `
+types: {T: {access: {read: [{users: [secret-user]}]}, create: {teams: [secret-team]}}}
+rules: {secret-rule: {on: {object: T}, when: by == "secret-condition", handler: {webhook: "https://secret.example/", secret: "whsec_secret"}}}
+operations: {o: {handler: {lambda: secret-lambda}}}
+scripts: {secret.js: secret}
+`)
+	if view := string(r.ClientView()); strings.Contains(view, "secret") {
+		t.Errorf("got %s", view)
+	}
+}
+
+func TestTypeScriptIsWhatTheGoldenFileSays(t *testing.T) {
+	t.Parallel()
+	golden(t, "workbook.ts", workbook(t).TypeScript())
+}
+
+func TestTypeScriptParsesWhateverTheNamesAre(t *testing.T) {
+	t.Parallel()
+	r := compile(t, `
+types:
+  Promise: {}
+  string: {}
+  Meta: {}
+  class: {}
+  T:
+    description: "ends */ here"
+    open: true
+    properties:
+      "it's": {enum: [a'b, 1, null, true, "x\\y\n"]}
+      "a-b": {anyOf: [{type: string}, {type: array, items: {type: [string, "null"]}}], description: "line\nbreak */"}
+      class: {const: x}
+      tree: {$ref: '#/$defs/n'}
+      o: {type: object, additionalProperties: {type: integer}}
+      never: false
+      any: true
+    schema: {$defs: {n: {type: object, properties: {kids: {type: array, items: {$ref: '#/$defs/n'}}}}}}
+    edges: {out: {"to-many": {to: [Promise, string, T]}}, in: {"to-many": {from: T, as: "from-many"}}}
+    methods: {go: {patch: []}}
+operations: {"a'b": {params: {"c-d": {type: string}}, handler: {go: x}}}
+projections: {"p q": {args: {n: {default: 1}, id: {type: string}}, root: {$arg: id}, in: {to-many: {limit: {$arg: n}}}}}
+`)
+	source := string(r.TypeScript())
+	result := api.Transform(source, api.TransformOptions{Loader: api.LoaderTS})
+	for _, m := range result.Errors {
+		t.Errorf("line %d: %s\n%s", m.Location.Line, m.Text, m.Location.LineText)
+	}
+	for _, want := range []string{
+		"export interface Promise_ extends", "readonly 'to-many': readonly (Promise_ | string_ | T)[]", "readonly 'from-many': readonly T[]",
+		`'it\'s'?: 'a\'b' | 1 | null | true`, "never?: never", "o?: { [key: string]: number }", "'p q': { n?: Json; id: string }", "go(): void",
+	} {
+		if !strings.Contains(source, want) {
+			t.Errorf("%q is missing in\n%s", want, source)
+		}
+	}
+}
