@@ -23,7 +23,7 @@ import (
 const catchUpWait = 5 * time.Second
 
 // connection is a websocket, before and after its hello.
-type connection struct{ *websocket.Conn }
+type connection struct{ socket }
 
 // refused closes a connection with a code.
 type refused protocol.CloseCode
@@ -161,7 +161,7 @@ func (h *Hub) begin(ctx context.Context, c *connection, hello *protocol.Hello, g
 		hello.Session = uuid.NewString()
 	}
 	s := &session{
-		hub: h, conn: c.Conn, id: hello.Session, user: p.User,
+		hub: h, conn: c.socket, id: hello.Session, user: p.User,
 		wake: make(chan struct{}, 1), room: make(chan struct{}, 1), flight: make(chan struct{}, h.cfg.InFlight),
 		limiter:   rate.NewLimiter(rate.Limit(h.cfg.Rate), int(h.cfg.Rate*5)),
 		principal: p, expires: expires, lastAt: time.Now(), lastPing: time.Now(),

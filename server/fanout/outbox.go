@@ -13,11 +13,13 @@ import (
 type item struct {
 	// at is the version that deltas have to reach before the item goes out;
 	// 0 does not wait for any.
-	at   graph.Version
-	text []byte             // a whole message, or
-	body *body              // shared frames, whole or,
-	head *protocol.LoadHead // where set, to be written behind this head
-	last protocol.CloseCode // set: nothing follows, and the connection closes so
+	at    graph.Version
+	sub   *subscription      // for whom, where it is for one
+	text  []byte             // a whole message, or
+	body  *body              // shared frames, whole or,
+	head  *protocol.LoadHead // where set, to be written behind this head
+	whole bool               // the load does not build on what the client holds
+	last  protocol.CloseCode // set: nothing follows, and the connection closes so
 }
 
 // answer is what became of one mutation: they go out in the order in which the

@@ -189,6 +189,7 @@ func (s *session) subscribe(m *protocol.Sub) error {
 	if !ok {
 		return graph.TooLarge("subscriptions", int64(s.hub.cfg.Limits.Subscriptions), "subscriptions in one session")
 	}
+	sub.replaces = old != nil
 	s.relay.ask(s.ctx, command{run: func(x *step) {
 		if old != nil {
 			x.unsubscribe(old)

@@ -39,7 +39,7 @@ func (s *step) heldAt(v *view, p *graph.Principal, since graph.Version) *resumed
 		}
 	}
 	r := &resumed{since: since}
-	if since >= v.feed.last && since >= v.grounded && v.why.admits(p) {
+	if since >= v.last && since >= v.grounded && v.why.admits(p) {
 		r.why, r.diff = v.why, &difference{}
 	} else {
 		commits, ok := s.replica.Since(since)
@@ -135,11 +135,11 @@ func (s *step) subscribe(sub *subscription) {
 	}
 	it := s.load(sub, v)
 	if sub.since == nil {
-		it.body = v.whole()
+		it.body, it.whole, it.head.Reset = v.whole(), true, sub.replaces
 	} else if held := s.resumable(sub, v); held != nil {
 		it.body = held.load
 	} else {
-		it.body, it.head.Reset = v.whole(), true
+		it.body, it.whole, it.head.Reset = v.whole(), true, true
 		s.hub.metrics.resets.Inc()
 	}
 	s.attach(sub, v, it)
@@ -154,7 +154,7 @@ func (s *step) resumable(sub *subscription, v *view) *resumed {
 
 // load begins an item that loads a view for a subscription.
 func (s *step) load(sub *subscription, v *view) item {
-	return item{at: s.head.Version, head: &protocol.LoadHead{
+	return item{at: s.head.Version, sub: sub, head: &protocol.LoadHead{
 		Sub: sub.name, View: v.id, Key: keyOf(sub.canonical, s.reg.Version, &sub.principal), Version: s.head.Version,
 	}}
 }
@@ -166,8 +166,9 @@ func (s *step) move(sub *subscription, p graph.Principal) {
 		return
 	}
 	old, held := sub.view, sub.principal
-	cursor := sub.session.freeze(sub)
+	sub.session.freeze()
 	s.later(sub.session.thaw)
+	cursor := sub.session.cursorOf(sub)
 	delete(old.subs, sub)
 	old.idle = time.Now()
 	sub.principal = p
@@ -180,7 +181,7 @@ func (s *step) move(sub *subscription, p graph.Principal) {
 	if r := s.heldFrom(old, v, &held, cursor); r != nil {
 		it.body = r.load
 	} else {
-		it.body, it.head.Reset = v.whole(), true
+		it.body, it.whole, it.head.Reset = v.whole(), true, true
 		s.hub.metrics.resets.Inc()
 	}
 	s.attach(sub, v, it)
@@ -196,7 +197,7 @@ func (s *step) heldFrom(old, v *view, p *graph.Principal, cursor graph.Version) 
 
 // reload takes a subscription to its view from the start.
 func (s *step) reload(sub *subscription) {
-	sub.session.freeze(sub)
+	sub.session.freeze()
 	s.later(sub.session.thaw)
 	v, err := s.view(sub.canonical, sub.proj, sub.principal)
 	if err != nil {
@@ -204,7 +205,7 @@ func (s *step) reload(sub *subscription) {
 		return
 	}
 	it := s.load(sub, v)
-	it.body, it.head.Reset = v.whole(), true
+	it.body, it.whole, it.head.Reset = v.whole(), true, true
 	s.attach(sub, v, it)
 }
 
@@ -250,28 +251,46 @@ func (s *step) unsubscribe(sub *subscription) {
 }
 
 // catchUp sends a session that has fallen behind one merged delta for each view,
-// from where it stands to now.
+// from where it stands to now. Loads that still wait are made anew, behind the
+// deltas: those in the queue are older than what these lead to.
 func (s *step) catchUp(sess *session) {
 	s.hub.metrics.lagged.Inc()
+	sess.freeze()
+	s.later(sess.thaw)
+	var loads []func()
+	sent := map[*view]bool{}
 	for _, sub := range sess.subscriptions() {
-		if sub.view == nil || s.moved[sub] {
+		v := sub.view
+		if v == nil || s.moved[sub] {
 			continue
 		}
-		v, cursor := sub.view, sess.freeze(sub)
-		s.later(sess.thaw)
+		if waiting, ok := sess.takeLoad(sub); ok {
+			it := s.load(sub, v)
+			it.body, it.whole, it.head.Reset = v.whole(), true, waiting.head.Reset || !waiting.whole
+			loads = append(loads, func() { sess.attach(sub, v, it) })
+			continue
+		}
+		cursor := sess.cursorOf(sub)
 		if cursor >= v.feed.last {
 			continue
 		}
+		// Subscriptions that share a view have been sent the same of it.
 		it := item{at: s.head.Version}
-		if r := s.heldAt(v, &sub.principal, cursor); r != nil {
-			it.body = r.deltaOf(v, s.head.Version)
-		} else {
+		switch r := s.heldAt(v, &sub.principal, cursor); {
+		case r == nil:
 			it = s.load(sub, v)
-			it.body, it.head.Reset = v.whole(), true
+			it.body, it.whole, it.head.Reset = v.whole(), true, true
 			s.hub.metrics.resets.Inc()
+		case sent[v]:
+			s.later(func() { sess.advance(sub, s.head.Version) })
+			continue
+		default:
+			sent[v] = true
+			it.body = r.deltaOf(v, s.head.Version)
 		}
 		s.later(func() { sess.attach(sub, v, it) })
 	}
+	s.then = append(s.then, loads...)
 	s.later(sess.caughtUp)
 }
 

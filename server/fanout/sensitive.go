@@ -111,18 +111,20 @@ func isIndex(token string) bool {
 }
 
 // bodyOnly gives the part of a change's patch that a client may see: the body,
-// not the access.
+// not the access. It looks at every operation: an access may be written without
+// being changed.
 func bodyOnly(ch *graph.Change) json.RawMessage {
-	if !ch.AccessChanged {
-		return ch.Patch
-	}
 	ops, err := patch.Parse(ch.Patch, 0)
 	if err != nil {
 		return nil
 	}
+	hidden := func(op patch.Op) bool { return len(op.Path) == 0 || op.Path[0] != "body" }
+	if !slices.ContainsFunc(ops, hidden) {
+		return ch.Patch
+	}
 	dst := []byte{'['}
 	for _, op := range ops {
-		if len(op.Path) == 0 || op.Path[0] != "body" {
+		if hidden(op) {
 			continue
 		}
 		if len(dst) > 1 {

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,12 +19,21 @@ import (
 // not read while there is more: what waits is mostly answers to them.
 const maxItems = 1024
 
+// socket is what a session needs of a *websocket.Conn.
+type socket interface {
+	Reader(context.Context) (websocket.MessageType, io.Reader, error)
+	Write(context.Context, websocket.MessageType, []byte) error
+	Ping(context.Context) error
+	Close(websocket.StatusCode, string) error
+	CloseNow() error
+}
+
 // session is one connection that has said hello. Two goroutines serve it: one
 // reads messages and asks the relay, one writes what collect finds.
 type session struct {
 	hub     *Hub
 	relay   *relay
-	conn    *websocket.Conn
+	conn    socket
 	id      string // the client's
 	user    string // of the token: it never changes
 	ctx     context.Context
@@ -95,6 +105,7 @@ func (s *session) add(sub *subscription) (old *subscription, ok bool) {
 	for i, other := range s.subs {
 		if other.name == sub.name {
 			s.subs[i] = sub
+			s.forget(other)
 			return other, true
 		}
 	}
@@ -112,10 +123,18 @@ func (s *session) remove(name string) *subscription {
 	for i, sub := range s.subs {
 		if sub.name == name {
 			s.subs = slices.Delete(s.subs, i, i+1)
+			s.forget(sub)
 			return sub
 		}
 	}
 	return nil
+}
+
+// forget drops what waits for a subscription that has ended: the client, who may
+// have given its name to another, must not take it for that one's. The caller
+// holds mu.
+func (s *session) forget(sub *subscription) {
+	s.items = slices.DeleteFunc(s.items, func(it item) bool { return it.sub == sub })
 }
 
 // The methods from here to caughtUp are the relay's. attach to refuse are called
@@ -149,13 +168,39 @@ func (s *session) refuse(sub *subscription, err *graph.Error) {
 	s.wakeUp()
 }
 
-// freeze keeps the writer from taking anything out until thaw, and gives the
-// subscription's cursor, which stays until then.
-func (s *session) freeze(sub *subscription) graph.Version {
+// freeze keeps the writer from taking anything out until thaw.
+func (s *session) freeze() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.frozen++
+}
+
+// cursorOf gives the subscription's cursor, which stays where it is while the
+// session is frozen.
+func (s *session) cursorOf(sub *subscription) graph.Version {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return sub.cursor
+}
+
+// advance moves the cursor of a subscription that is sent through another one.
+func (s *session) advance(sub *subscription, to graph.Version) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub.cursor = to
+}
+
+// takeLoad takes a load that waits for the subscription out of the queue.
+func (s *session) takeLoad(sub *subscription) (item, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.items, func(it item) bool { return it.sub == sub })
+	if i < 0 {
+		return item{}, false
+	}
+	it := s.items[i]
+	s.items = slices.DeleteFunc(s.items, func(it item) bool { return it.sub == sub })
+	return it, true
 }
 
 func (s *session) thaw() {

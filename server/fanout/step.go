@@ -152,6 +152,7 @@ func (s *step) recompute(v *view) {
 func (s *step) note(v *view, d *difference) {
 	if !d.empty() {
 		v.changed()
+		v.last = s.head.Version
 		s.deltas = append(s.deltas, delta{v, d})
 		s.presence.entered(s, v, d)
 	}

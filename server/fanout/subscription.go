@@ -11,6 +11,9 @@ type subscription struct {
 	since     *graph.Version // of the request: what the client holds
 	epoch     string
 	key       string
+	// replaces: the client ended another one by giving its name to this one, and
+	// may yet receive something of that.
+	replaces bool
 
 	// principal is whom the view is for. The relay's goroutine owns it.
 	principal graph.Principal

@@ -22,6 +22,7 @@ type view struct {
 	why   *grounds
 	deps  *deps
 	floor graph.Version // older states cannot be found again: the schema changed
+	last  graph.Version // when it last changed, or where it began
 	// grounded is when why last changed, or where the view began.
 	grounded graph.Version
 
@@ -110,7 +111,7 @@ func newView(id, name string, proj *graph.Projection, p graph.Principal, c *comp
 	v := &view{
 		id: id, name: name, proj: proj, sens: sensitivityOf(proj), lead: p, why: c.why, deps: c.deps,
 		objects: make(map[graph.ObjectID]*graph.Object, len(c.Objects)), edges: make(map[graph.EdgeID]*graph.Edge, len(c.Edges)),
-		roots: c.Roots, subs: map[*subscription]struct{}{}, grounded: at,
+		roots: c.Roots, subs: map[*subscription]struct{}{}, grounded: at, last: at,
 	}
 	for _, o := range c.Objects {
 		v.putObject(o)

@@ -1,0 +1,271 @@
+package fanout
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/patch"
+)
+
+var people = []graph.Principal{
+	{User: "ann", Teams: []string{"red"}, Org: "acme"},
+	{User: "bob", Teams: []string{"blue"}, Org: "acme"},
+	{User: "cid", Teams: []string{"blue", "red"}},
+	{User: "dan"},
+	{Anonymous: true},
+	{User: "root", Admin: true},
+}
+
+var accesses = []string{
+	everybody,
+	`{"read":{"users":{"ann":true}}}`,
+	`{"read":{"orgs":{"acme":true}},"manage":{"users":{"dan":true}}}`,
+	`{"read":{"teams":{"blue":true}}}`,
+	`{"manage":{"users":{"cid":true}}}`,
+	`{"read":{"inherit":{"child":true}},"manage":{"users":{"bob":true}}}`,
+	`{"read":{"users":{"dan":true},"inherit":{"child":true,"up":true}}}`,
+	`{"read":{"inherit":{"up":true}},"manage":{"inherit":{"up":true}}}`,
+	`{"manage":{"inherit":{"child":true}}}`,
+	`{}`,
+}
+
+var projections = []string{
+	`{"root":"ROOT","in":{"child":{}}}`,
+	`{"root":"ROOT","in":{"child":{"in":{"child":{}},"out":{"up":{}}}}}`,
+	`{"root":"ROOT","in":{"child":{"repeat":true}}}`,
+	`{"root":"ROOT","in":{"child":{"repeat":2,"out":{"up":{"repeat":1}}}}}`,
+	`{"root":"ROOT","in":{"child":{"where":{"tag":"a"}}}}`,
+	`{"root":"ROOT","in":{"child":{"where":{"n":{"gte":2}},"order":["/body/n"],"limit":2,"out":{"up":{}}}}}`,
+	`{"root":"ROOT","in":{"child":{"order":["-/meta/version"],"limit":2}}}`,
+	`{"root":"ROOT","out":{"up":{"order":["edge:/body/n"],"limit":1,"in":{"child":{}}}}}`,
+	`{"root":"ROOT","in":{"child":{"order":["/body/n"],"limit":2,"after":{"values":[1],"id":"01000000-0000-7000-8000-000000000000"}}}}`,
+	`{"root":{"type":"Node","where":{"tag":{"in":["a","b"]}}},"out":{"up":{}}}`,
+	`{"root":{"type":"Leaf","order":["-/body/n"],"limit":3},"in":{"child":{}}}`,
+	`{"root":{"type":"Leaf"}}`,
+}
+
+// chaos makes random commits that keep a graph whole.
+type chaos struct {
+	*world
+	objects []graph.ObjectID
+	edges   []graph.EdgeID
+	made    int
+}
+
+func (c *chaos) pick(t *rapid.T) graph.ObjectID {
+	return c.objects[rapid.IntRange(0, len(c.objects)-1).Draw(t, "object")]
+}
+
+func (c *chaos) commitSomething(t *rapid.T) {
+	var edits []edit
+	touched := map[graph.Ref]bool{}
+	gone := map[graph.ObjectID]bool{} // and those that edges were just tied to
+	add := func(e edit) bool {
+		if touched[e.ref] {
+			return false
+		}
+		touched[e.ref] = true
+		edits = append(edits, e)
+		return true
+	}
+	link := func(label string, from, to graph.ObjectID) {
+		if gone[from] || gone[to] || slices.ContainsFunc(edits, func(e edit) bool {
+			return e.edge != nil && e.edge.Label == label && e.edge.From == from && e.edge.To == to
+		}) {
+			return
+		}
+		var taken bool
+		c.replica.Read(func(st *replica.State) { taken = st.Between(label, from, to) != nil })
+		if !taken {
+			c.made++
+			e := edge(eid(c.made), label, from, to)
+			e.edge.Body = json.RawMessage(fmt.Sprintf(`{"n":%d}`, rapid.IntRange(0, 3).Draw(t, "n")))
+			c.edges = append(c.edges, e.edge.ID)
+			add(e)
+		}
+	}
+	labels := []string{"child", "child", "up"}
+	for range rapid.IntRange(1, 3).Draw(t, "edits") {
+		switch rapid.IntRange(0, 9).Draw(t, "kind") {
+		case 0, 1: // create, mostly below another
+			c.made++
+			id := oid(c.made)
+			body := fmt.Sprintf(`{"n":%d,"tag":%q}`, rapid.IntRange(0, 4).Draw(t, "n"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "tag"))
+			add(c.object(id, rapid.SampledFrom([]string{"Node", "Leaf"}).Draw(t, "type"), body, rapid.SampledFrom(accesses).Draw(t, "access")))
+			for range rapid.IntRange(0, 2).Draw(t, "links") {
+				if to := c.pick(t); c.exists(graph.ObjectRef(to)) {
+					link(rapid.SampledFrom(labels).Draw(t, "label"), id, to)
+				}
+			}
+			c.objects = append(c.objects, id)
+		case 2, 3: // change a body
+			id := c.pick(t)
+			if c.exists(graph.ObjectRef(id)) && !gone[id] {
+				member := rapid.SampledFrom([]string{"n", "tag", "other"}).Draw(t, "member")
+				value := rapid.SampledFrom([]string{"0", "1", "2", "3", `"a"`, `"b"`, "null", `{"x":[1,"<"]}`}).Draw(t, "value")
+				add(set(graph.ObjectRef(id), member, value))
+			}
+		case 4: // change an access
+			id := c.pick(t)
+			if c.exists(graph.ObjectRef(id)) && !gone[id] {
+				e := grant(id, rapid.SampledFrom(accesses).Draw(t, "access"))
+				if rapid.Bool().Draw(t, "both") {
+					e.patch = append(e.patch, patch.Op{Kind: patch.Add, Path: patch.Pointer{"body", "n"}, Value: json.RawMessage("2")})
+				}
+				add(e)
+			}
+		case 5, 6: // link
+			from, to := c.pick(t), c.pick(t)
+			if c.exists(graph.ObjectRef(from)) && c.exists(graph.ObjectRef(to)) {
+				link(rapid.SampledFrom(labels).Draw(t, "label"), from, to)
+			}
+		case 7: // unlink, or change a link
+			if len(c.edges) > 0 {
+				ref := graph.EdgeRef(c.edges[rapid.IntRange(0, len(c.edges)-1).Draw(t, "edge")])
+				if c.exists(ref) {
+					if rapid.Bool().Draw(t, "unlink") {
+						add(remove(ref))
+					} else {
+						add(set(ref, "n", fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "n"))))
+					}
+				}
+			}
+		case 8: // delete with all edges
+			id := c.pick(t)
+			if !c.exists(graph.ObjectRef(id)) || touched[graph.ObjectRef(id)] || slices.ContainsFunc(edits, func(e edit) bool {
+				return e.edge != nil && (e.edge.From == id || e.edge.To == id)
+			}) {
+				continue
+			}
+			var ties []graph.Ref
+			c.replica.Read(func(st *replica.State) {
+				note := func(e *graph.Edge) bool { ties = append(ties, graph.EdgeRef(e.ID)); return true }
+				st.Out(id, "", note)
+				st.In(id, "", note)
+			})
+			if slices.ContainsFunc(ties, func(r graph.Ref) bool { return touched[r] }) {
+				continue
+			}
+			gone[id] = true
+			add(remove(graph.ObjectRef(id)))
+			for _, r := range ties {
+				add(remove(r))
+			}
+		}
+	}
+	if len(edits) > 0 {
+		c.commit(rapid.SampledFrom(people).Draw(t, "author").User, edits...)
+	}
+}
+
+func (c *chaos) exists(ref graph.Ref) (yes bool) {
+	c.replica.Read(func(st *replica.State) {
+		if ref.Kind == graph.KindEdge {
+			yes = st.Edge(graph.EdgeID(ref.ID)) != nil
+		} else {
+			yes = st.Object(graph.ObjectID(ref.ID)) != nil
+		}
+	})
+	return yes
+}
+
+// check compares what a client holds with the projection computed from scratch.
+func (c *chaos) check(t *rapid.T, cl *client, projections map[string]string) {
+	for name, text := range projections {
+		h := cl.subs[name]
+		proj, perr := graph.ParseProjection([]byte(text))
+		if perr != nil {
+			t.Fatalf("%s: %v", text, perr)
+		}
+		var res *replica.Result
+		p := cl.s.rights()
+		c.replica.Read(func(st *replica.State) {
+			res, perr = replica.Evaluate(st, st, c.live.Current(), &p, proj, c.hub.cfg.Limits)
+		})
+		if perr != nil {
+			t.Fatal(perr)
+		}
+		if d := h.differs(res); d != "" {
+			t.Fatalf("%s as %+v at %d: %s", text, p, c.head.Version, d)
+		}
+	}
+}
+
+func TestWhatClientsHoldEqualsTheirProjectionComputedFromScratch(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		feedBytes := rapid.SampledFrom([]int{1, 2000, 1 << 20}).Draw(t, "feed")
+		ring := rapid.SampledFrom([]int{8, 1000}).Draw(t, "ring")
+		w := makeWorld(t, ring, func(cfg *Config) { cfg.FeedBytes = feedBytes })
+		defer w.close()
+		c := &chaos{world: w}
+		for range 4 {
+			c.made++
+			c.objects = append(c.objects, oid(c.made))
+			c.commit("ann", c.object(oid(c.made), "Node", `{"n":1,"tag":"a"}`, rapid.SampledFrom(accesses).Draw(t, "access")))
+		}
+		var clients []*client
+		wants := map[*client]map[string]string{}
+		for range rapid.IntRange(1, 4).Draw(t, "clients") {
+			cl := w.connect(rapid.SampledFrom(people).Draw(t, "who"))
+			wants[cl] = map[string]string{}
+			clients = append(clients, cl)
+		}
+		steps := rapid.IntRange(5, 40).Draw(t, "steps")
+		for range steps {
+			for range rapid.IntRange(0, 3).Draw(t, "commits") {
+				c.commitSomething(t)
+			}
+			i := rapid.IntRange(0, len(clients)-1).Draw(t, "client")
+			cl := clients[i]
+			switch rapid.IntRange(0, 9).Draw(t, "act") {
+			case 0, 1, 2:
+				name := rapid.SampledFrom([]string{"s1", "s2", "s3"}).Draw(t, "sub")
+				text := strings.ReplaceAll(rapid.SampledFrom(projections).Draw(t, "projection"), "ROOT", c.objects[rapid.IntRange(0, 3).Draw(t, "root")].String())
+				wants[cl][name] = text
+				cl.sub(name, text)
+			case 3: // come back with what was held
+				if err := cl.drain(); err != nil {
+					t.Fatal(err)
+				}
+				if rapid.Bool().Draw(t, "later") {
+					c.commitSomething(t)
+					c.commitSomething(t)
+				}
+				next := w.connect(cl.s.rights())
+				wants[next] = wants[cl]
+				for name, text := range wants[cl] {
+					next.resume(name, text, cl.subs[name])
+				}
+				cl.leave()
+				delete(wants, cl)
+				clients[i] = next
+			case 4: // other rights
+				p := rapid.SampledFrom(people).Draw(t, "rights")
+				p.User, p.Anonymous = cl.s.user, cl.s.user == ""
+				cl.say(`{"t":"token","token":%q}`, token(p))
+			case 5:
+				w.hub.cfg.Live.Current() // nothing but a pause
+			default:
+				if err := cl.drain(); err != nil {
+					t.Fatal(err)
+				}
+				c.check(t, cl, wants[cl])
+			}
+		}
+		for _, cl := range clients {
+			cl.say(`{"t":"ping"}`)
+			if err := cl.drain(); err != nil {
+				t.Fatal(err)
+			}
+			c.check(t, cl, wants[cl])
+		}
+	})
+}
