@@ -28,50 +28,61 @@ const (
 // and a hot body must not make them stale.
 type recorder struct {
 	base graph.Reader
-	read map[facet]struct{}
+	read []facet // the same one may stand in it more than once
 }
 
 func newRecorder(base graph.Reader) *recorder {
-	return &recorder{base: base, read: make(map[facet]struct{}, 8)}
+	return &recorder{base: base, read: make([]facet, 0, 8)}
+}
+
+// note adds a facet. Most repeats follow closely, so a look at the last few
+// keeps the list short without the cost of a map.
+func (r *recorder) note(f facet) {
+	for i := len(r.read) - 1; i >= 0 && i >= len(r.read)-4; i-- {
+		if r.read[i] == f {
+			return
+		}
+	}
+	r.read = append(r.read, f)
 }
 
 func (r *recorder) Object(id graph.ObjectID) *graph.Object {
-	r.read[facet{kind: objectShape, id: id}] = struct{}{}
+	r.note(facet{kind: objectShape, id: id})
 	return r.base.Object(id)
 }
 
 // body notes that the draft depends on the object's body and version.
 func (r *recorder) body(id graph.ObjectID) {
-	r.read[facet{kind: objectBody, id: id}] = struct{}{}
+	r.note(facet{kind: objectBody, id: id})
 }
 
 func (r *recorder) Edge(id graph.EdgeID) *graph.Edge {
-	r.read[facet{kind: edgeWhole, id: id}] = struct{}{}
+	r.note(facet{kind: edgeWhole, id: id})
 	return r.base.Edge(id)
 }
 
 func (r *recorder) Between(label string, from, to graph.ObjectID) *graph.Edge {
-	r.read[facet{kind: edgeBetween, id: from, to: to, label: label}] = struct{}{}
+	r.note(facet{kind: edgeBetween, id: from, to: to, label: label})
 	return r.base.Between(label, from, to)
 }
 
 func (r *recorder) Out(id graph.ObjectID, label string, yield func(*graph.Edge) bool) {
-	r.read[facet{kind: edgesOut, id: id, label: label}] = struct{}{}
+	r.note(facet{kind: edgesOut, id: id, label: label})
 	r.base.Out(id, label, yield)
 }
 
 func (r *recorder) In(id graph.ObjectID, label string, yield func(*graph.Edge) bool) {
-	r.read[facet{kind: edgesIn, id: id, label: label}] = struct{}{}
+	r.note(facet{kind: edgesIn, id: id, label: label})
 	r.base.In(id, label, yield)
 }
 
 func (r *recorder) CountOut(id graph.ObjectID, label string) int {
-	r.read[facet{kind: edgesOut, id: id, label: label}] = struct{}{}
+	r.note(facet{kind: edgesOut, id: id, label: label})
 	return r.base.CountOut(id, label)
 }
 
 func (r *recorder) CountIn(id graph.ObjectID, label string) int {
-	r.read[facet{kind: edgesIn, id: id, label: label}] = struct{}{}
+	r.note(facet{kind: edgesIn, id: id, label: label})
 	return r.base.CountIn(id, label)
 }
 
@@ -122,14 +133,14 @@ func (x *changeIndex) add(v graph.Version, changes []graph.Change) {
 }
 
 // current reports whether nothing of what was read changed after version at.
-func (x *changeIndex) current(at graph.Version, read map[facet]struct{}) bool {
+func (x *changeIndex) current(at graph.Version, read []facet) bool {
 	if at < x.floor {
 		return false
 	}
 	if len(x.young) == 0 && len(x.old) == 0 {
 		return true
 	}
-	for f := range read {
+	for _, f := range read {
 		if x.young[f] > at || x.old[f] > at {
 			return false
 		}
