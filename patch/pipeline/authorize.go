@@ -89,6 +89,10 @@ func (d *Draft) authorize() *graph.Error {
 			if err := d.fail(err.AtOp(o.index)); err != nil {
 				return err
 			}
+			if d.denied == nil {
+				d.denied = make(map[int]bool)
+			}
+			d.denied[i] = true
 		}
 	}
 	return nil

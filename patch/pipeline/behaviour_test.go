@@ -401,3 +401,22 @@ func TestNumbersKeepTheirDecimals(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestADryRunTellsNothingOfWhatMayNotBeRead(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	m := &graph.Mutation{Author: eve, Patch: []byte(`[{"op":"test","path":"/objects/` + ds + `/body/name","value":"guess"},{"op":"remove","path":"/objects/` + ds + `"}]`)}
+	res, err := s.DryRun(context.Background(), s.graph, m)
+	if err != nil || len(res.Problems) != 2 {
+		t.Fatalf("%+v %v", res, err)
+	}
+	for _, p := range res.Problems {
+		if p.Code != graph.CodeNotFound || p.Actual != nil {
+			t.Errorf("%v", p)
+		}
+	}
+	if len(res.Changes) != 0 {
+		t.Error("changes are shown")
+	}
+}
