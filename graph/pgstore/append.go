@@ -34,6 +34,7 @@ func (s *Store) Append(ctx context.Context, b *graph.Batch) (graph.AppendResult,
 	// connection in the middle of a commit.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
 	defer cancel()
+	defer s.bury(conn)
 	return appendOn(ctx, conn.Conn(), b)
 }
 

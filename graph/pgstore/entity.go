@@ -35,50 +35,49 @@ func (s *Store) EntityAt(ctx context.Context, g graph.GraphKey, ref graph.Ref, a
 		-- name: entityAt.lost
 		SELECT EXISTS (SELECT FROM objects WHERE $2 = 0 AND graph = $1 AND id = $3 AND created_version <= $4)
 			OR EXISTS (SELECT FROM edges WHERE $2 = 1 AND graph = $1 AND id = $3 AND created_version <= $4)`
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return snap, err
-	}
-	defer conn.Release()
-	found := false
-	batch := &pgx.Batch{}
-	batch.Queue(head, g).QueryRow(func(row pgx.Row) error {
-		var version graph.Version
-		err := row.Scan(&version)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return graph.NotFound("graph")
-		}
-		if err != nil {
-			return err
-		}
-		return reachable(at, version, 0)
-	})
-	batch.Queue(entity, g, int16(ref.Kind), ref.ID, at).Query(func(rows pgx.Rows) error {
-		p, err := pgx.CollectOneRow(rows, func(row pgx.CollectableRow) (p past, err error) {
-			return p, scanPast(row, &p)
+	act := fmt.Sprintf("read %s %s at version %d", ref.Kind, ref.IDString(), at)
+	err = s.read(ctx, act, func(conn *pgx.Conn) error {
+		found := false
+		batch := &pgx.Batch{}
+		batch.Queue(head, g).QueryRow(func(row pgx.Row) error {
+			var version graph.Version
+			err := row.Scan(&version)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return graph.NotFound("graph")
+			}
+			if err != nil {
+				return err
+			}
+			return reachable(at, version, 0)
 		})
-		if errors.Is(err, pgx.ErrNoRows) {
+		batch.Queue(entity, g, int16(ref.Kind), ref.ID, at).Query(func(rows pgx.Rows) error {
+			p, err := pgx.CollectOneRow(rows, func(row pgx.CollectableRow) (p past, err error) {
+				return p, scanPast(row, &p)
+			})
+			if errors.Is(err, pgx.ErrNoRows) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			found = true
+			snap, err = p.snapshot()
+			return err
+		})
+		batch.Queue(lost, g, int32(ref.Kind), ref.ID, at).QueryRow(func(row pgx.Row) error {
+			var there bool
+			if err := row.Scan(&there); err != nil {
+				return err
+			}
+			if there && !found {
+				return graph.Errf(graph.CodeGone, "the history of %s %s does not reach back to version %d", ref.Kind, ref.IDString(), at)
+			}
 			return nil
-		}
-		if err != nil {
-			return err
-		}
-		found = true
-		snap, err = p.snapshot()
-		return err
+		})
+		return conn.SendBatch(ctx, batch).Close()
 	})
-	batch.Queue(lost, g, int32(ref.Kind), ref.ID, at).QueryRow(func(row pgx.Row) error {
-		var there bool
-		if err := row.Scan(&there); err != nil {
-			return err
-		}
-		if there && !found {
-			return graph.Errf(graph.CodeGone, "the history of %s %s does not reach back to version %d", ref.Kind, ref.IDString(), at)
-		}
-		return nil
-	})
-	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
-		return graph.Snapshot{}, failed(fmt.Sprintf("read %s %s at version %d", ref.Kind, ref.IDString(), at), err)
+	if err != nil {
+		return graph.Snapshot{}, err
 	}
 	return snap, nil
 }
@@ -109,22 +108,18 @@ func (s *Store) History(ctx context.Context, g graph.GraphKey, ref graph.Ref, be
 	if before <= 0 {
 		before = math.MaxInt64
 	}
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Release()
 	var out []*graph.HistoryEntry
-	batch := &pgx.Batch{}
-	batch.Queue(exists, g).QueryRow(oneGraph)
-	batch.Queue(sql, g, int16(ref.Kind), ref.ID, before, limit).Query(func(rows pgx.Rows) (err error) {
-		out, err = pgx.CollectRows(rows, scanHistory)
-		return err
+	act := fmt.Sprintf("read the history of %s %s", ref.Kind, ref.IDString())
+	err := s.read(ctx, act, func(conn *pgx.Conn) error {
+		batch := &pgx.Batch{}
+		batch.Queue(exists, g).QueryRow(oneGraph)
+		batch.Queue(sql, g, int16(ref.Kind), ref.ID, before, limit).Query(func(rows pgx.Rows) (err error) {
+			out, err = pgx.CollectRows(rows, scanHistory)
+			return err
+		})
+		return conn.SendBatch(ctx, batch).Close()
 	})
-	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, failed(fmt.Sprintf("read the history of %s %s", ref.Kind, ref.IDString()), err)
-	}
-	return out, nil
+	return out, err
 }
 
 // scanHistory reads a row with the columns of history.

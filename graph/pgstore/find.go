@@ -35,19 +35,11 @@ func (s *Store) Caused(ctx context.Context, g graph.GraphKey, causes []graph.Ver
 	return s.find(ctx, "causes", caused, g, causes)
 }
 
-func (s *Store) find(ctx context.Context, by, sql string, g graph.GraphKey, arg any) ([]graph.Version, error) {
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Release()
-	rows, err := conn.Query(ctx, sql, g, arg)
-	if err != nil {
-		return nil, failed("find commits by "+by, err)
-	}
-	out, err := pgx.CollectRows(rows, pgx.RowTo[graph.Version])
-	if err != nil {
-		return nil, failed("find commits by "+by, err)
-	}
-	return out, nil
+func (s *Store) find(ctx context.Context, by, sql string, g graph.GraphKey, arg any) (versions []graph.Version, err error) {
+	err = s.read(ctx, "find commits by "+by, func(conn *pgx.Conn) (err error) {
+		rows, _ := conn.Query(ctx, sql, g, arg) // the collector gives its error
+		versions, err = pgx.CollectRows(rows, pgx.RowTo[graph.Version])
+		return err
+	})
+	return versions, err
 }

@@ -44,44 +44,34 @@ func (s *Store) EnsureGraph(ctx context.Context, name string) (info graph.GraphI
 }
 
 // Graph gives a graph by its name; CodeNotFound.
-func (s *Store) Graph(ctx context.Context, name string) (graph.GraphInfo, error) {
+func (s *Store) Graph(ctx context.Context, name string) (info graph.GraphInfo, err error) {
 	const sql = `
 		-- name: graph
 		SELECT key, name, version, epoch, at, schema_version, objects, edges
 		FROM graphs WHERE name = $1`
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return graph.GraphInfo{}, err
-	}
-	defer conn.Release()
-	rows, err := conn.Query(ctx, sql, name)
-	if err != nil {
-		return graph.GraphInfo{}, failed("look up a graph", err)
-	}
-	info, err := pgx.CollectExactlyOneRow(rows, scanGraph)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return graph.GraphInfo{}, graph.NotFound("graph")
-	}
-	return info, failed("look up a graph", err)
+	err = s.read(ctx, "look up a graph", func(conn *pgx.Conn) (err error) {
+		rows, _ := conn.Query(ctx, sql, name) // the collector gives its error
+		info, err = pgx.CollectExactlyOneRow(rows, scanGraph)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return graph.NotFound("graph")
+		}
+		return err
+	})
+	return info, err
 }
 
 // Graphs lists the graphs by name.
-func (s *Store) Graphs(ctx context.Context) ([]graph.GraphInfo, error) {
+func (s *Store) Graphs(ctx context.Context) (list []graph.GraphInfo, err error) {
 	const sql = `
 		-- name: graphs
 		SELECT key, name, version, epoch, at, schema_version, objects, edges
 		FROM graphs WHERE name IS NOT NULL ORDER BY name`
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Release()
-	rows, err := conn.Query(ctx, sql)
-	if err != nil {
-		return nil, failed("list the graphs", err)
-	}
-	list, err := pgx.CollectRows(rows, scanGraph)
-	return list, failed("list the graphs", err)
+	err = s.read(ctx, "list the graphs", func(conn *pgx.Conn) (err error) {
+		rows, _ := conn.Query(ctx, sql) // the collector gives its error
+		list, err = pgx.CollectRows(rows, scanGraph)
+		return err
+	})
+	return list, err
 }
 
 func scanGraph(row pgx.CollectableRow) (graph.GraphInfo, error) {
@@ -141,25 +131,20 @@ func (s *Store) Heads(ctx context.Context, keys []graph.GraphKey) (map[graph.Gra
 		SELECT g.key, g.version, g.epoch, g.at, g.schema_version
 		FROM unnest($1::bigint[]) k
 		CROSS JOIN LATERAL (SELECT * FROM graphs g WHERE g.key = k AND g.name IS NOT NULL LIMIT 1) g`
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Release()
-	rows, err := conn.Query(ctx, sql, keys)
-	if err != nil {
-		return nil, failed("read heads", err)
-	}
 	out := make(map[graph.GraphKey]graph.Head, len(keys))
-	var key graph.GraphKey
-	var head graph.Head
-	var at *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&key, &head.Version, &head.Epoch, &at, &head.SchemaVer}, func() error {
-		head.At = utc(at)
-		out[key] = head
-		return nil
+	err := s.read(ctx, "read heads", func(conn *pgx.Conn) error {
+		rows, _ := conn.Query(ctx, sql, keys) // ForEachRow gives its error
+		var key graph.GraphKey
+		var head graph.Head
+		var at *time.Time
+		_, err := pgx.ForEachRow(rows, []any{&key, &head.Version, &head.Epoch, &at, &head.SchemaVer}, func() error {
+			head.At = utc(at)
+			out[key] = head
+			return nil
+		})
+		return err
 	})
-	return out, failed("read heads", err)
+	return out, err
 }
 
 // Recorded looks up mutations by author and key.
@@ -175,31 +160,26 @@ func (s *Store) Recorded(ctx context.Context, g graph.GraphKey, keys []graph.Mut
 			SELECT c.version, c.hash FROM commits c
 			WHERE c.graph = $1 AND c.mutation = k.mutation AND c.author = k.author LIMIT 1
 		) c`
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Release()
 	authors, mutations := make([]string, len(keys)), make([]string, len(keys))
 	for i, k := range keys {
 		authors[i], mutations[i] = k.Author, k.Key
 	}
 	out := map[graph.MutationKey]graph.Recorded{}
-	batch := &pgx.Batch{}
-	batch.Queue(exists, g).QueryRow(oneGraph)
-	batch.Queue(sql, g, authors, mutations).Query(func(rows pgx.Rows) error {
-		var k graph.MutationKey
-		var r graph.Recorded
-		_, err := pgx.ForEachRow(rows, []any{&k.Author, &k.Key, &r.Version, &r.Hash}, func() error {
-			out[k] = r
-			return nil
+	err := s.read(ctx, "look up mutations", func(conn *pgx.Conn) error {
+		batch := &pgx.Batch{}
+		batch.Queue(exists, g).QueryRow(oneGraph)
+		batch.Queue(sql, g, authors, mutations).Query(func(rows pgx.Rows) error {
+			var k graph.MutationKey
+			var r graph.Recorded
+			_, err := pgx.ForEachRow(rows, []any{&k.Author, &k.Key, &r.Version, &r.Hash}, func() error {
+				out[k] = r
+				return nil
+			})
+			return err
 		})
-		return err
+		return conn.SendBatch(ctx, batch).Close()
 	})
-	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, failed("look up mutations", err)
-	}
-	return out, nil
+	return out, err
 }
 
 // oneGraph turns the lack of a graph's row into CodeNotFound.

@@ -43,36 +43,34 @@ func (s *Store) Log(ctx context.Context, g graph.GraphKey, since graph.Version, 
 	if limit <= 0 {
 		return nil, nil
 	}
-	conn, err := s.acquire(ctx)
+	var log []*graph.Commit
+	err := s.read(ctx, "read the log", func(conn *pgx.Conn) error {
+		batch := &pgx.Batch{}
+		batch.Queue(floor, g).QueryRow(func(row pgx.Row) error {
+			var floor graph.Version
+			err := row.Scan(&floor)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return graph.NotFound("graph")
+			}
+			if err == nil && since < floor {
+				return graph.Errf(graph.CodeGone, "the log begins after version %d", floor)
+			}
+			return err
+		})
+		batch.Queue(commits, g, since, limit).Query(func(rows pgx.Rows) (err error) {
+			log, err = pgx.CollectRows(rows, scanCommit)
+			return err
+		})
+		batch.Queue(changes, g, since, int64(limit)).Query(func(rows pgx.Rows) error {
+			_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+				return struct{}{}, addChange(row, log, since)
+			})
+			return err
+		})
+		return conn.SendBatch(ctx, batch).Close()
+	})
 	if err != nil {
 		return nil, err
-	}
-	defer conn.Release()
-	var log []*graph.Commit
-	batch := &pgx.Batch{}
-	batch.Queue(floor, g).QueryRow(func(row pgx.Row) error {
-		var floor graph.Version
-		err := row.Scan(&floor)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return graph.NotFound("graph")
-		}
-		if err == nil && since < floor {
-			return graph.Errf(graph.CodeGone, "the log begins after version %d", floor)
-		}
-		return err
-	})
-	batch.Queue(commits, g, since, limit).Query(func(rows pgx.Rows) (err error) {
-		log, err = pgx.CollectRows(rows, scanCommit)
-		return err
-	})
-	batch.Queue(changes, g, since, int64(limit)).Query(func(rows pgx.Rows) error {
-		_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
-			return struct{}{}, addChange(row, log, since)
-		})
-		return err
-	})
-	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, failed("read the log", err)
 	}
 	for _, c := range log {
 		if err := distribute(c); err != nil {
@@ -156,13 +154,26 @@ func distribute(c *graph.Commit) error {
 	return nil
 }
 
-// partsOf splits a patch over a graph by entity; paths become relative to it.
+// partsOf gives the parts of a patch over a graph, each relative to its entity.
 func partsOf(done []byte) (map[graph.Ref]json.RawMessage, error) {
+	named, err := namedBy(done)
+	if err != nil {
+		return nil, err
+	}
+	parts := make(map[graph.Ref]json.RawMessage, len(named))
+	for ref, ops := range named {
+		parts[ref] = patch.AppendOps(nil, "", ops)
+	}
+	return parts, nil
+}
+
+// namedBy gives the operations of a patch by entity, paths relative to it.
+func namedBy(done []byte) (map[graph.Ref][]patch.Op, error) {
 	ops, fault := patch.Parse(done, 0)
 	if fault != nil {
 		return nil, fault
 	}
-	parts := map[graph.Ref]json.RawMessage{}
+	out := map[graph.Ref][]patch.Op{}
 	for _, op := range ops {
 		ref, ok := refOf(op.Path)
 		if !ok {
@@ -172,15 +183,9 @@ func partsOf(done []byte) (map[graph.Ref]json.RawMessage, error) {
 		if len(op.From) >= 2 {
 			op.From = op.From[2:]
 		}
-		part := parts[ref]
-		if part == nil {
-			part = append(part, '[')
-		} else {
-			part[len(part)-1] = ','
-		}
-		parts[ref] = append(patch.AppendOp(part, "", op), ']')
+		out[ref] = append(out[ref], op)
 	}
-	return parts, nil
+	return out, nil
 }
 
 func refOf(p patch.Pointer) (graph.Ref, bool) {

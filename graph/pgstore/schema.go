@@ -18,13 +18,10 @@ func (s *Store) Schema(ctx context.Context) (version int64, doc []byte, err erro
 		-- name: schema
 		SELECT a.schema_version, s.doc
 		FROM server a LEFT JOIN LATERAL (SELECT doc FROM schemas s WHERE s.version = a.schema_version) s ON true`
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer conn.Release()
-	err = conn.QueryRow(ctx, sql).Scan(&version, &doc)
-	return version, doc, failed("read the schema", err)
+	err = s.read(ctx, "read the schema", func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, sql).Scan(&version, &doc)
+	})
+	return version, doc, err
 }
 
 // SchemaAt gives the document of a version; CodeNotFound.
@@ -32,16 +29,14 @@ func (s *Store) SchemaAt(ctx context.Context, version int64) (doc []byte, err er
 	const sql = `
 		-- name: schemaAt
 		SELECT doc FROM schemas WHERE version = $1`
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Release()
-	err = conn.QueryRow(ctx, sql, version).Scan(&doc)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, graph.NotFound("schema version")
-	}
-	return doc, failed("read a schema", err)
+	err = s.read(ctx, "read a schema", func(conn *pgx.Conn) error {
+		err := conn.QueryRow(ctx, sql, version).Scan(&doc)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return graph.NotFound("schema version")
+		}
+		return err
+	})
+	return doc, err
 }
 
 // ActivateSchema makes doc the schema after version from, for every graph at

@@ -67,12 +67,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 
 // Ping reports whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Release()
-	return failed("ping", conn.Ping(ctx))
+	return s.read(ctx, "ping", func(conn *pgx.Conn) error { return conn.Ping(ctx) })
 }
 
 // Close waits for what is under way and closes the connections.
@@ -102,13 +97,47 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	return conn, nil
 }
 
+// read runs fn on a connection of the pool. fn only reads, and starts anew when
+// it is called again.
+func (s *Store) read(ctx context.Context, act string, fn func(*pgx.Conn) error) error {
+	return s.use(ctx, act, fn, func() bool { return true })
+}
+
 // within runs fn in a transaction on a connection of the pool and commits it
 // unless fn fails.
 func (s *Store) within(ctx context.Context, act string, opt pgx.TxOptions, fn func(pgx.Tx) error) error {
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return err
+	begun := false
+	run := func(conn *pgx.Conn) error {
+		return pgx.BeginTxFunc(ctx, conn, opt, func(tx pgx.Tx) error {
+			begun = true
+			return fn(tx)
+		})
 	}
-	defer conn.Release()
-	return failed(act, pgx.BeginTxFunc(ctx, conn, opt, fn))
+	return s.use(ctx, act, run, func() bool { return !begun })
+}
+
+// use runs fn on a connection of the pool. When the server goes away, every
+// connection of the pool dies, and each is found out by using it: then the pool
+// is cleared, and fn gets another one, once, if it may be repeated.
+func (s *Store) use(ctx context.Context, act string, fn func(*pgx.Conn) error, repeat func() bool) error {
+	for tries := 1; ; tries++ {
+		conn, err := s.acquire(ctx)
+		if err != nil {
+			return err
+		}
+		err = fn(conn.Conn())
+		dead := s.bury(conn)
+		conn.Release()
+		if err == nil || !dead || tries == 2 || ctx.Err() != nil || !repeat() {
+			return failed(act, err)
+		}
+	}
+}
+
+// bury clears the pool where a connection of it turned out to be dead.
+func (s *Store) bury(conn *pgxpool.Conn) (dead bool) {
+	if dead = conn.Conn().IsClosed(); dead {
+		s.pool.Reset()
+	}
+	return dead
 }

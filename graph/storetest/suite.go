@@ -443,7 +443,7 @@ func randomHistoriesReplay(t *testing.T, s Suite) {
 			w := s.world(t)
 			for range 12 {
 				for range 1 + rng.IntN(5) {
-					w.Build(func(d *Draft) { randomChanges(rng, d) })
+					w.Build(func(d *Draft) { RandomChanges(rng, d) })
 				}
 				w.Append()
 			}
@@ -452,7 +452,8 @@ func randomHistoriesReplay(t *testing.T, s Suite) {
 	}
 }
 
-func randomChanges(rng *rand.Rand, d *Draft) {
+// RandomChanges puts a few random changes into a commit.
+func RandomChanges(rng *rand.Rand, d *Draft) {
 	for len(d.Changes) == 0 || rng.IntN(3) > 0 {
 		objects, edges := sortedObjects(d.w.now), sortedEdges(d.w.now)
 		objects = slices.DeleteFunc(objects, func(o *graph.Object) bool { return o.Meta.Version == d.Version })

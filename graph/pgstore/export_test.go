@@ -1,0 +1,4 @@
+package pgstore
+
+// Failed is failed, for the tests.
+var Failed = failed
