@@ -1,9 +1,10 @@
 package storetest
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
-	"strings"
+
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -94,8 +95,8 @@ func (c *collector) compare(w *World, want State) {
 	if c.fault != "" {
 		w.T.Error(c.fault)
 	}
-	slices.SortFunc(c.objects, func(a, b *graph.Object) int { return strings.Compare(a.ID.String(), b.ID.String()) })
-	slices.SortFunc(c.edges, func(a, b *graph.Edge) int { return strings.Compare(a.ID.String(), b.ID.String()) })
+	slices.SortFunc(c.objects, func(a, b *graph.Object) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(c.edges, func(a, b *graph.Edge) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	if d := cmp.Diff(sortedObjects(want), c.objects, comparing, nilIsEmpty); d != "" {
 		w.T.Errorf("objects (-want +got):\n%s", d)
 	}

@@ -1,7 +1,7 @@
 package storetest
 
 import (
-	"cmp"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -242,7 +242,7 @@ func (d *Draft) Delete(id graph.ObjectID) {
 			ends = append(ends, e)
 		}
 	}
-	slices.SortFunc(ends, func(a, b *graph.Edge) int { return cmp.Compare(a.ID.String(), b.ID.String()) })
+	slices.SortFunc(ends, func(a, b *graph.Edge) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	for _, e := range ends {
 		d.Unlink(e.ID)
 	}
@@ -281,9 +281,9 @@ func (d *Draft) Unlink(id graph.EdgeID) {
 }
 
 func sortedObjects(s State) []*graph.Object {
-	return slices.SortedFunc(maps.Values(s.Objects), func(a, b *graph.Object) int { return cmp.Compare(a.ID.String(), b.ID.String()) })
+	return slices.SortedFunc(maps.Values(s.Objects), func(a, b *graph.Object) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 }
 
 func sortedEdges(s State) []*graph.Edge {
-	return slices.SortedFunc(maps.Values(s.Edges), func(a, b *graph.Edge) int { return cmp.Compare(a.ID.String(), b.ID.String()) })
+	return slices.SortedFunc(maps.Values(s.Edges), func(a, b *graph.Edge) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 }
