@@ -379,6 +379,20 @@ func (r *relay) settle() {
 	<-done
 }
 
+// hold keeps the relay from taking a step until release: what is committed
+// meanwhile comes to it as one batch.
+func (r *relay) hold() (release func()) {
+	held, released := make(chan struct{}), make(chan struct{})
+	r.ask(context.Background(), command{run: func(x *step) {
+		x.later(func() {
+			close(held)
+			<-released
+		})
+	}})
+	<-held
+	return func() { close(released) }
+}
+
 // drain receives everything there is.
 func (c *client) drain() error {
 	c.s.relay.settle()

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -267,5 +268,55 @@ func TestWhatClientsHoldEqualsTheirProjectionComputedFromScratch(t *testing.T) {
 			}
 			c.check(t, cl, wants[cl])
 		}
+	})
+}
+
+func TestWhomTheGroundsAdmitSeesTheSame(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := makeWorld(t, 0, nil)
+		defer w.close()
+		c := &chaos{world: w}
+		for range 3 {
+			c.made++
+			c.objects = append(c.objects, oid(c.made))
+			c.commit("ann", c.object(oid(c.made), "Node", `{"n":1,"tag":"a"}`, rapid.SampledFrom(accesses).Draw(t, "access")))
+		}
+		for range rapid.IntRange(1, 15).Draw(t, "commits") {
+			c.commitSomething(t)
+		}
+		r, err := w.hub.relay(context.Background(), graph.MainGraph)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.ReplaceAll(rapid.SampledFrom(projections).Draw(t, "projection"), "ROOT", c.objects[0].String())
+		proj, perr := graph.ParseProjection([]byte(text))
+		if perr != nil {
+			t.Fatal(perr)
+		}
+		w.replica.Read(func(st *replica.State) {
+			l := w.hub.lens(r)
+			for i := range people {
+				p := people[i]
+				mine, err := l.compute(st, &p, proj, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !mine.why.admits(&p) {
+					t.Fatalf("%+v is not admitted to a view computed for them: %+v", p, mine.why)
+				}
+				for j := range people {
+					q := people[j]
+					theirs, err := replica.Evaluate(st, st, w.live.Current(), &q, proj, w.hub.cfg.Limits)
+					if err != nil {
+						t.Fatal(err)
+					}
+					same := slices.Equal(mine.Roots, theirs.Roots) && slices.Equal(mine.Objects, theirs.Objects) && slices.Equal(mine.Edges, theirs.Edges)
+					if mine.why.admits(&q) && !same {
+						t.Fatalf("%s: %+v is admitted to the view of %+v (%+v), and would see something else", text, q, p, mine.why)
+					}
+				}
+			}
+		})
 	})
 }

@@ -267,13 +267,16 @@ func (s *session) close(code protocol.CloseCode) {
 	s.helpers.Go(func() { s.conn.Close(websocket.StatusCode(code), code.Reason()) })
 }
 
-// abandon ends the session without a word.
+// abandon ends the session without a word, unless it is being closed already.
 func (s *session) abandon() {
 	s.mu.Lock()
+	first := !s.closed
 	s.closed = true
 	s.mu.Unlock()
 	s.cancel()
-	s.helpers.Go(func() { s.conn.CloseNow() })
+	if first {
+		s.helpers.Go(func() { s.conn.CloseNow() })
+	}
 }
 
 // bye tells the client when to come back, after what waits for it has gone out.
