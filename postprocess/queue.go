@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/graphtide/graphtide/graph"
 )
@@ -50,8 +51,18 @@ type payload struct {
 	Rule  string         `json:"rule"`
 }
 
+// redisOptions reads the address as go-redis writes it, which asynq does not
+// where it is a socket (unix://), and else as asynq does (redis-sentinel://).
+func redisOptions(url string) (asynq.RedisConnOpt, error) {
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		return asynq.ParseRedisURI(url)
+	}
+	return asynq.RedisClientOpt{Network: o.Network, Addr: o.Addr, Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig}, nil
+}
+
 func newQueue(cfg Config, offer func(graph.RunRef) bool, sent func(context.Context, []graph.RunRef)) (*queue, error) {
-	opt, err := asynq.ParseRedisURI(cfg.RedisURL)
+	opt, err := redisOptions(cfg.RedisURL)
 	if err != nil {
 		return nil, fmt.Errorf("redis-url: %w", err)
 	}

@@ -66,6 +66,10 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
+// AtEnd has fn run when the tests are over, before what was started earlier is
+// taken down.
+func AtEnd(fn func() error) { atEnd(fn) }
+
 func atEnd(fn func() error) {
 	mu.Lock()
 	defer mu.Unlock()
