@@ -125,7 +125,8 @@ func startPostgres() (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	dir, err := os.MkdirTemp("", "gt-test-")
+	sweep()
+	dir, err := os.MkdirTemp("", folders)
 	if err != nil {
 		return "", err
 	}
