@@ -24,14 +24,15 @@ var (
 	schemaMapKeywords  = []string{"properties", "patternProperties", "dependentSchemas"}
 )
 
-// costOf gives the cost of the schema at a pointer of doc. ok is false where it
-// is too large or a reference leads nowhere.
+// costs works out the cost of one schema, each reference once.
 type costs struct {
 	doc  any
-	memo map[string]cost // by pointer
+	memo map[string]cost // by reference
 	open map[string]bool // being worked out
 }
 
+// costOf gives the cost of a schema whose references point into doc. One that
+// leads nowhere costs nothing: compiling reports it.
 func costOf(doc any, schema any) cost {
 	c := &costs{doc: doc, memo: map[string]cost{}, open: map[string]bool{}}
 	return c.of(schema, 0)

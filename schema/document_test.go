@@ -76,12 +76,12 @@ func TestDocumentsAreBounded(t *testing.T) {
 	t.Parallel()
 	for name, doc := range map[string]string{
 		"bytes":            "graphtide: 1\n#" + strings.Repeat("x", 5<<20),
-		"flow depth":       strings.Repeat("[", 1_000_000),
-		"flow map depth":   strings.Repeat("{a: ", 200_000),
-		"sequence depth":   strings.Repeat("- ", 500_000),
-		"question depth":   strings.Repeat("? ", 500_000),
+		"flow depth":       strings.Repeat("[", 210_000),
+		"flow map depth":   strings.Repeat("{a: ", 70_000),
+		"sequence depth":   strings.Repeat("- ", 210_000),
+		"question depth":   strings.Repeat("? ", 210_000),
 		"JSON depth":       `{"a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}",
-		"tokens":           "graphtide: 1\ntypes: [" + strings.Repeat("a,", 300_000) + "]",
+		"tokens":           "graphtide: 1\ntypes: [" + strings.Repeat("a,", 110_000) + "]",
 		"aliases":          "a: &a [x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n",
 		"NUL":              "graphtide: 1\ntypes: {T: {description: \"a\\0b\"}}",
 		"NUL in JSON":      `{"graphtide":1,"types":{"T":{"description":"a\u0000b"}}}`,

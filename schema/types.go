@@ -21,6 +21,9 @@ func (c *compiler) buildType(s *typeSource, parent *Type) *Type {
 		Name: s.name, Parent: parent, Out: map[string]*EdgeDecl{}, In: map[string]*EdgeDecl{}, Methods: map[string]*Method{},
 		source: &shapeSource{props: map[string]any{}}, shape: noShape, at: map[string]cursor{},
 	}
+	if c.properties > maxProperties { // reported already; the rest would only take time
+		return t
+	}
 	if parent != nil {
 		t.Open, t.History, t.create = parent.Open, parent.History, parent.create
 		maps.Copy(t.Out, parent.Out)

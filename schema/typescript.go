@@ -65,11 +65,11 @@ func (r *Registry) TypeScript() []byte {
 	fmt.Fprintf(&w.b, "export type TypeName = %s\n", strings.Join(concrete, " | "))
 	w.b.WriteString("\n/** The parameters of each operation. */\nexport interface Operations {\n")
 	for _, name := range sortedKeys(r.Operations) {
-		fmt.Fprintf(&w.b, "  %s: %s\n", tsKey(name), w.params(r.Operations[name].shape, "  "))
+		fmt.Fprintf(&w.b, "  %s: %s\n", tsKey(name), w.params(r.Operations[name].shape))
 	}
 	w.b.WriteString("}\n\n/** The arguments of each named projection. */\nexport interface Projections {\n")
 	for _, name := range sortedKeys(r.Projections) {
-		fmt.Fprintf(&w.b, "  %s: %s\n", tsKey(name), w.args(r.Projections[name].shape, "  "))
+		fmt.Fprintf(&w.b, "  %s: %s\n", tsKey(name), w.args(r.Projections[name].shape))
 	}
 	w.b.WriteString("}\n")
 	return []byte(w.b.String())
@@ -107,7 +107,7 @@ func (w *tsWriter) typ(t *Type) {
 				w.comment(d, "  ")
 			}
 		}
-		fmt.Fprintf(&w.b, "  %s%s: %s\n", tsKey(name), optional, w.schema(schema, t.source.document(), "  ", 0))
+		fmt.Fprintf(&w.b, "  %s%s: %s\n", tsKey(name), optional, w.schema(schema, t.source.document(), 0))
 	}
 	for _, label := range sortedKeys(t.Out) {
 		d := t.Out[label]
@@ -132,7 +132,7 @@ func (w *tsWriter) typ(t *Type) {
 			fmt.Fprintf(&w.b, "  %s(): void\n", tsKey(name))
 			continue
 		}
-		fmt.Fprintf(&w.b, "  %s(params: %s): void\n", tsKey(name), w.params(m.shape, "  "))
+		fmt.Fprintf(&w.b, "  %s(params: %s): void\n", tsKey(name), w.params(m.shape))
 	}
 	if t.Open {
 		w.b.WriteString("  [key: string]: unknown\n")
@@ -170,15 +170,15 @@ func (w *tsWriter) union(types []string) string {
 	return strings.Join(out, " | ")
 }
 
-func (w *tsWriter) params(s *shape, indent string) string {
+func (w *tsWriter) params(s *shape) string {
 	if s == nil || len(s.order) == 0 {
 		return "{ [key: string]: never }"
 	}
-	return w.object(s.order, s.props, func(name string) bool { return slices.Contains(s.required, name) }, s.doc, indent)
+	return w.object(s.order, s.props, func(name string) bool { return slices.Contains(s.required, name) }, s.doc)
 }
 
 // args are required unless they have a default.
-func (w *tsWriter) args(s *shape, indent string) string {
+func (w *tsWriter) args(s *shape) string {
 	if s == nil || len(s.order) == 0 {
 		return "{ [key: string]: never }"
 	}
@@ -186,17 +186,17 @@ func (w *tsWriter) args(s *shape, indent string) string {
 		m, _ := s.props[name].schema.(map[string]any)
 		_, hasDefault := m["default"]
 		return !hasDefault
-	}, s.doc, indent)
+	}, s.doc)
 }
 
-func (w *tsWriter) object(order []string, props map[string]*property, required func(string) bool, doc any, indent string) string {
+func (w *tsWriter) object(order []string, props map[string]*property, required func(string) bool, doc any) string {
 	var fields []string
 	for _, name := range order {
 		optional := "?"
 		if required(name) {
 			optional = ""
 		}
-		fields = append(fields, fmt.Sprintf("%s%s: %s", tsKey(name), optional, w.schema(props[name].schema, doc, indent, 0)))
+		fields = append(fields, fmt.Sprintf("%s%s: %s", tsKey(name), optional, w.schema(props[name].schema, doc, 0)))
 	}
 	return "{ " + strings.Join(fields, "; ") + " }"
 }
@@ -206,7 +206,7 @@ const maxTSDepth = 6
 
 // schema gives the TypeScript type of a JSON Schema; Json where it cannot say
 // more.
-func (w *tsWriter) schema(schema, doc any, indent string, depth int) string {
+func (w *tsWriter) schema(schema, doc any, depth int) string {
 	m, ok := schema.(map[string]any)
 	if !ok {
 		if schema == false {
@@ -229,14 +229,14 @@ func (w *tsWriter) schema(schema, doc any, indent string, depth int) string {
 	}
 	if ref, ok := m["$ref"].(string); ok && m["type"] == nil {
 		if target, ok := resolveRef(doc, ref); ok {
-			return w.schema(target, doc, indent, depth+1)
+			return w.schema(target, doc, depth+1)
 		}
 	}
 	for keyword, glue := range map[string]string{"anyOf": " | ", "oneOf": " | "} {
 		if l, ok := m[keyword].([]any); ok && m["type"] == nil {
 			var out []string
 			for _, s := range l {
-				if x := tsGroup(w.schema(s, doc, indent, depth+1)); !slices.Contains(out, x) {
+				if x := tsGroup(w.schema(s, doc, depth+1)); !slices.Contains(out, x) {
 					out = append(out, x)
 				}
 			}
@@ -247,7 +247,7 @@ func (w *tsWriter) schema(schema, doc any, indent string, depth int) string {
 		if _, ok := m["properties"]; !ok {
 			return "Json"
 		}
-		return w.objectType(m, doc, indent, depth)
+		return w.objectType(m, doc, depth)
 	}
 	var out []string
 	for _, t := range listOf(m["type"]) {
@@ -261,21 +261,21 @@ func (w *tsWriter) schema(schema, doc any, indent string, depth int) string {
 		case "array":
 			item := "Json"
 			if s, ok := m["items"]; ok {
-				item = w.schema(s, doc, indent, depth+1)
+				item = w.schema(s, doc, depth+1)
 			}
 			out = append(out, tsGroup(item)+"[]")
 		case "object":
-			out = append(out, w.objectType(m, doc, indent, depth))
+			out = append(out, w.objectType(m, doc, depth))
 		}
 	}
 	return strings.Join(out, " | ")
 }
 
-func (w *tsWriter) objectType(m map[string]any, doc any, indent string, depth int) string {
+func (w *tsWriter) objectType(m map[string]any, doc any, depth int) string {
 	props, _ := m["properties"].(map[string]any)
 	if len(props) == 0 {
 		if s, ok := m["additionalProperties"].(map[string]any); ok {
-			return "{ [key: string]: " + w.schema(s, doc, indent, depth+1) + " }"
+			return "{ [key: string]: " + w.schema(s, doc, depth+1) + " }"
 		}
 		return "{ [key: string]: Json }"
 	}
@@ -286,7 +286,7 @@ func (w *tsWriter) objectType(m map[string]any, doc any, indent string, depth in
 		if slices.Contains(required, any(name)) {
 			optional = ""
 		}
-		fields = append(fields, fmt.Sprintf("%s%s: %s", tsKey(name), optional, w.schema(props[name], doc, indent, depth+1)))
+		fields = append(fields, fmt.Sprintf("%s%s: %s", tsKey(name), optional, w.schema(props[name], doc, depth+1)))
 	}
 	return "{ " + strings.Join(fields, "; ") + " }"
 }
