@@ -80,6 +80,7 @@ export class Client {
       clock,
       emit: (name, event) => this.#emit(name, event),
       onCommitted: (mutation, version) => {
+        this.store.stir(SELF)
         if (mutation.undoable) this.undos.committed(version, mutation.group)
       },
     })

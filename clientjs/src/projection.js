@@ -107,7 +107,7 @@ export class View {
 
   /** The projection, or that of its name, with its arguments open. */
   get template() {
-    return this.request.projection ?? this.context.schema().projections[this.request.name]
+    return this.request.projection ?? this.context.schema().projections[this.request.name]?.projection
   }
 
   /** `loading`, `live`, `failed` or `closed`. */

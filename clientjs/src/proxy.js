@@ -118,7 +118,7 @@ export class Objects {
     const live = new Proxy(Object.create(null), {
       get: (_, key) => {
         if (key === TARGET) return ref
-        if (typeof key === 'symbol') return key === Symbol.toStringTag ? typeOf() : Reflect.get(classOf(), key, live)
+        if (typeof key === 'symbol') return Reflect.get(classOf(), key, live)
         if (key.startsWith('__v_')) return key === '__v_skip' // Vue asks: this is reactive by itself
         if (hasOwn(own, key)) return own[/** @type {keyof typeof own} */ (key)]()
         const edge = edgeName(key)
@@ -127,7 +127,7 @@ export class Objects {
         if (value !== undefined) return value
         const method = context.schema().method(entity()?.type, key)
         if (method) return (/** @type {any} */ params) => context.write(fill(method.patch, params ?? {}, `/${ref}`))
-        if (key === 'toJSON') return () => ({ $id: id, $type: entity()?.type, ...entity()?.body })
+        if (key === 'toJSON') return () => ({ $id: id, $type: typeOf(), ...body.entries() })
         return Reflect.get(classOf(), key, live)
       },
       set: (_, key, value) => {
@@ -405,6 +405,14 @@ class Place {
     const read = () => (this.value !== null && typeof this.value === 'object' ? Object.keys(this.value) : [])
     this.context.store.cells.track(this.ref, `${this.pointer} keys`, () => read().join('\0'))
     return read()
+  }
+
+  /** The members as they are read now. */
+  entries() {
+    /** @type {Record<string, any>} */
+    const out = {}
+    for (const key of this.keys()) define(out, key, this.get(key))
+    return out
   }
 
   /** @param {string | symbol} key @returns {PropertyDescriptor | undefined} */

@@ -1,7 +1,7 @@
 /**
  * What the client needs of the schema: which names of a type are edges, which
  * way they run and whether they lead to one object or to many. Read from
- * `GET /v1/schema?view=client`.
+ * `GET /v1/schema?view=client`, whose types have all that they inherit.
  */
 
 import { hasOwn } from './patch.js'
@@ -9,7 +9,7 @@ import { hasOwn } from './patch.js'
 /** @typedef {{label: string, dir: '>'|'<', many: boolean}} EdgeName */
 /**
  * @typedef {object} TypeView
- * @property {string} [extends]
+ * @property {string} [parent]
  * @property {boolean} [abstract]
  * @property {boolean} [open]
  * @property {Record<string, any>} [properties]
@@ -42,7 +42,7 @@ export class Schema {
   lineage(name) {
     /** @type {string[]} */
     const line = []
-    for (let n = name; n !== undefined && !line.includes(n); n = this.type(n)?.extends) line.push(n)
+    for (let n = name; n !== undefined && !line.includes(n); n = this.type(n)?.parent) line.push(n)
     return line
   }
 

@@ -37,6 +37,8 @@ export class FakeServer {
     /** @type {any[]} everything that clients sent */
     this.heard = []
     this.hold = false
+    /** Who is where: object → session → what. @type {Map<string, Map<string, any>>} */
+    this.present = new Map()
   }
 
   get head() {
@@ -198,6 +200,8 @@ class FakeSession {
             expiresAt: null,
           },
         ])
+        for (const [on, here] of server.present)
+          this.#write([{ t: 'presence', on, sessions: Object.fromEntries(here) }])
         return
       case 'sub':
         return this.#subscribe(m)
@@ -222,16 +226,15 @@ class FakeSession {
           },
         ])
         return
-      case 'presence':
+      case 'presence': {
+        const here = server.present.get(m.on) ?? new Map()
+        server.present.set(m.on, here)
+        const who = m.state && { user: 'ann', state: m.state }
+        here.set(this.session, who)
         for (const s of server.sessions)
-          s.#write([
-            {
-              t: 'presence',
-              on: m.on,
-              sessions: { [String(this.session)]: m.state && { user: 'ann', state: m.state } },
-            },
-          ])
+          s.#write([{ t: 'presence', on: m.on, sessions: { [String(this.session)]: who } }])
         return
+      }
       case 'ping':
         this.flush()
         this.#write([this.#at()])

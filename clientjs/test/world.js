@@ -7,10 +7,10 @@ import { fakeWebSocket, Sim } from './sim.js'
 export const schema = {
   version: 1,
   types: {
-    Entity: { extends: 'Object', abstract: true, properties: { name: { type: 'string' } } },
-    User: { extends: 'Entity', properties: { givenName: {} }, edges: { in: { creator: { from: 'DataStore' } } } },
+    Entity: { parent: 'Object', abstract: true, properties: { name: { type: 'string' } } },
+    User: { parent: 'Entity', properties: { givenName: {} }, edges: { in: { creator: { from: 'DataStore' } } } },
     DataStore: {
-      extends: 'Entity',
+      parent: 'Entity',
       properties: { tags: {}, columns: {} },
       edges: {
         out: { creator: { to: 'User', max: 1 }, editors: { to: 'User' } },
@@ -18,7 +18,7 @@ export const schema = {
       },
       methods: { rename: { patch: [{ op: 'replace', path: '/body/name', value: { $param: 'name' } }] } },
     },
-    Schema: { extends: 'Entity', edges: { out: { schemaOf: { to: 'DataStore', max: 1 } } } },
+    Schema: { parent: 'Entity', edges: { out: { schemaOf: { to: 'DataStore', max: 1 } } } },
     Record: { properties: { values: {}, rank: {} }, edges: { out: { dataStore: { to: 'DataStore', max: 1 } } } },
     OperationRequest: { properties: {}, edges: { out: { target: { to: 'Object', max: 1 } } } },
   },

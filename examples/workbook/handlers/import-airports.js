@@ -82,16 +82,16 @@ async function countriesOf(graph, operation) {
   if (known.size < data.countries.length) {
     await operation.status(`${data.countries.length} countries and their borders`, 0)
     const missing = data.countries.filter(([code]) => !known.has(code))
-    const patch = missing.map(([code, name, flag, capital, region, area]) => ({
+    const patch = missing.map(([code, name, capital, region, area]) => ({
       op: 'add',
       path: `/objects/${idFor(`country ${code}`)}`,
-      value: { type: 'Country', body: { code, name, flag, capital, region, area } },
+      value: { type: 'Country', body: { code, name, capital, region, area } },
     }))
     await unlessThere(graph, patch, 'countries')
     view = await load()
     known = byCode(view)
     const joined = new Set(Object.values(view.edges).map((e) => `${e.from} ${e.to}`))
-    const borders = data.countries.flatMap(([code, , , , , , neighbours]) =>
+    const borders = data.countries.flatMap(([code, , , , , neighbours]) =>
       neighbours
         .filter((other) => known.has(code) && known.has(other))
         .map((other) => ({ from: known.get(code).id, to: known.get(other).id }))

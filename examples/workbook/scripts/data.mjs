@@ -40,13 +40,11 @@ const rows = airports
   .map((a) => [a.name, a.city, a.iata, a.icao ?? '', codes.get(a.country) ?? '', Math.round(a.altitude), /^[A-Z]/.test(a.tz ?? '') ? a.tz : ''])
   .sort((a, b) => a[2].localeCompare(b[2], 'en'))
 
-const regions = { Africa: 'Africa', Americas: 'Americas', Asia: 'Asia', Europe: 'Europe', Oceania: 'Oceania', Antarctic: 'Antarctic' }
 const lands = countries.map((c) => [
   c.cca3,
   c.name.common,
-  c.flag,
   c.capital?.[0] ?? '',
-  regions[c.region] ?? '',
+  c.region,
   Math.max(0, c.area),
   c.borders,
 ])

@@ -1,4 +1,4 @@
-/** "3 min ago", kept current. */
+/** Who and when, in words: "3 min ago", kept current. */
 import { ref } from 'vue'
 
 const now = ref(Date.now())
@@ -15,3 +15,6 @@ export function ago(at) {
   if (seconds > -72_000) return format.format(Math.round(seconds / 3600), 'hour')
   return format.format(Math.round(seconds / 86_400), 'day')
 }
+
+/** @param {string | undefined} author of a commit: a user, or the run of a handler */
+export const who = (author) => (author === undefined ? 'you' : author.startsWith('run:') ? 'a job' : author)

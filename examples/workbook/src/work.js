@@ -1,5 +1,7 @@
 /** What people do in a workbook, each as one transaction. */
 
+import { explain, say } from './notes.js'
+
 /** A key for a new column that none of the others has. */
 function freshKey(columns, title) {
   const base = title.toLowerCase().normalize('NFKD').replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '') || 'column'
@@ -9,17 +11,28 @@ function freshKey(columns, title) {
   return key
 }
 
-export function newBook(db, name) {
+export const plainColumns = [
+  { key: 'name', title: 'Name', width: 280 },
+  { key: 'notes', title: 'Notes', width: 240 },
+]
+
+export function newBook(db, name, columns = plainColumns) {
   let book
   db.transact(() => {
     book = db.create('DataStore', { name })
-    db.create('Schema', {
-      name: 'Columns',
-      columns: [{ key: 'name', title: 'Name', width: 280 }, { key: 'notes', title: 'Notes', width: 240 }],
-      schemaOf: book,
-    })
+    db.create('Schema', { name: 'Columns', columns, schemaOf: book })
   })
   return book
+}
+
+/** Starts a job on a workbook; what becomes of it is seen in its card, by everybody. */
+export async function startJob(db, name, params, book) {
+  try {
+    const job = await db.run(name, params, { target: book })
+    job.result.catch((problem) => problem.code !== 'cancelled' && say(`${name}: ${problem.message}`, 'error'))
+  } catch (problem) {
+    say(explain(problem), 'error')
+  }
 }
 
 /** A row at the end, or below another. */
