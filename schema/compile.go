@@ -37,8 +37,7 @@ type typeSource struct {
 	depth   int
 }
 
-// compile reads a document. With a fault it gives what it has so far and the
-// faults.
+// compile reads a document.
 func compile(file string, doc []byte, version int64) (*Registry, *graph.Error) {
 	f := newFaults(file, doc)
 	root := parseDocument(f, doc)
@@ -65,9 +64,6 @@ func compile(file string, doc []byte, version int64) (*Registry, *graph.Error) {
 	}
 	c.reg.Doc = root.appendJSON(nil)
 	c.finish()
-	if err := f.err(); err != nil { // faults that only the finished types show
-		return nil, err
-	}
 	return c.reg, nil
 }
 
@@ -242,12 +238,26 @@ func (c *compiler) lineage() {
 	}
 }
 
-// finish compiles what needs all types, and gathers the warnings.
+// finish sorts the rules, gathers the warnings and lets go of the document.
 func (c *compiler) finish() {
 	c.reg.index()
 	c.warnings.err() // sorts
 	for _, w := range c.warnings.list {
 		c.reg.Warnings = append(c.reg.Warnings, w.violation)
+	}
+	c.release()
+}
+
+// release lets go of the document: a registry lives long, its text need not.
+func (c *compiler) release() {
+	for _, t := range c.reg.Types {
+		t.at, t.refs, t.accessSource = nil, nil, nil
+		t.template.at = cursor{}
+		for _, decls := range []map[string]*EdgeDecl{t.Out, t.In} {
+			for _, d := range decls {
+				d.at, d.bodyAt = cursor{}, nil
+			}
+		}
 	}
 }
 
