@@ -131,11 +131,12 @@ func (s *Server) evaluateAt(ctx context.Context, c *call, proj *graph.Projection
 // recheck judges every entity again, by the other evaluator, before it is
 // encoded. What the two disagree about stays here.
 func (s *Server) recheck(ctx context.Context, r graph.Reader, p *graph.Principal, res *replica.Result) {
+	judge := access.NewJudge(r, p)
 	dropped := map[graph.ObjectID]bool{}
 	kept := make(map[graph.ObjectID]bool, len(res.Objects))
 	objects := res.Objects[:0:0]
 	for i, o := range res.Objects {
-		if access.Direct(r, p, o.ID, access.Read) {
+		if judge.Holds(o.ID, access.Read) {
 			kept[o.ID] = true
 			if len(dropped) > 0 {
 				objects = append(objects, o)
@@ -149,8 +150,8 @@ func (s *Server) recheck(ctx context.Context, r graph.Reader, p *graph.Principal
 	}
 	edges := make([]*graph.Edge, 0, len(res.Edges))
 	for _, e := range res.Edges {
-		if (kept[e.From] || !dropped[e.From] && access.Direct(r, p, e.From, access.Read)) &&
-			(kept[e.To] || !dropped[e.To] && access.Direct(r, p, e.To, access.Read)) {
+		if (kept[e.From] || !dropped[e.From] && judge.Holds(e.From, access.Read)) &&
+			(kept[e.To] || !dropped[e.To] && judge.Holds(e.To, access.Read)) {
 			edges = append(edges, e)
 		}
 	}

@@ -348,7 +348,7 @@ func TestWalkerAgreesWithDirect(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, principals := drawState(t)
 		for _, p := range principals {
-			w := NewWalker(s, p, nil)
+			w, j := NewWalker(s, p, nil), NewJudge(s, p)
 			defined := map[string]func(graph.ObjectID) bool{}
 			for _, right := range askedRights {
 				defined[right] = definition(s, p, right)
@@ -358,6 +358,9 @@ func TestWalkerAgreesWithDirect(t *testing.T) {
 				walked, direct, slow := w.Holds(q.id, q.right), Direct(s, p, q.id, q.right), defined[q.right](q.id)
 				if walked != direct || direct != slow {
 					t.Fatalf("%s on %v for %+v: Walker %v, Direct %v, by the definition %v", q.right, q.id, p, walked, direct, slow)
+				}
+				if judged := j.Holds(q.id, q.right); judged != direct {
+					t.Fatalf("%s on %v for %+v: Judge %v, Direct %v", q.right, q.id, p, judged, direct)
 				}
 			}
 		}

@@ -276,3 +276,6 @@ func (a *Answer) Version() graph.Version {
 
 // Token gives the client's Authorization header.
 func (c *Client) Token() string { return c.header.Get("Authorization") }
+
+// Headers gives a copy of what the client sends, for requests made by hand.
+func (c *Client) Headers() http.Header { return c.header.Clone() }
