@@ -23,10 +23,13 @@ import (
 const (
 	DefaultLease             = 5 * time.Second
 	DefaultTaskCheckInterval = 20 * time.Millisecond
-	DefaultSweep             = time.Second
-	DefaultRetryDelay        = time.Second
-	DefaultRuleTimeout       = 30 * time.Second
-	DefaultOperationTimeout  = 10 * time.Minute
+	// DefaultDelayedTaskCheckInterval is short: a task waits there for no more
+	// than a free slot.
+	DefaultDelayedTaskCheckInterval = 100 * time.Millisecond
+	DefaultSweep                    = time.Second
+	DefaultRetryDelay               = time.Second
+	DefaultRuleTimeout              = 30 * time.Second
+	DefaultOperationTimeout         = 10 * time.Minute
 
 	// MaxDepth is how many runs may follow from one commit in line.
 	MaxDepth = 8
@@ -53,9 +56,10 @@ type Config struct {
 	// Concurrency is how many attempts run at a time; 0: 16 a processor. One
 	// rule has at most half of them.
 	Concurrency int
-	// TaskCheckInterval is the pause between two looks at an empty queue. 0:
-	// DefaultTaskCheckInterval.
-	TaskCheckInterval time.Duration
+	// TaskCheckInterval is the pause between two looks at an empty queue, and
+	// DelayedTaskCheckInterval for tasks that found every node busy. 0:
+	// DefaultTaskCheckInterval, DefaultDelayedTaskCheckInterval.
+	TaskCheckInterval, DelayedTaskCheckInterval time.Duration
 	// Lease is how long a claim lasts without a sign of life; 0: DefaultLease.
 	Lease time.Duration
 	// Sweep is the pause between two looks for runs that nobody took, and for
@@ -99,6 +103,7 @@ func (c Config) WithDefaults() Config {
 	}
 	def(&c.Lease, DefaultLease)
 	def(&c.TaskCheckInterval, DefaultTaskCheckInterval)
+	def(&c.DelayedTaskCheckInterval, DefaultDelayedTaskCheckInterval)
 	def(&c.Sweep, DefaultSweep)
 	def(&c.RetryDelay, DefaultRetryDelay)
 	if c.Node == "" {

@@ -101,7 +101,10 @@ func (a *attempt) callGo(ctx context.Context, name string) (out answer, err erro
 	if err != nil {
 		var f *failure
 		var pub *graph.Error
-		if errors.As(err, &f) || errors.As(err, &pub) || ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
+			return answer{}, context.Cause(ctx)
+		case errors.As(err, &f) || errors.As(err, &pub):
 			return answer{}, err
 		}
 		return answer{}, failed("%s", err)

@@ -18,7 +18,7 @@ import (
 
 // statusKept is how many status entries an operation's object holds; the oldest
 // go first.
-const statusKept = 500
+const statusKept = 200
 
 // The states of an operation's object that an executor writes.
 const (

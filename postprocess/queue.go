@@ -26,6 +26,17 @@ const outboxSize = 4096
 // sentAtOnce is how many runs are noted as sent in one statement.
 const sentAtOnce = 100
 
+// queueHands is how many tasks this node takes out of the queue at a time: they
+// are handed over, not carried out, and those that find no slot wait for
+// queuePatience.
+const (
+	queueHands    = 4
+	queuePatience = 50 * time.Millisecond
+)
+
+// errBusy sends a task back into the queue.
+var errBusy = errors.New("no slot is free on this node")
+
 // queue carries the ids of due runs to whichever node has a free slot. Whatever
 // it loses, the sweeper finds; whatever it repeats, the claim refuses.
 type queue struct {
@@ -33,7 +44,7 @@ type queue struct {
 	client *asynq.Client
 	server *asynq.Server
 	log    *slog.Logger
-	offer  func(graph.RunRef) bool
+	sched  *scheduler
 	sent   func(context.Context, []graph.RunRef) // what is in the queue now
 
 	outbox chan graph.RunRef
@@ -61,7 +72,7 @@ func redisOptions(url string) (asynq.RedisConnOpt, error) {
 	return asynq.RedisClientOpt{Network: o.Network, Addr: o.Addr, Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig}, nil
 }
 
-func newQueue(cfg Config, offer func(graph.RunRef) bool, sent func(context.Context, []graph.RunRef)) (*queue, error) {
+func newQueue(cfg Config, sched *scheduler, sent func(context.Context, []graph.RunRef)) (*queue, error) {
 	opt, err := redisOptions(cfg.RedisURL)
 	if err != nil {
 		return nil, fmt.Errorf("redis-url: %w", err)
@@ -72,15 +83,19 @@ func newQueue(cfg Config, offer func(graph.RunRef) bool, sent func(context.Conte
 		opt = o
 	}
 	q := &queue{
-		name: cfg.Queue, client: asynq.NewClient(opt), log: cfg.Log, offer: offer, sent: sent, outbox: make(chan graph.RunRef, outboxSize),
+		name: cfg.Queue, client: asynq.NewClient(opt), log: cfg.Log, sched: sched, sent: sent, outbox: make(chan graph.RunRef, outboxSize),
 	}
 	q.server = asynq.NewServer(opt, asynq.Config{
-		Concurrency:       4, // a task is handed over, not carried out, by the queue's own workers
-		Queues:            map[string]int{cfg.Queue: 1},
-		TaskCheckInterval: cfg.TaskCheckInterval,
-		Logger:            quiet{cfg.Log},
-		LogLevel:          asynq.WarnLevel,
-		ShutdownTimeout:   2 * time.Second,
+		Concurrency:              queueHands,
+		Queues:                   map[string]int{cfg.Queue: 1},
+		TaskCheckInterval:        cfg.TaskCheckInterval,
+		DelayedTaskCheckInterval: cfg.DelayedTaskCheckInterval,
+		// A task that finds this node busy goes back for another one.
+		IsFailure:       func(err error) bool { return !errors.Is(err, errBusy) },
+		RetryDelayFunc:  func(int, error, *asynq.Task) time.Duration { return cfg.TaskCheckInterval },
+		Logger:          quiet{cfg.Log},
+		LogLevel:        asynq.WarnLevel,
+		ShutdownTimeout: 2 * time.Second,
 	})
 	return q, nil
 }
@@ -107,15 +122,35 @@ func (q *queue) stop() {
 	}
 }
 
-// handle takes a task: a run that finds no room here stays in the table.
-func (q *queue) handle(_ context.Context, t *asynq.Task) error {
+// handle hands a task over to the scheduler. What its rule has no room for stays
+// in the table; where no slot is free, the task waits a little and then goes
+// back, for another node may have one.
+func (q *queue) handle(ctx context.Context, t *asynq.Task) error {
 	var p payload
 	if err := json.Unmarshal(t.Payload(), &p); err != nil || t.Type() != taskRun {
 		q.log.Warn("a task in the queue is not ours", "type", t.Type())
 		return nil
 	}
-	q.offer(graph.RunRef{Graph: p.Graph, Run: p.Run, Rule: p.Rule})
-	return nil
+	ref := graph.RunRef{Graph: p.Graph, Run: p.Run, Rule: p.Rule}
+	patience := time.NewTimer(queuePatience)
+	defer patience.Stop()
+	for {
+		freed := q.sched.freed()
+		switch q.sched.now(ref) {
+		case roomTaken:
+			return nil
+		case roomRule:
+			q.sched.left()
+			return nil
+		}
+		select {
+		case <-freed:
+		case <-patience.C:
+			return errBusy
+		case <-ctx.Done():
+			return errBusy
+		}
+	}
 }
 
 // put sends a run to the queue without waiting; a full outbox drops it.

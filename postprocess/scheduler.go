@@ -27,6 +27,7 @@ type scheduler struct {
 	waiting int
 	known   map[string]bool // runs that wait or run here
 	refused bool            // a run was turned away since the last drained
+	free    chan struct{}   // closed when a slot is free; nil while nobody waits
 	closed  bool
 	running sync.WaitGroup
 }
@@ -50,19 +51,41 @@ func newScheduler(slots int, start func(graph.RunRef), drained func()) *schedule
 	}
 }
 
-// now starts the run if a slot is free at once; false where none is.
-func (s *scheduler) now(ref graph.RunRef) bool {
+// room is what a scheduler has for a run.
+type room int
+
+const (
+	roomTaken room = iota // the run has a slot, or is here already
+	roomRule              // its rule has all it may have
+	roomNone              // all slots are taken
+)
+
+// now starts the run if a slot is free at once.
+func (s *scheduler) now(ref graph.RunRef) room {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.known[ref.Run] {
-		return s.known[ref.Run]
+	if s.known[ref.Run] {
+		return roomTaken
+	}
+	if s.closed || s.busy >= s.slots {
+		return roomNone
 	}
 	st := s.lane(ref)
-	if s.busy >= s.slots || st.busy >= s.perRule || len(st.waiting) > 0 {
-		return false
+	if st.busy >= s.perRule || len(st.waiting) > 0 {
+		return roomRule
 	}
 	s.begin(ref, st)
-	return true
+	return roomTaken
+}
+
+// freed gives a channel that is closed when a slot is free again.
+func (s *scheduler) freed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.free == nil {
+		s.free = make(chan struct{})
+	}
+	return s.free
 }
 
 // offer starts the run now or when it is its turn; false where too many wait.
@@ -153,6 +176,10 @@ func (s *scheduler) end(ref graph.RunRef) {
 		delete(s.rules, k)
 	}
 	s.fill()
+	if s.free != nil && s.busy < s.slots {
+		close(s.free)
+		s.free = nil
+	}
 	more := s.refused && s.waiting < s.slots
 	if more {
 		s.refused = false

@@ -61,7 +61,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	s.sweeper = newSweeper(cfg, deps.Runs, s.scheduler.offer, s.scheduler.left)
 	s.dispatcher = newDispatcher(cfg, deps, s.ready)
 	if cfg.RedisURL != "" {
-		q, err := newQueue(cfg, s.scheduler.offer, s.enqueued)
+		q, err := newQueue(cfg, s.scheduler, s.enqueued)
 		if err != nil {
 			return nil, err
 		}
@@ -145,7 +145,7 @@ func (s *Service) ready(refs []graph.RunRef) {
 	}
 	for _, ref := range refs {
 		switch {
-		case s.scheduler.now(ref):
+		case s.scheduler.now(ref) == roomTaken:
 		case s.queue != nil:
 			s.queue.put(ref)
 		case !s.scheduler.offer(ref):

@@ -171,6 +171,11 @@ func (o *observedRuns) Claim(ctx context.Context, c graph.RunClaim) (*graph.Run,
 	return o.RunStore.Claim(ctx, c)
 }
 
+func (o *observedRuns) Note(ctx context.Context, g graph.GraphKey, runs []string, hop graph.Hop) error {
+	defer o.tell()
+	return o.RunStore.Note(ctx, g, runs, hop)
+}
+
 func (o *observedRuns) Park(ctx context.Context, g graph.GraphKey, run string, attempt int, hops []graph.Hop) (bool, error) {
 	defer o.tell()
 	return o.RunStore.Park(ctx, g, run, attempt, hops)
