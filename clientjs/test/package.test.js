@@ -1,0 +1,70 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+import { describe, expect, test } from 'vitest'
+import { WebSocketServer } from 'ws'
+import { connect } from '../src/index.js'
+import { FakeServer } from './fake-server.js'
+import { Sim } from './sim.js'
+import { addObject, id, schema } from './world.js'
+
+test('everything together is at most 19 kB, minified and compressed', async () => {
+  const entry = new URL('../src/index.js', import.meta.url).pathname
+  const { outputFiles, metafile } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    write: false,
+    metafile: true,
+  })
+  expect(gzipSync(outputFiles[0].contents).length).toBeLessThanOrEqual(19_000)
+  // Nothing but our own files: no runtime dependency.
+  expect(Object.keys(metafile.inputs).filter((f) => !/(^|\/)src\//.test(f))).toEqual([])
+})
+
+test('no source file imports a package, but for the bindings', () => {
+  const folder = new URL('../src/', import.meta.url)
+  for (const file of readdirSync(folder)) {
+    const text = readFileSync(new URL(file, folder), 'utf8')
+    const packages = [...text.matchAll(/from '([^'./][^']*)'/g)].map((m) => m[1])
+    expect(packages, file).toEqual(file === 'vue.js' ? ['vue', 'vue'] : [])
+  }
+})
+
+describe('in Node', () => {
+  test('connect works over a real socket, with ws found by itself', async () => {
+    const sim = new Sim()
+    const server = new FakeServer(sim, { schema })
+    server.commit([addObject(id(1), 'DataStore', { name: 'Book' })], 'seed', crypto.randomUUID())
+    const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    await new Promise((resolve) => wss.once('listening', () => resolve(undefined)))
+    wss.on('connection', (socket) => {
+      const session = server.accept({
+        send: (/** @type {string} */ text) => socket.send(text),
+        close: (/** @type {number} */ code) => socket.close(code),
+      })
+      socket.on('message', async (data) => {
+        session.receive(String(data))
+        await sim.run(1)
+      })
+      socket.on('close', () => session.gone())
+    })
+    const { port } = /** @type {import('node:net').AddressInfo} */ (wss.address())
+    try {
+      const db = await connect({ url: `http://127.0.0.1:${port}`, fetch: /** @type {any} */ (server.fetch) })
+      const view = db.subscribe({ root: id(1) })
+      await view.ready
+      const version = await db.transact(() => (view.root.name = 'Q3'))
+      expect([version, view.root.name, server.entity(`objects/${id(1)}`).body.name]).toEqual([2, 'Q3', 'Q3'])
+      db.close()
+    } finally {
+      await new Promise((resolve) => wss.close(resolve))
+    }
+  })
+
+  test('connect says what is missing', async () => {
+    await expect(connect({})).rejects.toThrow(/url/)
+  })
+})
