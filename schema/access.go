@@ -218,7 +218,7 @@ func (t *Type) MayCreate(p *graph.Principal) bool {
 // right of the type has its holders. `manage` goes to the creator unless the
 // explicit access names it; other rights that it leaves out go to nobody.
 // CodeSchema where the explicit access is malformed, or where the default says
-// `team` and the creator has not exactly one.
+// `team` and the creator is in several.
 func (t *Type) Access(explicit json.RawMessage, creator *graph.Principal) (*graph.ACL, *graph.Error) {
 	if explicit != nil {
 		return t.explicitAccess(explicit, creator)
@@ -233,10 +233,12 @@ func (t *Type) Access(explicit json.RawMessage, creator *graph.Principal) (*grap
 			h.Orgs[creator.Org] = true
 		}
 		if g.team {
-			if len(creator.Teams) != 1 {
+			if len(creator.Teams) > 1 {
 				return nil, t.nameAccess(right, len(creator.Teams))
 			}
-			h.Teams[creator.Teams[0]] = true
+			for _, team := range creator.Teams { // none: nobody, as for a creator without an org
+				h.Teams[team] = true
+			}
 		}
 		holders[right] = h
 	}
@@ -245,11 +247,7 @@ func (t *Type) Access(explicit json.RawMessage, creator *graph.Principal) (*grap
 
 // nameAccess refuses a creation whose default access cannot be filled in.
 func (t *Type) nameAccess(right string, teams int) *graph.Error {
-	have := "you are in none"
-	if teams > 1 {
-		have = fmt.Sprintf("you are in %d", teams)
-	}
-	message := fmt.Sprintf("the right %q of a new %s goes to the creator's team, and %s; name the access of the object", right, t.Name, have)
+	message := fmt.Sprintf("the right %q of a new %s goes to the creator's team, and you are in %d; name the access of the object", right, t.Name, teams)
 	e := graph.Errf(graph.CodeSchema, "%s", message).At("/access")
 	e.Errors = []graph.Violation{{Path: "/access", Message: message}}
 	return e

@@ -50,18 +50,27 @@ func TestDefaultAccessIsCompleteAndTheCreators(t *testing.T) {
 	}
 }
 
-func TestTeamNeedsExactlyOneTeam(t *testing.T) {
+func TestWithSeveralTeamsTheAccessMustBeNamed(t *testing.T) {
 	t.Parallel()
 	typ := workbook(t).TypeOf("DataStore")
-	for _, teams := range [][]string{nil, {"red", "blue"}} {
-		p := &graph.Principal{User: "ann", Teams: teams, Org: "acme"}
-		_, err := typ.Access(nil, p)
-		if err == nil || err.Code != graph.CodeSchema || err.Path != "/access" || len(err.Errors) != 1 || !strings.Contains(err.Message, "name the access") {
-			t.Errorf("teams %v: %v", teams, err)
-		}
-		if _, err := typ.Access([]byte(`{"read":{"public":true}}`), p); err != nil {
-			t.Errorf("teams %v, access named: %v", teams, err)
-		}
+	p := &graph.Principal{User: "ann", Teams: []string{"red", "blue"}, Org: "acme"}
+	_, err := typ.Access(nil, p)
+	if err == nil || err.Code != graph.CodeSchema || err.Path != "/access" || len(err.Errors) != 1 || !strings.Contains(err.Message, "name the access") {
+		t.Errorf("%v", err)
+	}
+	if _, err := typ.Access([]byte(`{"read":{"public":true}}`), p); err != nil {
+		t.Errorf("access named: %v", err)
+	}
+}
+
+func TestWithoutATeamTheTeamsShareGoesToNobody(t *testing.T) {
+	t.Parallel()
+	acl, err := workbook(t).TypeOf("DataStore").Access(nil, &graph.Principal{User: "dev"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(acl.Rights["write"].Teams) != 0 || !acl.Rights["manage"].Users["dev"] {
+		t.Errorf("%s", acl.Raw)
 	}
 }
 

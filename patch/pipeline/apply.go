@@ -253,6 +253,9 @@ func (d *Draft) changeAccess(t *touch, ops []op, raw []patch.Op, lim patch.JSONL
 		return d.opError(err, ops, "/access")
 	}
 	acl, violations := access.Parse(after)
+	if typ := d.reg.TypeOf(t.objNow.Type); len(violations) == 0 && typ != nil {
+		violations = typ.CheckAccess(acl)
+	}
 	if len(violations) > 0 {
 		e := graph.Errf(graph.CodeSchema, "the access is malformed: %s", violations[0].Message)
 		e.Errors, e.SchemaVer = violations, d.reg.Version

@@ -79,6 +79,7 @@ func TestRefusalsNameCodeAndPath(t *testing.T) {
 		{"schema", `[{"op":"remove","path":"` + o + `/body/name"}]`},
 		{"schema", `[{"op":"replace","path":"` + o + `/body","value":[]}]`},
 		{"schema", `[{"op":"add","path":"` + o + `/access/read/users/x","value":1}]`},
+		{"schema " + o + "/access/fly", `[{"op":"add","path":"` + o + `/access/fly","value":{"users":{"ann":true}}}]`},
 		{"unknown-type", `[{"op":"add","path":"/objects/` + absent + `","value":{"type":"Nope","body":{}}}]`},
 		{"abstract-type", `[{"op":"add","path":"/objects/` + absent + `","value":{"type":"Entity","body":{}}}]`},
 		{"edge-not-allowed", `[{"op":"add","path":"/edges/` + absent + `","value":{"label":"creator","from":"` + rec + `","to":"` + ds + `"}}]`},
