@@ -30,11 +30,11 @@ func (s *Store) EntityAt(ctx context.Context, g graph.GraphKey, ref graph.Ref, a
 		WHERE h.graph = $1 AND h.kind = $2 AND h.id = $3 AND h.version <= $4
 		ORDER BY h.version DESC LIMIT 1`
 	// An entity that was there by then and has no row of history lost it to the
-	// retention of its type.
+	// retention of its type; but one that was deleted by then is just not there.
 	const lost = `
 		-- name: entityAt.lost
-		SELECT EXISTS (SELECT FROM objects WHERE $2 = 0 AND graph = $1 AND id = $3 AND created_version <= $4)
-			OR EXISTS (SELECT FROM edges WHERE $2 = 1 AND graph = $1 AND id = $3 AND created_version <= $4)`
+		SELECT EXISTS (SELECT FROM objects WHERE $2 = 0 AND graph = $1 AND id = $3 AND created_version <= $4 AND NOT (deleted AND version <= $4))
+			OR EXISTS (SELECT FROM edges WHERE $2 = 1 AND graph = $1 AND id = $3 AND created_version <= $4 AND NOT (deleted AND version <= $4))`
 	act := fmt.Sprintf("read %s %s at version %d", ref.Kind, ref.IDString(), at)
 	err = s.read(ctx, act, func(conn *pgx.Conn) error {
 		found := false
