@@ -22,6 +22,7 @@ type entry struct {
 // difference is what lies between two states of what a session holds. It is
 // put together under the replica's read lock and encoded after it.
 type difference struct {
+	version   graph.Version // 0: the step's
 	entries   []entry
 	roots     []graph.ObjectID
 	rerooted  bool
@@ -32,6 +33,28 @@ type difference struct {
 }
 
 func (d *difference) empty() bool { return len(d.entries) == 0 && !d.rerooted }
+
+// merge joins differences of consecutive commits into one of the step.
+func merge(list []*difference) *difference {
+	out := &difference{}
+	at := map[graph.Ref]int{}
+	for _, d := range list {
+		out.mutations = append(out.mutations, d.mutations...)
+		out.at, out.by = d.at, d.by
+		for _, e := range d.entries {
+			if i, again := at[e.ref]; again {
+				if e.why == "" {
+					e.was = out.entries[i].was
+				}
+				out.entries[i] = e
+				continue
+			}
+			at[e.ref] = len(out.entries)
+			out.entries = append(out.entries, e)
+		}
+	}
+	return out
+}
 
 // left gives the entities that left.
 func (d *difference) left() map[graph.Ref]bool {
@@ -76,8 +99,19 @@ type stretch struct {
 }
 
 type entryName struct {
-	ref graph.Ref
-	was graph.Version
+	ref      graph.Ref
+	was, now graph.Version
+}
+
+// version gives that of the entity now.
+func (e *entry) version() graph.Version {
+	switch {
+	case e.obj != nil:
+		return e.obj.Meta.Version
+	case e.edge != nil:
+		return e.edge.Meta.Version
+	}
+	return 0
 }
 
 // of gives the changes of one entity, oldest first.
@@ -104,7 +138,7 @@ func (s *stretch) encode(list []entry) protocol.Entries {
 			out.Add(e.ref.Kind, protocol.LeaveEntry(e.ref, e.why))
 			continue
 		}
-		name := entryName{e.ref, e.was}
+		name := entryName{e.ref, e.was, e.version()}
 		text, ok := s.encoded[name]
 		if !ok {
 			text = s.entry(e)
@@ -146,7 +180,7 @@ func (s *stretch) patch(e *entry, body json.RawMessage) json.RawMessage {
 	if s.known {
 		joined := []byte{'['}
 		for _, ch := range s.of(e.ref) {
-			if versionAfter(ch) <= e.was {
+			if v := versionAfter(ch); v <= e.was || v > e.version() {
 				continue
 			}
 			ops := bytes.TrimSpace(bodyOnly(ch))

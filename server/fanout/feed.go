@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"github.com/graphtide/graphtide/graph"
 )
@@ -13,6 +14,33 @@ type frame struct {
 	size     int
 }
 
+// joined is several deltas of one view in one text, for the many sessions that
+// are sent the same ones.
+type joined struct {
+	first, last *frame
+	text        []byte
+}
+
+// join gives the texts of the frames as one, joined at most once for the
+// sessions that ask for the same frames about the same time.
+func (f *feed) join(frames []*frame, size int) []byte {
+	first, last := frames[0], frames[len(frames)-1]
+	if j := f.joined.Load(); j != nil && j.first == first && j.last == last {
+		return j.text
+	}
+	text := make([]byte, 0, size+len(frames))
+	for _, fr := range frames {
+		for _, t := range fr.texts {
+			if len(text) > 0 {
+				text = append(text, '\n')
+			}
+			text = append(text, t...)
+		}
+	}
+	f.joined.Store(&joined{first, last, text})
+	return text
+}
+
 // feed is what sessions read of a view: its recent deltas, and where it stands.
 // relay.feedMu guards it.
 type feed struct {
@@ -20,6 +48,7 @@ type feed struct {
 	dropped graph.Version // the newest delta that is no longer here
 	last    graph.Version // the newest delta, or where the view began
 	digest  uint32        // at the relay's version
+	joined  atomic.Pointer[joined]
 }
 
 // after gives the deltas that somebody at the cursor has not read.

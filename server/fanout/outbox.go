@@ -135,6 +135,9 @@ type dueFrame struct {
 // write. The deltas of one version are never parted, and a view that several
 // subscriptions share sends each delta once. The caller holds feedMu and mu.
 func (s *session) takeDeltas(c *collected, before graph.Version) bool {
+	if len(s.subs) == 1 {
+		return s.takeFrom(c, s.subs[0], before)
+	}
 	due := s.due[:0]
 	for _, sub := range s.subs {
 		if sub.view == nil {
@@ -171,6 +174,34 @@ func (s *session) takeDeltas(c *collected, before graph.Version) bool {
 		d.sub.cursor = d.frame.to
 	}
 	return true
+}
+
+// takeFrom is takeDeltas for a session with one subscription: it takes what all
+// others who are as far take, and shares the bytes with them.
+func (s *session) takeFrom(c *collected, sub *subscription, before graph.Version) bool {
+	if sub.view == nil {
+		return true
+	}
+	f := &sub.view.feed
+	frames := f.after(sub.cursor)
+	n, size := 0, 0
+	for n < len(frames) && frames[n].from < before && c.size+size < protocol.MaxMessage {
+		size += frames[n].size
+		n++
+	}
+	all := n == len(frames) || frames[n].from >= before
+	switch frames = frames[:n]; {
+	case n == 0:
+		return all
+	case n == 1 || c.size+size+n > protocol.MaxMessage:
+		for _, fr := range frames {
+			c.texts(fr.texts, fr.size)
+		}
+	default:
+		c.text(f.join(frames, size))
+	}
+	sub.cursor = frames[n-1].to
+	return all
 }
 
 // takeAnswers takes the answers that are next and whose versions are reached.

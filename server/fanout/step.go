@@ -92,7 +92,15 @@ func (s *step) advance() {
 		if structural[v] {
 			continue
 		}
-		s.note(v, v.follow(s.st, s.lens, touches[v]))
+		list := v.follow(s.lens, s.st, touches[v])
+		if len(structural) > 0 && len(list) > 1 {
+			// Another view has all commits in one delta: so has this one, or a
+			// session of both would see one version in part.
+			list = []*difference{merge(list)}
+		}
+		for _, d := range list {
+			s.note(v, d)
+		}
 	}
 	for v := range structural {
 		s.recompute(v)
@@ -152,7 +160,9 @@ func (s *step) recompute(v *view) {
 func (s *step) note(v *view, d *difference) {
 	if !d.empty() {
 		v.changed()
-		v.last = s.head.Version
+		if v.last = d.version; v.last == 0 {
+			v.last = s.head.Version
+		}
 		s.deltas = append(s.deltas, delta{v, d})
 		s.presence.entered(s, v, d)
 	}
@@ -279,11 +289,15 @@ func (s *step) publish() {
 }
 
 func (s *step) encode(d delta) *frame {
+	f := &frame{from: s.relay.head.Version, to: s.head.Version}
+	if d.version > 0 {
+		f.from, f.to = d.version-1, d.version
+	}
 	p := protocol.Delta{
-		View: d.view.id, Version: s.head.Version, At: d.at, By: d.by, Mutations: d.mutations,
+		View: d.view.id, Version: f.to, At: d.at, By: d.by, Mutations: d.mutations,
 		Entries: s.batch.encode(d.entries), Roots: d.roots, HasRoots: d.rerooted,
 	}
-	f := &frame{from: s.relay.head.Version, to: s.head.Version, texts: p.Frames(protocol.MaxMessage)}
+	f.texts = p.Frames(protocol.MaxMessage)
 	for _, t := range f.texts {
 		f.size += len(t)
 	}

@@ -119,7 +119,7 @@ func newView(id, name string, proj *graph.Projection, p graph.Principal, c *comp
 	for _, e := range c.Edges {
 		v.putEdge(e)
 	}
-	v.feed = feed{last: at, dropped: at, digest: v.digest}
+	v.feed.last, v.feed.dropped, v.feed.digest = at, at, v.digest
 	return v
 }
 
@@ -171,48 +171,42 @@ type touch struct {
 }
 
 // follow brings the view up to date with changes that touched only the content
-// of entities, none of which decides what the view shows.
-func (v *view) follow(st *replica.State, l *lens, touches []touch) *difference {
-	d := &difference{}
+// of entities, none of which decides what the view shows. Each commit is a
+// difference of its own.
+func (v *view) follow(l *lens, r graph.Reader, touches []touch) []*difference {
+	var out []*difference
+	var d *difference
 	var last *graph.Commit
 	for _, t := range touches {
 		if !v.shows(t.change.Ref) {
 			continue
 		}
 		if t.commit != last {
+			d, last = &difference{version: t.commit.Version}, t.commit
 			d.commit(t.commit)
-			last = t.commit
+			out = append(out, d)
 		}
-		v.refresh(st, l, t.change.Ref, d)
+		d.entries = append(d.entries, v.take(l, r, t.change))
 	}
-	return d
+	return out
 }
 
-// refresh takes the present content of an entity that the view shows.
-func (v *view) refresh(st *replica.State, l *lens, ref graph.Ref, d *difference) {
-	if ref.Kind == graph.KindEdge {
-		e := st.Edge(graph.EdgeID(ref.ID))
-		if e == v.edges[e.ID] {
-			return // an earlier change of the same stretch brought it
-		}
-		if !l.readable(st, &v.lead, e.From) || !l.readable(st, &v.lead, e.To) {
+// take makes the view show an entity as a change left it. Rights are judged by
+// the present state: they did not change meanwhile.
+func (v *view) take(l *lens, r graph.Reader, ch *graph.Change) entry {
+	if e := ch.EdgeAfter; e != nil {
+		if !l.readable(r, &v.lead, e.From) || !l.readable(r, &v.lead, e.To) {
 			v.dropEdge(v.edges[e.ID])
-			d.entries = append(d.entries, entry{ref: ref, why: protocol.Forbidden})
-			return
+			return entry{ref: ch.Ref, why: protocol.Forbidden}
 		}
-		d.entries = append(d.entries, entry{ref: ref, edge: e, was: v.putEdge(e)})
-		return
+		return entry{ref: ch.Ref, edge: e, was: v.putEdge(e)}
 	}
-	o := st.Object(graph.ObjectID(ref.ID))
-	if o == v.objects[o.ID] {
-		return
-	}
-	if !l.readable(st, &v.lead, o.ID) {
+	o := ch.ObjAfter
+	if !l.readable(r, &v.lead, o.ID) {
 		v.dropObject(v.objects[o.ID])
-		d.entries = append(d.entries, entry{ref: ref, why: protocol.Forbidden})
-		return
+		return entry{ref: ch.Ref, why: protocol.Forbidden}
 	}
-	d.entries = append(d.entries, entry{ref: ref, obj: o, was: v.putObject(o)})
+	return entry{ref: ch.Ref, obj: o, was: v.putObject(o)}
 }
 
 // become makes the view show what was computed and gives the difference.
