@@ -26,7 +26,7 @@ work:
 // more, although it is still there.
 func TestALostWorkersRunIsTakenOverAndItsWritesAreFenced(t *testing.T) {
 	t.Parallel()
-	for name, open := range map[string]func(*testing.T, string, map[string]GoHandler, ...option) *system{"memory": setup, "postgres": setupPostgres} {
+	for name, open := range map[string]func(testing.TB, string, map[string]GoHandler, ...option) *system{"memory": setup, "postgres": setupPostgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			type call struct {

@@ -16,7 +16,7 @@ func operations(text string) string { return things + "operations:\n" + indent(2
 
 func TestOperationsReportAndSucceed(t *testing.T) {
 	t.Parallel()
-	for name, open := range map[string]func(*testing.T, string, map[string]GoHandler, ...option) *system{"memory": setup, "postgres": setupPostgres} {
+	for name, open := range map[string]func(testing.TB, string, map[string]GoHandler, ...option) *system{"memory": setup, "postgres": setupPostgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := open(t, operations(`

@@ -115,7 +115,7 @@ export default async function (event: {entity: string, after: {body: {n: number}
 // written again, even if it would write something else by now.
 func TestWritesAreCommittedOnceHoweverOftenTheHandlerIsCalled(t *testing.T) {
 	t.Parallel()
-	for name, open := range map[string]func(*testing.T, string, map[string]GoHandler, ...option) *system{"memory": setup, "postgres": setupPostgres} {
+	for name, open := range map[string]func(testing.TB, string, map[string]GoHandler, ...option) *system{"memory": setup, "postgres": setupPostgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := open(t, rules(`

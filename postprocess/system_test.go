@@ -32,7 +32,7 @@ const patience = 30 * time.Second
 // system is a whole server without its routes: store, pipeline, replicas and
 // one or more nodes of post-processing. Each test has its own.
 type system struct {
-	t     *testing.T
+	t     testing.TB
 	store graph.Store
 	runs  *observedRuns
 	first *node
@@ -53,14 +53,14 @@ type node struct {
 type option func(*Config)
 
 // setup gives a running system in memory with one node.
-func setup(t *testing.T, schemaText string, handlers map[string]GoHandler, opts ...option) *system {
+func setup(t testing.TB, schemaText string, handlers map[string]GoHandler, opts ...option) *system {
 	t.Helper()
 	s := memstore.New()
 	return begin(t, s, memstore.NewRuns(s), schemaText, handlers, opts...)
 }
 
 // setupPostgres is setup on a database of the test's own.
-func setupPostgres(t *testing.T, schemaText string, handlers map[string]GoHandler, opts ...option) *system {
+func setupPostgres(t testing.TB, schemaText string, handlers map[string]GoHandler, opts ...option) *system {
 	t.Helper()
 	url := testdb.EmptyURL(t)
 	if err := migrations.Up(t.Context(), url); err != nil {
@@ -70,7 +70,7 @@ func setupPostgres(t *testing.T, schemaText string, handlers map[string]GoHandle
 	return begin(t, s, pgstore.NewRuns(s.Pool()), schemaText, handlers, opts...)
 }
 
-func begin(t *testing.T, store graph.Store, runs graph.RunStore, schemaText string, handlers map[string]GoHandler, opts ...option) *system {
+func begin(t testing.TB, store graph.Store, runs graph.RunStore, schemaText string, handlers map[string]GoHandler, opts ...option) *system {
 	t.Helper()
 	s := &system{t: t, store: store, runs: &observedRuns{RunStore: runs, changed: make(chan struct{})}}
 	s.first = s.node("n1", handlers, opts...)
@@ -402,7 +402,7 @@ func (s *system) madeBy(run string) []*graph.Commit {
 func newID() string { return uuid.NewString() }
 
 // take receives from a channel, or fails.
-func take[T any](t *testing.T, ch <-chan T) T {
+func take[T any](t testing.TB, ch <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-ch:
@@ -439,7 +439,7 @@ type entityState struct {
 	To   string         `json:"to"`
 }
 
-func eventOf(t *testing.T, raw json.RawMessage) event {
+func eventOf(t testing.TB, raw json.RawMessage) event {
 	t.Helper()
 	var e event
 	if err := json.Unmarshal(raw, &e); err != nil {
