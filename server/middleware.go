@@ -124,6 +124,10 @@ func loopbackHost(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
+// Loopback reports whether an address to listen on is of this machine alone,
+// which is what dev is held to.
+func Loopback(address string) bool { return loopbackHost(address) }
+
 // trimSlash routes /v1/graphs/ as /v1/graphs. It does not redirect: a redirect
 // made of a path is a hole in itself.
 func trimSlash(next http.Handler) http.Handler {

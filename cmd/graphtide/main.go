@@ -1,7 +1,9 @@
 // Command graphtide is the server, its tools, and its API from a shell.
 //
 // It holds no logic of its own: flags, environment and graphtide.yaml become a
-// configuration, the parts are wired, and run.
+// configuration, the parts are wired, and run. What it promises is how it ends:
+// status 0 well, 1 failed, 2 wrong usage; answers on standard output, and
+// everything else, a problem's code first, on standard error.
 package main
 
 import (
@@ -11,13 +13,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/graphtide/graphtide/graph"
-	"github.com/graphtide/graphtide/server"
 )
 
 // Exit statuses.
@@ -27,46 +27,10 @@ const (
 	exitUsage  = 2
 )
 
-type cli struct {
-	Config  string     `help:"Configuration file (default: graphtide.yaml in the working folder, where there is one)." placeholder:"FILE" type:"path"`
-	Logging logOptions `embed:"" prefix:"log-"`
-
-	Dev     devCmd     `cmd:"" help:"Run everything in one process tree, with nothing to set up: private Postgres, Redis, server, example."`
-	Serve   serveCmd   `cmd:"" help:"Run the server against --database-url and --redis-url; any number of them share one database."`
-	Worker  workerCmd  `cmd:"" help:"Run post-processing only: rules and operations."`
-	Migrate migrateCmd `cmd:"" help:"Bring the database up to this program's version."`
-	Schema  schemaCmd  `cmd:"" help:"Check, compare, apply or translate a schema."`
-	Token   tokenCmd   `cmd:"" help:"Mint a token with the server's secret."`
-	Load    loadCmd    `cmd:"" help:"Load a projection: JSON from FILE or standard input."`
-	Patch   patchCmd   `cmd:"" help:"Send a transaction: a JSON Patch from FILE or standard input."`
-	Log     logCmd     `cmd:"" help:"Print a graph's log, one commit per line."`
-	History historyCmd `cmd:"" help:"Print the versions of one object or edge."`
-	Trace   traceCmd   `cmd:"" help:"Print what caused a commit and what it caused."`
-	Verify  verifyCmd  `cmd:"" help:"Check a graph's invariants in the database."`
-	Doctor  doctorCmd  `cmd:"" help:"Say what is wrong with the set-up, and the mend."`
-	Version versionCmd `cmd:"" help:"Print the program's version."`
-}
-
-type logOptions struct {
-	Format string `help:"Log format: ${enum}." enum:"text,json" default:"text"`
-	Level  string `help:"Log level: ${enum}." enum:"debug,info,warn,error" default:"info"`
-}
-
-func (o logOptions) logger(w io.Writer) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.Level)); err != nil {
-		level = slog.LevelInfo
-	}
-	opts := &slog.HandlerOptions{Level: level}
-	if o.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
-}
-
 // app is what a command gets.
 type app struct {
-	ctx    context.Context
+	ctx    context.Context // ends with the first signal
+	hurry  context.Context // ends with the second: what drains is cut
 	log    *slog.Logger
 	stdin  io.Reader
 	stdout io.Writer
@@ -74,36 +38,45 @@ type app struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	forgetEmptyVariables()
+	ctx, hurry := onSignals()
+	a := &app{ctx: ctx, hurry: hurry, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	os.Exit(a.run(os.Args[1:]))
+}
+
+// forgetEmptyVariables makes an empty variable as good as none: a line such as
+// `GRAPHTIDE_RATE=` in a compose file means nothing, rather than a number that
+// cannot be read.
+func forgetEmptyVariables() {
+	for _, kv := range os.Environ() {
+		if name, value, _ := strings.Cut(kv, "="); value == "" && strings.HasPrefix(name, envPrefix+"_") {
+			os.Unsetenv(name)
+		}
+	}
 }
 
 // usageError is a wrong use of the command line: exit status 2.
 type usageError struct{ error }
 
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
-	var c cli
+func (e usageError) Unwrap() error { return e.error }
+
+func wrongUsage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// run parses the arguments, runs the command and gives the exit status.
+func (a *app) run(args []string) (status int) {
 	settings, err := readSettings(args)
 	if err != nil {
-		fmt.Fprintln(stderr, "graphtide:", err)
-		return exitUsage
+		return report(a.stderr, usageError{err})
 	}
-	exited := -1
-	parser, err := kong.New(&c,
-		kong.Name("graphtide"),
-		kong.Description("A graph database server with realtime client sync.\n\nEvery option is a flag, an environment variable (GRAPHTIDE_DATABASE_URL for --database-url) and a key in graphtide.yaml, in this order of precedence.\nExit status: 0 well, 1 failed, 2 wrong usage."),
-		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.DefaultEnvars("GRAPHTIDE"),
+	var c cli
+	exited := exitOK
+	parser, err := kong.New(&c, append(options(),
 		kong.Resolvers(settings),
-		kong.Vars{"listen": server.DefaultListen},
-		kong.Writers(stdout, stderr),
+		kong.Writers(a.stdout, a.stderr),
 		kong.Exit(func(code int) { exited = code; panic(exitNow{}) }),
-	)
+	)...)
 	if err != nil {
-		fmt.Fprintln(stderr, "graphtide:", err)
-		return exitFailed
+		return report(a.stderr, err)
 	}
 	defer func() {
 		if r := recover(); r != nil {
@@ -113,18 +86,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			status = exited
 		}
 	}()
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	kctx, err := parser.Parse(args)
+	chosen, err := parser.Parse(asFlags(args))
 	if err != nil {
-		fmt.Fprintln(stderr, "graphtide:", err)
-		fmt.Fprintln(stderr, "Try: graphtide --help")
+		report(a.stderr, usageError{settings.explain(err)})
+		fmt.Fprintf(a.stderr, "Try: %s --help\n", commandOf(err))
 		return exitUsage
 	}
-	a := &app{ctx: ctx, log: c.Logging.logger(stderr), stdin: stdin, stdout: stdout, stderr: stderr}
-	if err := kctx.Run(a); err != nil {
-		return report(stderr, err)
+	a.log = c.Logging.logger(a.stderr)
+	if err := chosen.Run(a); err != nil {
+		if errors.Is(err, context.Canceled) && a.ctx.Err() != nil {
+			err = errors.New("interrupted")
+		}
+		return report(a.stderr, err)
 	}
 	return exitOK
 }
@@ -132,8 +105,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // exitNow carries a kong exit (--help) out of the parser.
 type exitNow struct{}
 
-// report prints an error as people read it; a problem of the API by its code
-// first.
+// commandOf names the command that was parsed when err came up.
+func commandOf(err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil {
+		if cmd := parse.Context.Selected(); cmd != nil {
+			return cmd.FullPath()
+		}
+	}
+	return "graphtide"
+}
+
+// report prints an error as people read it, a problem of the API by its code
+// first, and gives the exit status.
 func report(w io.Writer, err error) int {
 	var usage usageError
 	if errors.As(err, &usage) {
@@ -141,23 +125,36 @@ func report(w io.Writer, err error) int {
 		return exitUsage
 	}
 	var e *graph.Error
-	if errors.As(err, &e) {
-		fmt.Fprintf(w, "graphtide: %s: %s\n", e.Code, e.Message)
-		if e.HasPath && e.Path != "" {
-			fmt.Fprintf(w, "  at %s\n", e.Path)
-		}
-		for _, v := range e.Errors {
-			if v.Path != "" {
-				fmt.Fprintf(w, "  %s: %s\n", v.Path, v.Message)
-			} else {
-				fmt.Fprintf(w, "  %s\n", v.Message)
-			}
-		}
-		if e.Err != nil {
-			fmt.Fprintf(w, "  cause: %v\n", e.Err)
-		}
+	if !errors.As(err, &e) {
+		fmt.Fprintln(w, "graphtide:", err)
 		return exitFailed
 	}
-	fmt.Fprintln(w, "graphtide:", err)
+	fmt.Fprintf(w, "graphtide: %s: %s\n", e.Code, e.Message)
+	if e.HasPath && e.Path != "" {
+		fmt.Fprintf(w, "  at %s\n", e.Path)
+	}
+	reportViolations(w, "  ", e.Errors)
+	for _, o := range e.Objects {
+		fmt.Fprintf(w, "  %s %s in graph %s\n", o.Type, o.ID, o.Graph)
+		reportViolations(w, "    ", o.Errors)
+	}
+	for _, c := range e.Conflicts {
+		fmt.Fprintf(w, "  %s: changed since, by version %d\n", c.Path, c.Version)
+	}
+	if e.Err != nil {
+		fmt.Fprintf(w, "  cause: %v\n", e.Err)
+	}
 	return exitFailed
+}
+
+// reportViolations prints one fault a line. A fault of a schema begins with its
+// own place, file and line, which says more than the pointer.
+func reportViolations(w io.Writer, indent string, faults []graph.Violation) {
+	for _, v := range faults {
+		text := strings.ReplaceAll(v.Message, "\n", "\n"+indent)
+		if v.Path != "" && !strings.Contains(v.Message, "\n") {
+			text = v.Path + ": " + text
+		}
+		fmt.Fprintf(w, "%s%s\n", indent, text)
+	}
 }

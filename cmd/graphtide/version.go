@@ -1,6 +1,9 @@
 package main
 
-import "runtime/debug"
+import (
+	"fmt"
+	"runtime/debug"
+)
 
 // version gives the module's version, or the revision it was built from.
 func version() string {
@@ -17,4 +20,9 @@ func version() string {
 		}
 	}
 	return "devel"
+}
+
+func (versionCmd) Run(a *app) error {
+	_, err := fmt.Fprintln(a.stdout, "graphtide", version())
+	return err
 }

@@ -9,25 +9,61 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/evanw/esbuild/pkg/api"
 	"github.com/goccy/go-yaml"
 )
+
+// Bundle is a schema document made whole.
+type Bundle struct {
+	Doc []byte
+	// Files are the files that the document is made of, as absolute paths: the
+	// schema file, the handlers and what these import. Where the bundle fails
+	// they are those looked at until then, the missing ones included: changing
+	// one of them may mend it.
+	Files []string
+}
+
+// Read reads a schema file and bundles it. The Bundle is never nil.
+func Read(file string) (*Bundle, error) {
+	b := &Bundle{}
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return b, err
+	}
+	b.Files = append(b.Files, path)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return b, err
+	}
+	return b, b.add(file, text)
+}
 
 // Schema gives the document with `scripts` filled in for every handler that
 // names a script file which the document does not have already. Paths are
 // relative to the schema file. The document's own lines stay where they are, so
 // that later faults name the file's lines.
 func Schema(file string, text []byte) ([]byte, error) {
+	var b Bundle
+	if err := b.add(file, text); err != nil {
+		return nil, err
+	}
+	return b.Doc, nil
+}
+
+func (b *Bundle) add(file string, text []byte) error {
 	var doc struct {
 		Rules      map[string]section `yaml:"rules"`
 		Operations map[string]section `yaml:"operations"`
 		Scripts    map[string]string  `yaml:"scripts"`
 	}
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return text, nil // the schema's own reader says what is wrong, and better
+		b.Doc = text // the schema's own reader says what is wrong, and better
+		return nil
 	}
 	missing := map[string]bool{}
 	for _, sections := range []map[string]section{doc.Rules, doc.Operations} {
@@ -38,7 +74,8 @@ func Schema(file string, text []byte) ([]byte, error) {
 		}
 	}
 	if len(missing) == 0 {
-		return text, nil
+		b.Doc = text
+		return nil
 	}
 	names := make([]string, 0, len(missing))
 	for name := range missing {
@@ -50,16 +87,18 @@ func Schema(file string, text []byte) ([]byte, error) {
 		scripts = map[string]string{}
 	}
 	for _, name := range names {
-		source, err := script(filepath.Dir(file), name)
+		source, err := b.script(filepath.Dir(file), name)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s names the handler %s, but there is no such file beside it", file, name)
+			return fmt.Errorf("%s names the handler %s, but there is no such file beside it", file, name)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		scripts[name] = source
 	}
-	return withScripts(text, scripts, doc.Scripts != nil)
+	var err error
+	b.Doc, err = withScripts(text, scripts, doc.Scripts != nil)
+	return err
 }
 
 type section struct {
@@ -69,7 +108,7 @@ type section struct {
 }
 
 // script gives a handler with what it imports, as one module.
-func script(dir, name string) (string, error) {
+func (b *Bundle) script(dir, name string) (string, error) {
 	if !filepath.IsLocal(name) {
 		return "", fmt.Errorf("handler %s: a script is named by a path below the schema file", name)
 	}
@@ -77,19 +116,33 @@ func script(dir, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	b.Files = append(b.Files, path)
 	if _, err := os.Stat(path); err != nil {
 		return "", err
 	}
 	res := api.Build(api.BuildOptions{
 		EntryPoints: []string{path}, Bundle: true, Write: false, Format: api.FormatESModule,
 		Platform: api.PlatformNeutral, Target: api.ES2020, Charset: api.CharsetUTF8, LogLevel: api.LogLevelSilent,
-		MinifyWhitespace: false,
+		Plugins: []api.Plugin{{Name: "files", Setup: b.note}},
 	})
 	if len(res.Errors) > 0 {
 		lines := api.FormatMessages(res.Errors, api.FormatMessagesOptions{Kind: api.ErrorMessage})
 		return "", fmt.Errorf("handler %s:\n%s", name, strings.TrimSpace(strings.Join(lines, "\n")))
 	}
 	return string(res.OutputFiles[0].Contents), nil
+}
+
+// note writes down each file that a bundle reads, also of one that fails.
+func (b *Bundle) note(build api.PluginBuild) {
+	var mu sync.Mutex // files are read in parallel
+	build.OnLoad(api.OnLoadOptions{Filter: ".*", Namespace: "file"}, func(args api.OnLoadArgs) (api.OnLoadResult, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !slices.Contains(b.Files, args.Path) {
+			b.Files = append(b.Files, args.Path)
+		}
+		return api.OnLoadResult{}, nil // and is read as it would be without us
+	})
 }
 
 // withScripts puts the scripts into the text: as a last line of a YAML document

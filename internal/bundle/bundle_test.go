@@ -3,6 +3,7 @@ package bundle
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,5 +89,44 @@ func TestJSONDocumentsAndGivenScriptsAreKept(t *testing.T) {
 	}
 	if doc.Scripts["a.js"] != "export default () => 1" || !strings.Contains(doc.Scripts["b.js"], "2") {
 		t.Errorf("scripts: %v", doc.Scripts)
+	}
+}
+
+func TestABundleNamesEveryFileItIsMadeOf(t *testing.T) {
+	t.Parallel()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "app.yaml", app)
+	look := func(mended bool, want ...string) {
+		t.Helper()
+		b, err := Read(filepath.Join(dir, "app.yaml"))
+		if (err == nil) != mended {
+			t.Errorf("the bundle fails with %v", err)
+		}
+		for i, name := range want {
+			want[i] = filepath.Join(dir, name)
+		}
+		slices.Sort(b.Files)
+		if !slices.Equal(b.Files, want) {
+			t.Errorf("got the files %v, want %v", b.Files, want)
+		}
+	}
+	look(false, "app.yaml", "handlers/tidy.js")
+	write(t, dir, "handlers/tidy.js", "import { two } from './lib/two.js'\nexport default () => two\n")
+	write(t, dir, "handlers/lib/two.js", "export const two =\n")
+	look(false, "app.yaml", "handlers/lib/two.js", "handlers/tidy.js")
+	write(t, dir, "handlers/lib/two.js", "export const two = 2\n")
+	look(true, "app.yaml", "handlers/lib/two.js", "handlers/tidy.js")
+}
+
+func TestAFaultOfAHandlerNamesItsFileAndLine(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "handlers/tidy.js", "export default () => 1\nconst =\n")
+	_, err := Schema(filepath.Join(dir, "app.yaml"), []byte(app))
+	if err == nil || !strings.Contains(err.Error(), "tidy.js:2:") {
+		t.Fatalf("got %v", err)
 	}
 }

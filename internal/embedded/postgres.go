@@ -158,6 +158,10 @@ func socketFolder(data string, acct *account) string {
 	return filepath.Join(os.TempDir(), "gt-"+hex.EncodeToString(sum[:5]))
 }
 
+// DataVersion gives the major version of Postgres that made a data folder, 0
+// where it holds no database yet.
+func DataVersion(dir string) int { return dataVersion(filepath.Join(dir, "postgres")) }
+
 // dataVersion gives the major version that made the data, 0 where there is none.
 func dataVersion(data string) int {
 	b, err := os.ReadFile(filepath.Join(data, "PG_VERSION"))

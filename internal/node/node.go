@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/url"
 	"sync"
 	"time"
 
@@ -54,6 +55,9 @@ type Config struct {
 	Postprocess postprocess.Config
 	Poll        time.Duration // of heads; see replica.Config
 	Observe     func(stage string) func()
+	// Prepare runs once writes are possible and before anybody is served: the
+	// place to apply a schema. Its error ends the start.
+	Prepare func(context.Context, *Node) error
 
 	Site    fs.FS // served at /; nil: nothing
 	Console fs.FS // served at /console/; nil: nothing
@@ -103,9 +107,13 @@ func Start(ctx context.Context, cfg Config) (_ *Node, err error) {
 		{"replicas", n.startReplicas},
 		{"pipeline", n.startPipeline},
 		{"post-processing", n.startRuns},
+		{"", n.prepare},
 		{"server", n.startServer},
 	} {
 		if err := step.run(ctx); err != nil {
+			if step.name == "" {
+				return nil, err // it says itself what it was doing
+			}
 			return nil, fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
@@ -187,15 +195,29 @@ func (n *Node) startRedis(ctx context.Context) error {
 	if n.cfg.RedisURL == "" {
 		return nil
 	}
-	opts, err := redis.ParseURL(n.cfg.RedisURL)
+	opts, err := ParseRedisURL(n.cfg.RedisURL)
 	if err != nil {
-		return fmt.Errorf("--redis-url: %w", err)
+		return err
 	}
 	n.redis = redis.NewClient(opts)
 	n.onStop(func() { n.redis.Close() })
 	n.hints = rediscache.New(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
 	n.onStop(n.stopping("hints", n.hints.Stop))
 	return n.hints.Start(ctx)
+}
+
+// ParseRedisURL reads the address of a Redis. The error does not repeat it: it may
+// hold a password.
+func ParseRedisURL(address string) (*redis.Options, error) {
+	opts, err := redis.ParseURL(address)
+	var parse *url.Error
+	if errors.As(err, &parse) {
+		err = parse.Err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the address of the Redis cannot be read (%w): write it as redis://[user:password@]host:6379/0, or rediss:// for TLS", err)
+	}
+	return opts, nil
 }
 
 // port gives the hints as a port, without the trap of a nil pointer in it.
@@ -240,6 +262,13 @@ func (n *Node) startRuns(ctx context.Context) error {
 	return svc.Start(ctx)
 }
 
+func (n *Node) prepare(ctx context.Context) error {
+	if n.cfg.Prepare == nil {
+		return nil
+	}
+	return n.cfg.Prepare(ctx, n)
+}
+
 func (n *Node) startServer(ctx context.Context) error {
 	if n.cfg.NoServer {
 		return nil
@@ -266,7 +295,10 @@ func (n *Node) startServer(ctx context.Context) error {
 	}
 	serve, cancel := context.WithCancel(context.Background())
 	n.endServe = cancel
-	go func() { n.served <- n.http.Serve(serve, n.listener) }()
+	go func() {
+		n.served <- n.http.Serve(serve, n.listener)
+		close(n.served) // who waits for the end may come after who took the error
+	}()
 	// The main graph is opened now rather than by its first visitor.
 	if _, err := n.Replicas.Open(ctx, graph.MainGraph); err != nil {
 		cancel()

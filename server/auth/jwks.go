@@ -97,6 +97,17 @@ func (s *keySet) find(ctx context.Context, alg, kid string) (jwt.VerificationKey
 	return jwt.VerificationKeySet{Keys: found}, nil
 }
 
+// CheckJWKS fetches the keys at an address and counts those that can be used. An
+// address without any is an error.
+func CheckJWKS(address string) (int, error) {
+	s, err := newKeySet(address, time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return 0, err
+	}
+	keys, err := s.get()
+	return len(keys), err
+}
+
 func (s *keySet) fetch() error {
 	now := s.clock()
 	keys, err := s.get()
