@@ -8,7 +8,8 @@ import (
 	"github.com/graphtide/graphtide/graph/replica"
 )
 
-// pieceOfLog is how many commits are read from the store at once.
+// pieceOfLog is how many commits are matched at once: it bounds the transaction
+// that makes their runs.
 const pieceOfLog = 200
 
 // commitsSince gives the next commits after v with before and after filled in:
@@ -16,7 +17,7 @@ const pieceOfLog = 200
 // the store.
 func commitsSince(ctx context.Context, store graph.Store, r *replica.Replica, v graph.Version) ([]*graph.Commit, error) {
 	if commits, ok := r.Since(v); ok {
-		return commits, nil
+		return commits[:min(len(commits), pieceOfLog)], nil
 	}
 	commits, err := store.Log(ctx, r.Key(), v, pieceOfLog)
 	if err != nil {

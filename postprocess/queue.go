@@ -200,8 +200,10 @@ func (q *queue) enqueue(ctx context.Context, ref graph.RunRef) error {
 	if err != nil {
 		return err
 	}
+	// One retry is none: going back from a busy node does not count, and nothing
+	// else is an error. With no retry at all asynq would put the task away.
 	_, err = q.client.EnqueueContext(ctx, asynq.NewTask(taskRun, body),
-		asynq.Queue(q.name), asynq.TaskID(ref.Run+":"+strconv.Itoa(ref.Attempt)), asynq.MaxRetry(0))
+		asynq.Queue(q.name), asynq.TaskID(ref.Run+":"+strconv.Itoa(ref.Attempt)), asynq.MaxRetry(1))
 	if errors.Is(err, asynq.ErrTaskIDConflict) || errors.Is(err, asynq.ErrDuplicateTask) {
 		return nil // it is there
 	}
