@@ -59,6 +59,11 @@ func (w *walk) run(types Types, proj *graph.Projection, lim graph.Limits) (*Resu
 	if err := w.roots(types, proj); err != nil {
 		return nil, err
 	}
+	return w.finish()
+}
+
+// finish follows all that was asked for, and what that asks for.
+func (w *walk) finish() (*Result, *graph.Error) {
 	for len(w.queue) > 0 {
 		t := w.queue[0]
 		w.queue = w.queue[1:]
@@ -188,20 +193,26 @@ func (w *walk) follow(t task) *graph.Error {
 		return err
 	}
 	for _, m := range members {
-		w.result.Objects = append(w.result.Objects, m.obj)
-		w.result.Edges = append(w.result.Edges, m.edge)
-		for _, s := range t.step.Steps {
-			w.visit(m.obj.ID, s, levelsOf(s))
-		}
-		switch t.levels {
-		case 0:
-		case endless:
-			w.visit(m.obj.ID, t.step, endless)
-		default:
-			w.visit(m.obj.ID, t.step, t.levels-1)
-		}
+		w.reached(t, m)
 	}
 	return w.checkSize()
+}
+
+// reached adds an object that a task shows, and asks for what is to be followed
+// from it.
+func (w *walk) reached(t task, m member) {
+	w.result.Objects = append(w.result.Objects, m.obj)
+	w.result.Edges = append(w.result.Edges, m.edge)
+	for _, s := range t.step.Steps {
+		w.visit(m.obj.ID, s, levelsOf(s))
+	}
+	switch t.levels {
+	case 0:
+	case endless:
+		w.visit(m.obj.ID, t.step, endless)
+	default:
+		w.visit(m.obj.ID, t.step, t.levels-1)
+	}
 }
 
 // checkSize refuses a result that has grown too large. Repeats are cleared away

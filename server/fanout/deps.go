@@ -126,31 +126,65 @@ func moveKeys[K comparable](in map[K][]*view, v *view, old, next map[K]struct{})
 	}
 }
 
-// affected calls found for every view that the change may concern; members says
-// that only the entity's own content changed. It may call twice for one view.
-func (x *index) affected(r graph.Reader, ch *graph.Change, found func(v *view, content bool)) {
-	tell := func(views []*view, content bool) {
+// add makes the index hold more for the view.
+func (x *index) add(v *view, more *deps) {
+	addKeys(x.objects, v, v.deps.objects, more.objects)
+	addKeys(x.ends, v, v.deps.ends, more.ends)
+	addKeys(x.types, v, v.deps.types, more.types)
+}
+
+func addKeys[K comparable](in map[K][]*view, v *view, old, more map[K]struct{}) {
+	for k := range more {
+		if _, had := old[k]; !had {
+			old[k] = struct{}{}
+			in[k] = append(in[k], v)
+		}
+	}
+}
+
+// impact is how a change concerns a view.
+type impact uint8
+
+const (
+	content    impact = iota // an entity's own content is another
+	linked                   // an edge came that the view may follow
+	unlinked                 // an edge or an object went
+	structural               // anything else: rights, roots
+)
+
+// affected calls found for every view that the change may concern. It may call
+// twice for one view.
+func (x *index) affected(r graph.Reader, ch *graph.Change, found func(v *view, how impact)) {
+	tell := func(views []*view, how impact) {
 		for _, v := range views {
-			found(v, content)
+			found(v, how)
 		}
 	}
 	if ch.Ref.Kind == graph.KindObject {
-		content := ch.Event == graph.Modified && !ch.AccessChanged
-		tell(x.objects[graph.ObjectID(ch.Ref.ID)], content)
+		how := structural
+		switch {
+		case ch.Event == graph.Modified && !ch.AccessChanged:
+			how = content
+		case ch.Event == graph.Deleted:
+			how = unlinked
+		}
+		tell(x.objects[graph.ObjectID(ch.Ref.ID)], how)
 		if ch.Event == graph.Created {
-			tell(x.types[ch.ObjAfter.Type], false)
+			tell(x.types[ch.ObjAfter.Type], structural)
 		}
 		return
 	}
-	e := ch.EdgeAfter
-	if e == nil {
-		e = ch.EdgeBefore
+	e, how := ch.EdgeAfter, content
+	switch ch.Event {
+	case graph.Created:
+		how = linked
+	case graph.Deleted:
+		e, how = ch.EdgeBefore, unlinked
 	}
-	content := ch.Event == graph.Modified
-	tell(x.ends[endKey{e.From, e.Label, false}], content)
-	tell(x.ends[endKey{e.To, e.Label, true}], content)
-	if !content && inherits(r.Object(e.From), e.Label) {
-		tell(x.objects[e.From], false)
+	tell(x.ends[endKey{e.From, e.Label, false}], how)
+	tell(x.ends[endKey{e.To, e.Label, true}], how)
+	if how != content && inherits(r.Object(e.From), e.Label) {
+		tell(x.objects[e.From], structural)
 	}
 }
 

@@ -56,3 +56,33 @@ func (g *grounds) equal(o *grounds) bool {
 func samePrincipals(a, b *graph.Principal) bool {
 	return a.Admin == b.Admin && slices.Equal(access.PrincipalNames(a), access.PrincipalNames(b))
 }
+
+// and gives the grounds of a view that also rests on more.
+func (g *grounds) and(more *grounds) *grounds {
+	switch {
+	case g.exact != nil:
+		return g
+	case more.exact != nil:
+		return more
+	}
+	out := &grounds{admin: g.admin, granted: union(g.granted, more.granted), refused: union(g.refused, more.refused)}
+	return out
+}
+
+// union gives a itself where it has all of b.
+func union(a, b map[access.Name]struct{}) map[access.Name]struct{} {
+	out := a
+	for n := range b {
+		if _, ok := out[n]; ok {
+			continue
+		}
+		if len(out) == len(a) {
+			out = maps.Clone(a)
+		}
+		if out == nil {
+			out = map[access.Name]struct{}{}
+		}
+		out[n] = struct{}{}
+	}
+	return out
+}

@@ -214,7 +214,7 @@ func TestWhatClientsHoldEqualsTheirProjectionComputedFromScratch(t *testing.T) {
 		}
 		var clients []*client
 		wants := map[*client]map[string]string{}
-		for range rapid.IntRange(1, 4).Draw(t, "clients") {
+		for range rapid.IntRange(1, 6).Draw(t, "clients") {
 			cl := w.connect(rapid.SampledFrom(people).Draw(t, "who"))
 			wants[cl] = map[string]string{}
 			clients = append(clients, cl)

@@ -24,8 +24,10 @@ type step struct {
 	batch  stretch // the commits since the last step
 	past   map[graph.Version]*past
 	deltas []delta
-	moved  map[*subscription]bool // already on the way to another view
-	then   []func()               // run with feedMu held for writing, in order
+	// regrounded are the views whose grounds may have changed.
+	regrounded []*view
+	moved      map[*subscription]bool // already on the way to another view
+	then       []func()               // run with feedMu held for writing, in order
 }
 
 // delta is what a step does to a view.
@@ -85,48 +87,69 @@ func (s *step) advance() {
 		for _, v := range s.views() {
 			s.recompute(v)
 		}
+		s.partAll()
 		return
 	}
-	touches, structural := s.match()
-	for v := range touches {
-		if structural[v] {
-			continue
-		}
-		list := v.follow(s.lens, s.st, touches[v])
-		if len(structural) > 0 && len(list) > 1 {
-			// Another view has all commits in one delta: so has this one, or a
-			// session of both would see one version in part.
-			list = []*difference{merge(list)}
-		}
-		for _, d := range list {
-			s.note(v, d)
+	touched := s.match()
+	merged := false // does a view get one delta for all commits?
+	for _, t := range touched {
+		merged = merged || t.how != content
+	}
+	for v, t := range touched {
+		switch {
+		case t.how == content:
+			list := v.follow(s.lens, s.st, t.touches)
+			if merged && len(list) > 1 {
+				// So does this one, or a session of both would see one version in
+				// part.
+				list = []*difference{merge(list)}
+			}
+			for _, d := range list {
+				s.note(v, d)
+			}
+		case t.how == structural || !s.grow(v, t.touches):
+			s.recompute(v)
 		}
 	}
-	for v := range structural {
-		s.recompute(v)
-	}
+	s.partAll()
 }
 
-// match finds the views that the commits concern: those where only content
-// changed, and those that have to be computed anew.
-func (s *step) match() (touches map[*view][]touch, structural map[*view]bool) {
-	touches, structural = map[*view][]touch{}, map[*view]bool{}
+func (s *step) partAll() {
+	for _, v := range s.regrounded {
+		s.part(v)
+	}
+	s.regrounded = nil
+}
+
+// touched is what a step's commits mean to one view.
+type touched struct {
+	how     impact // the gravest
+	touches []touch
+}
+
+// match finds the views that the commits concern.
+func (s *step) match() map[*view]*touched {
+	out := map[*view]*touched{}
 	for _, c := range s.batch.commits {
 		for i := range c.Changes {
 			ch := &c.Changes[i]
-			s.index.affected(s.st, ch, func(v *view, content bool) {
-				if !content || v.sens.touches(ch) {
-					structural[v] = true
-					return
+			s.index.affected(s.st, ch, func(v *view, how impact) {
+				if how == content && v.sens.touches(ch) {
+					how = structural
 				}
-				list := touches[v]
-				if n := len(list); n == 0 || list[n-1].change != ch {
-					touches[v] = append(list, touch{ch, c})
+				t := out[v]
+				if t == nil {
+					t = &touched{}
+					out[v] = t
+				}
+				t.how = max(t.how, how)
+				if n := len(t.touches); n == 0 || t.touches[n-1].change != ch {
+					t.touches = append(t.touches, touch{ch, c})
 				}
 			})
 		}
 	}
-	return touches, structural
+	return out
 }
 
 // recompute evaluates a view anew and parts those from it who see something
@@ -149,6 +172,12 @@ func (s *step) recompute(v *view) {
 		d.at, d.by = s.head.At, ""
 	}
 	s.note(v, d)
+	s.regrounded = append(s.regrounded, v)
+}
+
+// part takes those to other views who see something else now. All views must
+// be up to date: it may be any of them that they go to.
+func (s *step) part(v *view) {
 	for sub := range v.subs {
 		if !v.why.admits(&sub.principal) {
 			s.move(sub, sub.principal)

@@ -21,6 +21,7 @@ type view struct {
 	lead  graph.Principal // whose rights it is computed with; all who share it see the same
 	why   *grounds
 	deps  *deps
+	trace *replica.Trace
 	floor graph.Version // older states cannot be found again: the schema changed
 	last  graph.Version // when it last changed, or where it began
 	// grounded is when why last changed, or where the view began.
@@ -41,8 +42,9 @@ type view struct {
 // computed is an evaluation with all that was found out on the way.
 type computed struct {
 	*replica.Result
-	deps *deps
-	why  *grounds
+	trace *replica.Trace
+	deps  *deps
+	why   *grounds
 }
 
 // lens is what a view is computed with beside the state.
@@ -54,28 +56,41 @@ type lens struct {
 	refused func(graph.ObjectID)
 }
 
+// judge answers, with p's rights, which objects may be read, and notes what it
+// looked at.
+type judge struct {
+	p      *graph.Principal
+	walker *access.Walker
+	deps   *deps
+	judged map[graph.ObjectID]bool
+}
+
+func newJudge(src replica.Source, p *graph.Principal, room int) *judge {
+	d := newDeps(room)
+	return &judge{p: p, walker: access.NewWalker(src, p, d.object), deps: d, judged: make(map[graph.ObjectID]bool, room)}
+}
+
+func (j *judge) mayRead(id graph.ObjectID) bool {
+	j.deps.object(id)
+	read, known := j.judged[id]
+	if !known {
+		read = j.walker.Holds(id, access.Read)
+		j.judged[id] = read
+	}
+	return read
+}
+
 // compute evaluates a projection over a state, judges every object again, and
 // notes what the answer rests on.
 func (l *lens) compute(src replica.Source, p *graph.Principal, proj *graph.Projection, room int) (*computed, *graph.Error) {
 	l.metrics.computed.Inc()
-	d := newDeps(room)
-	walker := access.NewWalker(src, p, d.object)
-	judged := make(map[graph.ObjectID]bool, room)
-	mayRead := func(id graph.ObjectID) bool {
-		d.object(id)
-		read, known := judged[id]
-		if !known {
-			read = walker.Holds(id, access.Read)
-			judged[id] = read
-		}
-		return read
-	}
-	res, err := replica.EvaluateAs(&recorder{src, d}, mayRead, l.types, proj, l.limits)
+	j := newJudge(src, p, room)
+	res, trace, err := replica.EvaluateTrace(&recorder{src, j.deps}, j.mayRead, l.types, proj, l.limits)
 	if err != nil {
 		return nil, err
 	}
 	l.recheck(src, p, res)
-	return &computed{res, d, survey(src, walker, p, judged)}, nil
+	return &computed{res, trace, j.deps, survey(src, j.walker, p, j.judged)}, nil
 }
 
 // recheck is the second check of rights: by direct evaluation, in code apart
@@ -109,7 +124,7 @@ func (l *lens) readable(r graph.Reader, p *graph.Principal, id graph.ObjectID) b
 
 func newView(id, name string, proj *graph.Projection, p graph.Principal, c *computed, at graph.Version) *view {
 	v := &view{
-		id: id, name: name, proj: proj, sens: sensitivityOf(proj), lead: p, why: c.why, deps: c.deps,
+		id: id, name: name, proj: proj, sens: sensitivityOf(proj), lead: p, why: c.why, deps: c.deps, trace: c.trace,
 		objects: make(map[graph.ObjectID]*graph.Object, len(c.Objects)), edges: make(map[graph.EdgeID]*graph.Edge, len(c.Edges)),
 		roots: c.Roots, subs: map[*subscription]struct{}{}, grounded: at, last: at,
 	}
@@ -241,7 +256,7 @@ func (v *view) become(c *computed, why func(graph.Ref, *graph.Edge) protocol.Rea
 	if !slices.Equal(v.roots, c.Roots) {
 		v.roots, d.roots, d.rerooted = c.Roots, c.Roots, true
 	}
-	v.why = c.why
+	v.why, v.trace = c.why, c.trace
 	return d
 }
 
