@@ -55,8 +55,8 @@ export async function connect(options = {}) {
   return client.start(options.timeoutMs ?? 20_000)
 }
 
-async function nodeWebSocket() {
-  const name = 'ws' // a variable, so that bundlers for browsers leave it alone
+/** @param {string} name a variable, so that bundlers for browsers leave the import alone */
+async function nodeWebSocket(name = 'ws') {
   try {
     return (await import(/* @vite-ignore */ name)).WebSocket
   } catch {

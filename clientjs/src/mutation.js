@@ -3,7 +3,7 @@
  * entities that this client holds.
  */
 
-import { applyStep, compileOp, formatPointer, PatchError } from './patch.js'
+import { applyStep, compileOp, formatPointer, hasOwn, PatchError } from './patch.js'
 
 /** @typedef {import('./patch.js').PatchOp} PatchOp */
 /** @typedef {import('./patch.js').Step} Step */
@@ -37,6 +37,14 @@ export class Mutation {
     this.refs = new Set()
     /** Ids of the objects that it creates. @type {Set<string>} */
     this.creates = new Set()
+    /**
+     * The arrays that it points into by index, as its author saw them: the
+     * index means that array and no other.
+     * @type {{ref: string, path: string[], seen: readonly any[]}[]}
+     */
+    this.arrays = []
+    /** It has waited for an earlier one that changes the same entity. */
+    this.held = false
     /** It does not apply to what is confirmed by now, and so is not shown. */
     this.hidden = false
     /** @type {Settlement} */
@@ -52,6 +60,27 @@ export class Mutation {
       if (s.whole && s.step.op === 'add' && s.ref.startsWith('objects/')) this.creates.add(s.ref.slice(8))
     }
   }
+}
+
+const INDEX = /^[0-9]+$/
+
+/**
+ * The arrays of an entity that a step points into by index.
+ * @param {Entity | undefined} entity
+ * @param {Step} step
+ * @returns {{path: string[], seen: readonly any[]}[]}
+ */
+export function indexedArrays(entity, step) {
+  const found = []
+  for (const pointer of [step.path, step.from]) {
+    /** @type {any} */
+    let here = entity
+    for (let i = 0; i < pointer.length && here !== null && typeof here === 'object'; i++) {
+      if (Array.isArray(here) && INDEX.test(pointer[i])) found.push({ path: pointer.slice(0, i), seen: here })
+      here = hasOwn(here, pointer[i]) ? here[pointer[i]] : undefined
+    }
+  }
+  return found
 }
 
 /** @returns {Settlement} */

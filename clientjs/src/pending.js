@@ -40,15 +40,37 @@ export class Pending {
     this.waiting.push(mutation)
   }
 
-  /** Moves what may be sent now into flight. @returns {Mutation[]} */
+  /** Moves what may be sent now into flight, in order. @returns {Mutation[]} */
   take() {
-    const room = Math.max(0, this.window - this.inFlight.size)
-    const batch = this.waiting.splice(0, room)
-    for (const m of batch) {
+    const batch = []
+    while (this.inFlight.size < this.window && this.waiting.length) {
+      const m = this.waiting[0]
+      if (this.#mustWait(m)) {
+        m.held = true
+        break
+      }
+      this.waiting.shift()
       this.postponed.delete(m)
       this.inFlight.set(m.id, m)
+      batch.push(m)
     }
     return batch
+  }
+
+  /**
+   * An index into an array is judged against the version that its author saw,
+   * and no version is what he saw while an earlier change of his to the same
+   * entity is under way.
+   * @param {Mutation} m
+   */
+  #mustWait(m) {
+    if (m.arrays.length === 0) return false
+    const earlier = [
+      ...this.inFlight.values(),
+      ...this.unsure.values(),
+      ...[...this.committed.values()].map((c) => c.mutation),
+    ]
+    return earlier.some((e) => e.seq < m.seq && m.arrays.some((a) => e.refs.has(a.ref)))
   }
 
   /**

@@ -134,6 +134,12 @@ export class Session {
     else this.#later(view, Math.min(30_000, RESUBSCRIBE * 2 ** (slips - 3)))
   }
 
+  /** What a view holds is wrong, and a resume would only build on it: loads it whole. @param {View} view */
+  #distrust(view) {
+    this.slips.set(view, Math.max(1, this.slips.get(view) ?? 0))
+    this.#slipped(view)
+  }
+
   /** Subscribes a view anew after a while, unless a new connection has done so. @param {View} view @param {number} ms */
   #later(view, ms) {
     const { sub } = view
@@ -160,6 +166,10 @@ export class Session {
 
   /** @param {Mutation} m */
   #mutate(m) {
+    // What it waited for is confirmed: if nobody else came between, the author
+    // saw the present version. Otherwise the server judges by the older one.
+    if (m.held && this.store.arraysAsSeen(m)) m.base = this.version
+    m.held = false
     const message = {
       t: 'mutate',
       mutation: m.id,
@@ -269,7 +279,7 @@ export class Session {
       case 'load': {
         const view = this.bySub.get(m.sub)
         if (!view) return
-        if (!view.load(m, this.epoch)) this.#slipped(view)
+        if (!view.load(m, this.epoch)) this.#distrust(view)
         else if (m.done !== false) {
           this.slips.delete(view)
           this.#reached(m)
@@ -327,8 +337,7 @@ export class Session {
       const digest = m.digests?.[view.viewId]
       if (digest === undefined) continue
       if (digest !== view.digest) {
-        this.slips.set(view, Math.max(1, this.slips.get(view) ?? 0)) // a resume would only build on the fault
-        this.#slipped(view)
+        this.#distrust(view)
       } else {
         view.version = Math.max(view.version, m.version)
         this.slips.delete(view)

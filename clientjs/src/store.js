@@ -14,8 +14,9 @@
 
 import { Cells } from './cells.js'
 import { report } from './events.js'
-import { applySteps, compileGraphOp } from './mutation.js'
+import { applySteps, compileGraphOp, indexedArrays } from './mutation.js'
 import { compareStrings } from './order.js'
+import { equal, peek } from './patch.js'
 
 /** @typedef {import('./protocol.js').Entity} Entity */
 /** @typedef {import('./mutation.js').Mutation} Mutation */
@@ -204,9 +205,35 @@ export class Store {
         this.errors.delete(ref)
         this.changed.add(ref)
       }
+      this.#noteArrays(mutation, steps)
       mutation.push(steps, ops)
       for (const [ref, entity] of draft) this.#show(ref, entity)
     })
+  }
+
+  /**
+   * Keeps what the author saw of arrays that steps point into; the first sight
+   * of each counts, before this transaction changed it.
+   * @param {Mutation} mutation
+   * @param {readonly import('./mutation.js').RefStep[]} steps
+   */
+  #noteArrays(mutation, steps) {
+    for (const { ref, whole, step } of steps) {
+      if (whole) continue
+      for (const { path, seen } of indexedArrays(this.shown.get(ref), step)) {
+        if (!mutation.arrays.some((a) => a.ref === ref && sameItems(a.path, path)))
+          mutation.arrays.push({ ref, path, seen })
+      }
+    }
+  }
+
+  /**
+   * Whether the arrays that a transaction points into are confirmed by now as
+   * its author saw them.
+   * @param {Mutation} mutation
+   */
+  arraysAsSeen({ arrays }) {
+    return arrays.every(({ ref, path, seen }) => equal(peek(this.confirmed.get(ref), path), seen))
   }
 
   /**

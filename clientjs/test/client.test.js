@@ -168,6 +168,43 @@ describe('a refusal', () => {
   })
 })
 
+describe('an index into an array', () => {
+  test('waits for an earlier change of the same entity, and then names the version that holds it; an append need not', async () => {
+    const { store, sim, mutates, server } = await setup({ delay: () => 5 })
+    store.tags.push('a', 'b')
+    await sim.settle()
+    store.tags.shift()
+    await sim.settle()
+    store.tags.push('c')
+    await sim.until(() => mutates().length === 1)
+    expect([...store.tags]).toEqual(['b', 'c'])
+    await sim.run(100)
+    expect(mutates().map((/** @type {any} */ m) => m.base)).toEqual([1, 2, 1])
+    expect(server.entity(`objects/${STORE}`).body.tags).toEqual(['b', 'c'])
+  })
+
+  test('keeps the version of its author where somebody else came between', async () => {
+    const { store, sim, mutates, server } = await setup({ delay: () => 5 })
+    store.tags.push('a', 'b')
+    await sim.settle()
+    store.tags.shift()
+    server.commit([{ op: 'add', path: `/objects/${STORE}/body/tags/0`, value: 'bob' }], 'bob', crypto.randomUUID())
+    await sim.run(100)
+    expect(mutates().map((/** @type {any} */ m) => m.base)).toEqual([1, 1])
+  })
+
+  test('needs no waiting for other entities', async () => {
+    const { store, rec, sim, mutates } = await setup({ delay: () => 5 })
+    store.tags.push('a')
+    await sim.run(100)
+    rec.n = 1
+    await sim.settle()
+    store.tags[0] = 'A'
+    await sim.run(6)
+    expect(mutates()).toHaveLength(3)
+  })
+})
+
 describe('offline', () => {
   test('work goes on, and is sent in order when the line is back', async () => {
     const { db, store, sim, sockets, server } = await setup()
@@ -202,6 +239,19 @@ describe('offline', () => {
     expect(store.name).toBe('Book')
     expect(store.records.length).toBe(0)
   })
+})
+
+test('pending changes of one entity are shown in the order written, whatever comes in', async () => {
+  const { store, sim, server } = await setup()
+  server.hold = true
+  for (const name of ['one', 'two', 'three']) {
+    store.name = name
+    await sim.settle()
+  }
+  server.commit([{ op: 'add', path: `/objects/${STORE}/body/note`, value: 'x' }], 'bob', crypto.randomUUID())
+  for (const s of server.sessions) s.flush()
+  await sim.run(1)
+  expect([store.name, store.note]).toEqual(['three', 'x'])
 })
 
 describe('views', () => {

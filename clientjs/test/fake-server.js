@@ -37,6 +37,8 @@ export class FakeServer {
     /** @type {any[]} everything that clients sent */
     this.heard = []
     this.hold = false
+    /** Answers nothing but hello: a test speaks in its place. */
+    this.mute = false
     /** Who is where: object → session → what. @type {Map<string, Map<string, any>>} */
     this.present = new Map()
   }
@@ -177,6 +179,7 @@ class FakeSession {
     if (!this.open) return
     const m = JSON.parse(text)
     this.server.heard.push(m)
+    if (this.server.mute && m.t !== 'hello') return
     const { server } = this
     switch (m.t) {
       case 'hello':

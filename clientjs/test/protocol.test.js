@@ -10,6 +10,7 @@ const files = readdirSync(folder)
 /** A connected client whose server says only what the test puts into its mouth. */
 async function puppet() {
   const w = world()
+  w.server.mute = true
   const db = await w.connect()
   const socket = w.sockets[0]
   return {
@@ -63,6 +64,69 @@ describe('every golden message of the server', () => {
     expect(db.get(object).name).toBe('Q3')
     expect(db.get(object).$meta).toEqual(delta.objects[object].meta)
     expect(db.version).toBe(7)
+    db.close()
+  })
+
+  test('a delta that covers an own change drops it in the same step, before its ack', async () => {
+    const { db, say, server, sim } = await puppet()
+    const view = db.subscribe({ root: id(1) })
+    const meta = { version: 1 }
+    say([
+      {
+        t: 'load',
+        sub: view.sub,
+        view: 'v1',
+        key: 'k',
+        version: 1,
+        objects: { [id(1)]: { type: 'DataStore', body: { tags: ['a'] }, meta } },
+        edges: {},
+        roots: [id(1)],
+        done: true,
+      },
+    ])
+    view.root.tags.push('b')
+    await sim.run(10)
+    const { mutation, patch } = server.heard.at(-1)
+    expect(patch).toHaveLength(1)
+    const entry = { version: 2, was: 1, patch: [{ op: 'add', path: '/body/tags/-', value: 'b' }], meta: { version: 2 } }
+    const delta = {
+      t: 'delta',
+      view: 'v1',
+      version: 2,
+      mutations: [mutation],
+      objects: { [id(1)]: entry },
+      edges: {},
+      done: true,
+    }
+    say([delta])
+    expect([...view.root.tags]).toEqual(['a', 'b'])
+    expect(view.root.$pending).toBe(false)
+    say([{ t: 'ack', mutation, version: 2 }])
+    expect([...view.root.tags]).toEqual(['a', 'b'])
+    expect(db.pending).toEqual([])
+    db.close()
+  })
+
+  test('a load whose digest does not hold is asked for again, whole', async () => {
+    const { db, say, server, sim } = await puppet()
+    const view = db.subscribe({ root: id(1) })
+    const load = {
+      t: 'load',
+      sub: view.sub,
+      view: 'v1',
+      key: 'k',
+      version: 1,
+      objects: {},
+      edges: {},
+      roots: [],
+      done: true,
+      digest: 5,
+    }
+    say([load])
+    await sim.run(10)
+    const subs = server.heard.filter((m) => m.t === 'sub')
+    expect(subs).toHaveLength(2)
+    expect('since' in subs[1]).toBe(false)
     db.close()
   })
 
