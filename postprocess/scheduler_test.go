@@ -34,6 +34,7 @@ func newStage(slots int) *stage {
 }
 
 func (s *stage) finish(run string) {
+	synctest.Wait()
 	s.mu.Lock()
 	ch := s.running[run]
 	delete(s.running, run)
