@@ -65,6 +65,8 @@ CREATE TABLE IF NOT EXISTS floor_graph (id int PRIMARY KEY, head bigint NOT NULL
 CREATE TABLE IF NOT EXISTS floor_objects (id uuid PRIMARY KEY, version bigint NOT NULL, body json NOT NULL);
 CREATE TABLE IF NOT EXISTS floor_history (id uuid, version bigint, body json NOT NULL, PRIMARY KEY (id, version));
 CREATE TABLE IF NOT EXISTS floor_log (version bigint PRIMARY KEY, mutation text NOT NULL, patch json NOT NULL);
+ALTER TABLE floor_objects ALTER body SET COMPRESSION lz4;
+ALTER TABLE floor_history ALTER body SET COMPRESSION lz4;
 INSERT INTO floor_graph VALUES (1, 0) ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION floor_append(ids uuid[], bodies json[], mutations text[], patches json[]) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE h bigint; n int := cardinality(ids);
@@ -142,8 +144,11 @@ func (f *floor) seed(w http.ResponseWriter, r *http.Request) {
 func (f *floor) load(w http.ResponseWriter, _ *http.Request) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	w.Write(f.appendLoad(make([]byte, 0, 400*len(f.objects))))
+	w.Write(f.appendLoad(make([]byte, 0, 1000*len(f.objects))))
 }
+
+// floorMeta stands for what a load says of each entity's making: ready bytes.
+const floorMeta = `,"meta":{"version":1,"createdVersion":1,"createdAt":"2026-01-01T00:00:00.000Z","createdBy":"bench","updatedAt":"2026-01-01T00:00:00.000Z","updatedBy":"bench"}}`
 
 func (f *floor) appendLoad(b []byte) []byte {
 	b = append(b, `{"t":"load","sub":"s1","view":"v1","objects":{`...)
@@ -158,9 +163,26 @@ func (f *floor) appendLoad(b []byte) []byte {
 		first = false
 		b = append(b, '"')
 		b = append(b, id...)
-		b = append(b, `":{"body":`...)
+		b = append(b, `":{"type":"Item","body":`...)
 		b = append(b, body...)
-		b = append(b, '}')
+		b = append(b, floorMeta...)
+	}
+	b = append(b, `},"edges":{`...)
+	first = true
+	for id, body := range f.objects {
+		if len(body) > 10_000 {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(b, '"')
+		b = append(b, id...)
+		b = append(b, `":{"label":"book","from":"`...)
+		b = append(b, id...)
+		b = append(b, `","to":"`+book+`","body":{}`...)
+		b = append(b, floorMeta...)
 	}
 	return append(b, `},"done":true}`...)
 }
