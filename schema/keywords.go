@@ -219,6 +219,19 @@ var reservedNames = []string{"__proto__", "constructor", "prototype"}
 // maxName bounds names of types, properties, labels and the rest.
 const maxName = 100
 
+// checkOpenName judges a property that an open body has and the schema does not
+// know: any key of JSON, the empty one too, that does not hide what objects have
+// of their own.
+func checkOpenName(name string) error {
+	switch {
+	case strings.HasPrefix(name, "$"):
+		return fmt.Errorf("the name %s begins with $, as the client's own names do", quoteShort(name))
+	case slices.Contains(reservedNames, name):
+		return fmt.Errorf("the name %q is JavaScript's own", name)
+	}
+	return nil
+}
+
 // checkName judges a property, an edge label or an `as` name.
 func checkName(name string) error {
 	switch {

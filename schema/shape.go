@@ -133,7 +133,7 @@ func (s *shape) checkOther(p *property, name string, value []byte, touched bool,
 	case s.taken[name]:
 		*out = append(*out, graph.Violation{Path: path, Message: fmt.Sprintf("%q is the name of an edge or a method of this type", name)})
 	default:
-		if err := checkName(name); err != nil {
+		if err := checkOpenName(name); err != nil {
 			*out = append(*out, graph.Violation{Path: path, Message: err.Error()})
 		} else if s.rest != nil {
 			s.rest.check(value, path, out)

@@ -107,6 +107,7 @@ edges: {out: {next: {to: T}}, in: {next: {from: T, as: previous}}}
 `)
 	for body, want := range map[string]string{
 		`{"a":1,"b":"x"}`: "", `{"a":"x"}`: "/a", `{"b":1}`: "/b", `{"$x":"y"}`: "/$x", `{"__proto__":"y"}`: "/__proto__",
+		`{"":"x"}`: "", `{"a/b~c":"x"}`: "", `{"\u0001":"x"}`: "", `{"` + strings.Repeat("k", 10_000) + `":"x"}`: "",
 		`{"next":"y"}`: "/next", `{"previous":"y"}`: "/previous", `{"operations":"y"}`: "/operations",
 	} {
 		if got := paths(typ.Validate([]byte(body), nil)); got != want {

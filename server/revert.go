@@ -94,12 +94,12 @@ func parseRevert(text []byte, depth int) (*revertBody, error) {
 	b, named := &revertBody{}, 0
 	if raw, ok := members["versions"]; ok {
 		named++
-		var list []json.Number
+		var list []json.RawMessage // a json.Number would take "1" for 1
 		if err := json.Unmarshal(raw, &list); err != nil || len(list) == 0 {
 			return nil, graph.Errf(graph.CodeInvalidVersion, "versions is a list of at least one version").At("/versions")
 		}
 		for _, n := range list {
-			v, ok := parseVersion(n.String())
+			v, ok := parseVersion(string(n))
 			if !ok || v == 0 {
 				return nil, graph.Errf(graph.CodeInvalidVersion, "versions are whole numbers from 1").At("/versions")
 			}

@@ -251,6 +251,7 @@ func TestUndoRefusesWhatItCannotRead(t *testing.T) {
 		`{"versions":[-1]}`:               graph.CodeInvalidVersion,
 		`{"versions":[1.5]}`:              graph.CodeInvalidVersion,
 		`{"versions":["x"]}`:              graph.CodeInvalidVersion,
+		`{"versions":["1"]}`:              graph.CodeInvalidVersion,
 		`{"versions":1}`:                  graph.CodeInvalidVersion,
 		`{"versions":[2]}`:                graph.CodeInvalidVersion,
 		`{"versions":[1],"mutation":"x"}`: graph.CodeInvalidPatch,

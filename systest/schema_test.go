@@ -91,6 +91,7 @@ types:
         follow: {from: Node, as: followers}
         loose: {from: Node, as: looses}
         weighed: {from: Node, as: weighedBy}
+        inOnly: {from: Node, as: inOnlys}
   Inherit:
     open: true
     access: {inherit: parent}

@@ -24,6 +24,9 @@ func (d *Draft) apply() *graph.Error {
 			if err := d.fail(err); err != nil {
 				return err
 			}
+			if t := d.byRef[d.in.ops[i].ref]; t != nil {
+				t.broken = true
+			}
 		}
 		i += n
 	}

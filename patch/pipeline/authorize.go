@@ -8,15 +8,15 @@ import (
 	"github.com/graphtide/graphtide/patch"
 )
 
-// resolve judges what the request says about the state as a whole: base and
-// If-Match. It is the one stage that may ask for what is not in memory, through
+// resolve judges what the request says about the state as a whole: base,
+// If-Match, and whether the entity that it is addressed to is there. It is the one stage that may ask for what is not in memory, through
 // d.past.
 func (d *Draft) resolve() *graph.Error {
 	m := d.in.m
 	if m.Base != nil && (*m.Base < 0 || *m.Base > d.at.Version) {
 		return graph.Errf(graph.CodeInvalidVersion, "base %d is beyond the graph's version %d", *m.Base, d.at.Version)
 	}
-	if m.IfMatch == nil || m.Prefix == "" {
+	if m.Prefix == "" || m.IfMatch == nil && len(d.in.ops) > 0 {
 		return nil
 	}
 	prefix, _ := patch.ParsePointer(m.Prefix)
@@ -26,6 +26,9 @@ func (d *Draft) resolve() *graph.Error {
 	}
 	if err := d.visible(ref); err != nil {
 		return err.At(m.Prefix)
+	}
+	if m.IfMatch == nil {
+		return nil
 	}
 	t := d.touch(ref, -1)
 	if v := t.meta().Version; v != *m.IfMatch {

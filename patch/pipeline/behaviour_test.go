@@ -365,6 +365,12 @@ func TestDryRunWritesNothingAndTellsEveryProblem(t *testing.T) {
 	if err != nil || res.OK || len(res.Problems) < 3 {
 		t.Fatalf("%+v %v", res, err)
 	}
+	// A body that no failing operation touched is judged all the same.
+	m.Patch = []byte(`[{"op":"remove","path":"/objects/` + id() + `"},{"op":"add","path":"/objects/` + id() + `","value":{"type":"DataStore","body":{"nme":1}}}]`)
+	res, err = s.DryRun(context.Background(), s.graph, m)
+	if err != nil || len(res.Problems) != 2 || res.Problems[1].Code != graph.CodeSchema {
+		t.Fatalf("%+v %v", res, err)
+	}
 	if s.head() != 1 {
 		t.Error("a dry run wrote")
 	}
@@ -419,5 +425,17 @@ func TestADryRunTellsNothingOfWhatMayNotBeRead(t *testing.T) {
 	}
 	if len(res.Changes) != 0 {
 		t.Error("changes are shown")
+	}
+}
+
+func TestAnEmptyPatchOfAnAbsentEntityIsRefused(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	for _, c := range []struct{ id, code string }{{ds, ""}, {id(), "not-found"}} {
+		_, err := s.Submit(context.Background(), s.graph, &graph.Mutation{Author: ann, Prefix: "/objects/" + c.id, Patch: []byte(`[]`)})
+		if got := string(graph.CodeOf(err)); got != c.code {
+			t.Errorf("%s: %v, want %q", c.id, err, c.code)
+		}
 	}
 }

@@ -49,6 +49,7 @@ type touch struct {
 	out, in  *schema.EdgeDecl // of an edge, where legal
 	explicit json.RawMessage  // access named at creation, nil for the default
 	access   bool             // the access was patched
+	broken   bool             // in a dry run: an operation on it could not be done
 	done     []doneOp         // what was done to it, in order
 	changed  []patch.Pointer  // relative to the body
 }
@@ -178,7 +179,12 @@ func (d *Draft) run(observe func(stage string) func()) *graph.Error {
 			return err
 		}
 		if d.collect && len(d.problems) > 0 && (s.name == "apply" || s.name == "edges") {
-			return nil // what follows would judge a state that the problems made up
+			// What follows would judge a state that the problems made up, save
+			// for the bodies that they left alone.
+			if s.name == "apply" {
+				return d.validate()
+			}
+			return nil
 		}
 	}
 	return nil

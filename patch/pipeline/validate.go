@@ -10,7 +10,7 @@ import (
 func (d *Draft) validate() *graph.Error {
 	for i := 0; i < len(d.touched); i++ {
 		t := d.touched[i]
-		if t.removed || !t.created && len(t.done) == 0 {
+		if t.removed || t.broken || !t.created && len(t.done) == 0 {
 			continue
 		}
 		var err *graph.Error
