@@ -10,6 +10,8 @@ type Judge struct {
 	r     graph.Reader
 	p     *graph.Principal
 	known map[ground]bool
+	last  ground // of the last answer: those of a load come in long runs alike
+	held  bool
 }
 
 // ground is all that an answer hangs on, for an object that inherits over at
@@ -37,11 +39,15 @@ func (j *Judge) Holds(id graph.ObjectID, right string) bool {
 	if !ok {
 		return Direct(j.r, j.p, id, right)
 	}
+	if g == j.last {
+		return j.held
+	}
 	held, ok := j.known[g]
 	if !ok {
 		held = Direct(j.r, j.p, id, right)
 		j.known[g] = held
 	}
+	j.last, j.held = g, held
 	return held
 }
 
