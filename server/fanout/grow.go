@@ -120,7 +120,7 @@ func (s *step) extend(v *view, edges []*graph.Edge, d *difference) *graph.Error 
 		return graph.TooLarge("viewEntities", int64(limit), "objects and edges in one view; ask for less, with where or limit")
 	}
 	s.index.add(v, j.deps)
-	why := v.why.and(survey(s.st, j.walker, &v.lead, j.judged))
+	why := v.why.and(j.survey())
 	if !why.equal(v.why) {
 		v.why, v.grounded = why, s.head.Version
 		s.regrounded = append(s.regrounded, v)

@@ -238,6 +238,9 @@ func (r *relay) keepHouse(now time.Time) bool {
 		if len(v.subs) == 0 && now.Sub(v.idle) >= r.hub.cfg.Linger {
 			r.drop(v)
 		}
+		if now.Sub(v.loaded) >= loadAge {
+			v.load, v.diffs = nil, nil
+		}
 	}
 	for _, s := range r.list() {
 		s.keepHouse(now)

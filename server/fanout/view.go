@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
-	"github.com/graphtide/graphtide/graph/access"
 	"github.com/graphtide/graphtide/graph/replica"
 	"github.com/graphtide/graphtide/server/protocol"
 )
@@ -32,11 +31,12 @@ type view struct {
 	roots   []graph.ObjectID
 	digest  uint32
 
-	load  *body // the whole view, encoded at most once while it stays as it is
-	subs  map[*subscription]struct{}
-	idle  time.Time  // since when nobody subscribes
-	feed  feed       // guarded by relay.feedMu
-	diffs []*resumed // as load: kept while the view stays as it is
+	loaded time.Time // when load was last asked for
+	load   *body     // the whole view, encoded at most once while it stays as it is
+	subs   map[*subscription]struct{}
+	idle   time.Time  // since when nobody subscribes
+	feed   feed       // guarded by relay.feedMu
+	diffs  []*resumed // as load: kept while the view stays as it is
 }
 
 // computed is an evaluation with all that was found out on the way.
@@ -56,30 +56,6 @@ type lens struct {
 	refused func(graph.ObjectID)
 }
 
-// judge answers, with p's rights, which objects may be read, and notes what it
-// looked at.
-type judge struct {
-	p      *graph.Principal
-	walker *access.Walker
-	deps   *deps
-	judged map[graph.ObjectID]bool
-}
-
-func newJudge(src replica.Source, p *graph.Principal, room int) *judge {
-	d := newDeps(room)
-	return &judge{p: p, walker: access.NewWalker(src, p, d.object), deps: d, judged: make(map[graph.ObjectID]bool, room)}
-}
-
-func (j *judge) mayRead(id graph.ObjectID) bool {
-	j.deps.object(id)
-	read, known := j.judged[id]
-	if !known {
-		read = j.walker.Holds(id, access.Read)
-		j.judged[id] = read
-	}
-	return read
-}
-
 // compute evaluates a projection over a state, judges every object again, and
 // notes what the answer rests on.
 func (l *lens) compute(src replica.Source, p *graph.Principal, proj *graph.Projection, room int) (*computed, *graph.Error) {
@@ -90,36 +66,7 @@ func (l *lens) compute(src replica.Source, p *graph.Principal, proj *graph.Proje
 		return nil, err
 	}
 	l.recheck(src, p, res)
-	return &computed{res, trace, j.deps, survey(src, j.walker, p, j.judged)}, nil
-}
-
-// recheck is the second check of rights: by direct evaluation, in code apart
-// from that which computed the result. What fails it is taken out.
-func (l *lens) recheck(r graph.Reader, p *graph.Principal, res *replica.Result) {
-	var out map[graph.ObjectID]bool
-	for _, o := range res.Objects {
-		if !l.readable(r, p, o.ID) {
-			if out == nil {
-				out = map[graph.ObjectID]bool{}
-			}
-			out[o.ID] = true
-		}
-	}
-	if out == nil {
-		return
-	}
-	res.Objects = slices.DeleteFunc(res.Objects, func(o *graph.Object) bool { return out[o.ID] })
-	res.Edges = slices.DeleteFunc(res.Edges, func(e *graph.Edge) bool { return out[e.From] || out[e.To] })
-	res.Roots = slices.DeleteFunc(res.Roots, func(id graph.ObjectID) bool { return out[id] })
-}
-
-func (l *lens) readable(r graph.Reader, p *graph.Principal, id graph.ObjectID) bool {
-	if access.Direct(r, p, id, access.Read) {
-		return true
-	}
-	l.metrics.disagreed.Inc()
-	l.refused(id)
-	return false
+	return &computed{res, trace, j.deps, j.survey()}, nil
 }
 
 func newView(id, name string, proj *graph.Projection, p graph.Principal, c *computed, at graph.Version) *view {
@@ -135,6 +82,7 @@ func newView(id, name string, proj *graph.Projection, p graph.Principal, c *comp
 		v.putEdge(e)
 	}
 	v.feed.last, v.feed.dropped, v.feed.digest = at, at, v.digest
+	v.load, v.loaded = wholeBody(c.Objects, c.Edges, c.Roots, v.digest), time.Now()
 	return v
 }
 
@@ -283,8 +231,12 @@ func (v *view) whole() *body {
 		}
 		v.load = wholeBody(objects, edges, v.roots, v.digest)
 	}
+	v.loaded = time.Now()
 	return v.load
 }
+
+// loadAge is how long an encoded load is kept for others to share.
+const loadAge = 10 * time.Second
 
 // changed forgets what was encoded of the view as it was.
 func (v *view) changed() { v.load, v.diffs = nil, nil }
