@@ -22,6 +22,9 @@ func (s *Store) Log(_ context.Context, key graph.GraphKey, since graph.Version, 
 		return nil, err
 	}
 	since = max(since, 0)
+	if since < g.floor {
+		return nil, graph.Errf(graph.CodeGone, "the log begins after version %d", g.floor)
+	}
 	var out []*graph.Commit
 	for v := since; v < g.head.Version && len(out) < limit; v++ {
 		c := *g.log[v]
@@ -54,6 +57,9 @@ func (s *Store) StateAt(ctx context.Context, key graph.GraphKey, at graph.Versio
 	g, err := s.graphOf(key)
 	if err == nil {
 		err = g.within(at)
+		if err == nil && at < g.floor {
+			err = graph.Errf(graph.CodeGone, "history is kept from version %d on", g.floor)
+		}
 	}
 	if err != nil {
 		s.mu.RUnlock()
@@ -119,7 +125,7 @@ func (s *Store) EntityAt(_ context.Context, key graph.GraphKey, ref graph.Ref, a
 	}
 	p, ok := g.pastOf(ref, at)
 	if !ok {
-		return graph.Snapshot{}, nil
+		return graph.Snapshot{}, g.lost(ref, at)
 	}
 	return p.snapshot(), nil
 }
@@ -163,6 +169,23 @@ func (g *graphState) within(at graph.Version) error {
 		return graph.Errf(graph.CodeInvalidVersion, "there is no version %d yet; the last is %d", at, g.head.Version)
 	}
 	return nil
+}
+
+// lost reports an entity that was there by a version and has no state from then
+// left: a compaction took it. One that was deleted by then is just not there.
+func (g *graphState) lost(ref graph.Ref, at graph.Version) error {
+	r, ok := g.rows[ref]
+	if !ok || r.created() > at || r.deleted && r.version <= at {
+		return nil
+	}
+	return graph.Errf(graph.CodeGone, "the history of %s %s does not reach back to version %d", ref.Kind, ref.IDString(), at)
+}
+
+func (r row) created() graph.Version {
+	if r.obj != nil {
+		return r.obj.Meta.CreatedVersion
+	}
+	return r.edge.Meta.CreatedVersion
 }
 
 // pastOf gives the last state of an entity at or before a version.

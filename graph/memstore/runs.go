@@ -68,6 +68,11 @@ func NewRuns(s *Store) *Runs {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fence = r.holds
+	s.matched = func(g graph.GraphKey) graph.Version {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.cursors[g].Version
+	}
 	return r
 }
 

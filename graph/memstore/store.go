@@ -27,6 +27,9 @@ type Store struct {
 	// fence reports whether a run's attempt may still write; nil lets none.
 	// It is called with write and mu held.
 	fence func(g graph.GraphKey, f graph.Fence) bool
+	// matched gives how far rules have seen a log; nil is not at all. It is
+	// called with write and mu held.
+	matched func(g graph.GraphKey) graph.Version
 }
 
 var _ graph.Store = (*Store)(nil)
@@ -168,6 +171,7 @@ type graphState struct {
 	head      graph.Head
 	objects   int64
 	edges     int64
+	floor     graph.Version   // log and states below it cannot be had any more
 	log       []*graph.Commit // version 1 first
 	rows      map[graph.Ref]row
 	history   map[graph.Ref][]row // oldest first; a deletion repeats the last state

@@ -9,187 +9,188 @@ import (
 	"github.com/graphtide/graphtide/graph"
 )
 
-// Keep is how much history the objects of a type keep: so many versions, or the
-// states they had within an age. Zero fields do not bound.
-type Keep struct {
-	Versions int
-	Age      time.Duration
-}
+var _ graph.Compactor = (*Store)(nil)
 
-// CompactGrace is how old a state must be at least, since it was replaced, to be
-// removed: followers read the end of the log, whatever the policy is.
-const CompactGrace = time.Hour
+// A compaction takes a page of objects at a time, and of each its oldest
+// states: what one step reads and removes is bounded, however long a history is.
+const (
+	compactObjects = 100
+	compactStates  = 200
+	compactCommits = 1000
+)
 
-// compactPage is how many objects one transaction of Compact looks at.
-const compactPage = 200
-
-// Compacted tells what Compact did.
-type Compacted struct {
-	Rows  int64         `json:"rows"`  // snapshots removed
-	Floor graph.Version `json:"floor"` // states and log are kept from here on
-}
-
-// Compact applies a retention policy to the history of a graph's objects, by
-// type; types that are not named, and edges, keep all. A snapshot goes when it
-// was replaced longer than grace ago (CompactGrace at the least, in production),
-// was matched by the rules, and the policy does not keep it. The last state of a
-// living object stays; a deleted one goes whole when its age is over. The log
-// keeps its commits, and so the mutation keys, but can be read from Floor on
-// only. Objects are taken a page at a time: writers hardly notice.
-func (s *Store) Compact(ctx context.Context, name string, keep map[string]Keep, grace time.Duration) (Compacted, error) {
-	const forget = `
-		-- name: compact.forget
-		UPDATE commits c SET asked = NULL, done = NULL
-		WHERE c.graph = $1 AND c.version > $2 AND c.version <= $3 AND (c.asked IS NOT NULL OR c.done IS NOT NULL)
-			AND NOT EXISTS (SELECT FROM history h WHERE h.graph = c.graph AND h.version = c.version)`
-	var out Compacted
+// Compact applies a retention policy to the history of a graph's objects: see
+// graph.Compactor. It works in short steps, none of which keeps a writer waiting
+// for longer than it takes to set the floor.
+func (s *Store) Compact(ctx context.Context, name string, keep map[string]graph.Keep, grace time.Duration) (graph.Compacted, error) {
+	var out graph.Compacted
 	info, err := s.Graph(ctx, name)
 	if err != nil {
 		return out, err
 	}
 	for typ, k := range keep {
-		if k == (Keep{}) {
+		if k == (graph.Keep{}) {
 			continue
 		}
-		for last := (graph.ObjectID{}); ; {
-			page, err := s.compactPage(ctx, info.Key, typ, k, grace, last)
+		for after, done := (graph.ObjectID{}), false; !done; {
+			var page compactPage
+			if page, err = s.compactRead(ctx, info.Key, typ, k, grace, after); err != nil {
+				return out, err
+			}
+			rows, err := s.compactRemove(ctx, info.Key, &page)
 			if err != nil {
 				return out, err
 			}
-			out.Rows += page.rows
-			if page.seen < compactPage {
-				break
+			out.Rows += rows
+			if page.again && len(page.versions) > 0 {
+				continue // the same objects have more
 			}
-			last = page.last
+			after, done = page.last, page.objects < compactObjects
 		}
 	}
-	err = s.read(ctx, "read the floor of history", func(conn *pgx.Conn) error {
-		const sql = `
-			-- name: compact.floor
-			SELECT floor FROM graphs WHERE key = $1`
-		return conn.QueryRow(ctx, sql, info.Key).Scan(&out.Floor)
-	})
-	if err != nil {
-		return out, err
-	}
-	// The patches of commits that nothing in history needs any more, in steps.
-	const step = 1000
-	for from := graph.Version(0); from < out.Floor; from += step {
-		err := s.within(ctx, "compact the log", pgx.TxOptions{}, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, forget, info.Key, from, min(from+step, out.Floor))
-			return err
-		})
-		if err != nil {
-			return out, err
-		}
-	}
-	return out, nil
+	out.Floor, err = s.compactLog(ctx, info.Key)
+	return out, err
 }
 
-type compactedPage struct {
-	seen int // objects looked at
-	last graph.ObjectID
-	rows int64
+// compactPage is what may go of the history of some objects.
+type compactPage struct {
+	objects  int
+	last     graph.ObjectID
+	floor    graph.Version
+	versions []graph.Version // with ords, the rows that go
+	ords     []int32
+	again    bool // some object has states that were not looked at
 }
 
-// compactPage removes what may go of the objects of a type after an id.
-func (s *Store) compactPage(ctx context.Context, g graph.GraphKey, typ string, keep Keep, grace time.Duration, after graph.ObjectID) (page compactedPage, err error) {
+// compactRead finds what may go of the objects of a type after an id.
+func (s *Store) compactRead(ctx context.Context, g graph.GraphKey, typ string, keep graph.Keep, grace time.Duration, after graph.ObjectID) (page compactPage, err error) {
 	const objects = `
 		-- name: compact.objects
 		SELECT id FROM objects WHERE graph = $1 AND id > $2 AND type = $3 ORDER BY id LIMIT $4`
-	// Rules read the log from their cursor on: nothing beyond it may go.
-	const cursor = `
-		-- name: compact.cursor
-		SELECT coalesce((SELECT version FROM run_cursors WHERE graph = $1), 0)`
-	const rows = `
-		-- name: compact.rows
-		SELECT h.id, h.version, h.at, h.what & 3 = 3, h.ctid::text
+	// Rules read the log from their cursor on, and followers look at the last
+	// commit that they have applied: nothing beyond either may go.
+	const upto = `
+		-- name: compact.upto
+		SELECT least(g.version - 1, coalesce((SELECT c.version FROM run_cursors c WHERE c.graph = g.key), 0))
+		FROM graphs g WHERE g.key = $1`
+	const states = `
+		-- name: compact.states
+		SELECT o, n.total, h.version, h.ord, h.at, h.what & 3 = 3
 		FROM unnest($2::uuid[]) o
 		CROSS JOIN LATERAL (
-			SELECT h.id, h.version, h.at, h.what, h.ctid FROM history h
+			SELECT count(*) AS total FROM history n WHERE n.graph = $1 AND n.kind = 0 AND n.id = o
+		) n
+		CROSS JOIN LATERAL (
+			SELECT h.version, h.ord, h.at, h.what FROM history h
 			WHERE h.graph = $1 AND h.kind = 0 AND h.id = o
-			ORDER BY h.version DESC OFFSET 0
+			ORDER BY h.version LIMIT $3
 		) h
-		ORDER BY h.id, h.version`
-	const raise = `
-		-- name: compact.raise
-		UPDATE graphs SET floor = greatest(floor, $2) WHERE key = $1`
-	// By place: rows of history never move, as nothing ever updates them.
-	const remove = `
-		-- name: compact.remove
-		DELETE FROM history WHERE graph = $1 AND ctid = ANY($2::text[]::tid[])`
-	err = s.within(ctx, "compact history", pgx.TxOptions{}, func(tx pgx.Tx) error {
-		page = compactedPage{}
-		all, _ := tx.Query(ctx, objects, g, after, typ, compactPage) // the collector gives its error
-		ids, err := pgx.CollectRows(all, pgx.RowTo[[16]byte])
+		ORDER BY o, h.version`
+	err = s.within(ctx, "look for history to forget", readOnly, func(tx pgx.Tx) error {
+		page = compactPage{}
+		found, _ := tx.Query(ctx, objects, g, after, typ, compactObjects) // the collector gives its error
+		ids, err := pgx.CollectRows(found, pgx.RowTo[[16]byte])
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		page.seen, page.last = len(ids), ids[len(ids)-1]
-		var matched graph.Version
-		if err := tx.QueryRow(ctx, cursor, g).Scan(&matched); err != nil {
+		page.objects, page.last = len(ids), ids[len(ids)-1]
+		now := time.Now()
+		settled := graph.Settled{Until: now.Add(-grace)}
+		if err := tx.QueryRow(ctx, upto, g).Scan(&settled.Upto); err != nil {
 			return err
 		}
-		past, _ := tx.Query(ctx, rows, g, ids)
-		history, err := pgx.CollectRows(past, pgx.RowToStructByPos[compactRow])
+		past, _ := tx.Query(ctx, states, g, ids, compactStates)
+		rows, err := pgx.CollectRows(past, pgx.RowToStructByPos[compactRow])
 		if err != nil {
 			return err
 		}
-		var gone []string
-		var floor graph.Version
-		for len(history) > 0 {
-			one := history[:1]
-			for len(one) < len(history) && history[len(one)].ID == one[0].ID {
-				one = history[:len(one)+1]
+		for len(rows) > 0 {
+			n := 1
+			for n < len(rows) && rows[n].ID == rows[0].ID {
+				n++
 			}
-			history = history[len(one):]
-			n, from := keep.removable(one, time.Now(), grace, matched)
-			for _, row := range one[:n] {
-				gone = append(gone, row.Place)
-			}
-			floor = max(floor, from)
+			page.add(rows[:n], keep, now, settled)
+			rows = rows[n:]
 		}
-		if len(gone) == 0 {
-			return nil
-		}
-		if _, err := tx.Exec(ctx, raise, g, floor); err != nil {
-			return err
-		}
-		tag, err := tx.Exec(ctx, remove, g, gone)
-		page.rows = tag.RowsAffected()
-		return err
+		return nil
 	})
 	return page, err
 }
 
+// compactRow is a row of history, as far as retention looks at it.
 type compactRow struct {
 	ID      [16]byte
+	Total   int // rows of the object
 	Version graph.Version
+	Ord     int32
 	At      time.Time
 	Deleted bool
-	Place   string
 }
 
-// removable gives how many of an object's rows, oldest first, may go, and the
-// version from which its states are known afterwards.
-func (k Keep) removable(rows []compactRow, now time.Time, grace time.Duration, matched graph.Version) (n int, from graph.Version) {
-	settled := func(r compactRow) bool { return now.Sub(r.At) >= grace && r.Version <= matched }
-	for n < len(rows)-1 {
-		next := rows[n+1]
-		if !settled(next) || next.Deleted { // a removal shows the state before it
-			break
-		}
-		if k.Versions > 0 && len(rows)-n > k.Versions || k.Age > 0 && now.Sub(next.At) >= k.Age {
-			n++
-			continue
-		}
-		break
+// add judges the oldest rows of one object.
+func (p *compactPage) add(rows []compactRow, keep graph.Keep, now time.Time, settled graph.Settled) {
+	states := make([]graph.PastState, len(rows))
+	for i, r := range rows {
+		states[i] = graph.PastState{Version: r.Version, At: r.At, Deleted: r.Deleted}
 	}
-	if last := rows[len(rows)-1]; last.Deleted && n >= len(rows)-2 && k.Age > 0 && now.Sub(last.At) >= k.Age && settled(last) {
-		return len(rows), last.Version
+	n, from := keep.Removable(states, rows[0].Total, now, settled)
+	for _, r := range rows[:n] {
+		p.versions, p.ords = append(p.versions, r.Version), append(p.ords, r.Ord)
 	}
-	if n == 0 {
-		return 0, 0
+	p.floor = max(p.floor, from)
+	p.again = p.again || n > 0 && len(rows) < rows[0].Total
+}
+
+// compactRemove removes what was found. The floor first, in a transaction of its
+// own: who reads the log looks at the floor last, so that nobody takes a commit
+// that lacks something for a whole one.
+func (s *Store) compactRemove(ctx context.Context, g graph.GraphKey, page *compactPage) (rows int64, err error) {
+	const raise = `
+		-- name: compact.raise
+		UPDATE graphs SET floor = $2 WHERE key = $1 AND floor < $2`
+	const remove = `
+		-- name: compact.remove
+		DELETE FROM history h USING unnest($2::bigint[], $3::integer[]) gone(version, ord)
+		WHERE h.graph = $1 AND h.version = gone.version AND h.ord = gone.ord`
+	if len(page.versions) == 0 {
+		return 0, nil
 	}
-	return n, rows[n].Version
+	err = s.within(ctx, "raise the floor of history", pgx.TxOptions{}, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, raise, g, page.floor)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	// Whole objects in one transaction: a removal never stands without the state
+	// before it.
+	err = s.within(ctx, "forget history", pgx.TxOptions{}, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, remove, g, page.versions, page.ords)
+		rows = tag.RowsAffected()
+		return err
+	})
+	return rows, err
+}
+
+// compactLog removes the patches of those commits below the floor that nothing
+// in history needs any more, and gives the floor.
+func (s *Store) compactLog(ctx context.Context, g graph.GraphKey) (floor graph.Version, err error) {
+	const sql = `
+		-- name: compact.floor
+		SELECT floor FROM graphs WHERE key = $1`
+	const forget = `
+		-- name: compact.forget
+		UPDATE commits c SET asked = NULL, done = NULL
+		WHERE c.graph = $1 AND c.version > $2 AND c.version <= $3 AND (c.asked IS NOT NULL OR c.done IS NOT NULL)
+			AND NOT EXISTS (SELECT FROM history h WHERE h.graph = c.graph AND h.version = c.version)`
+	err = s.read(ctx, "read the floor of history", func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, sql, g).Scan(&floor)
+	})
+	for from := graph.Version(0); err == nil && from < floor; from += compactCommits {
+		err = s.within(ctx, "forget patches", pgx.TxOptions{}, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, forget, g, from, min(from+compactCommits, floor))
+			return err
+		})
+	}
+	return floor, err
 }

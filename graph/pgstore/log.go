@@ -46,6 +46,18 @@ func (s *Store) Log(ctx context.Context, g graph.GraphKey, since graph.Version, 
 	var log []*graph.Commit
 	err := s.read(ctx, "read the log", func(conn *pgx.Conn) error {
 		batch := &pgx.Batch{}
+		batch.Queue(commits, g, since, limit).Query(func(rows pgx.Rows) (err error) {
+			log, err = pgx.CollectRows(rows, scanCommit)
+			return err
+		})
+		batch.Queue(changes, g, since, int64(limit)).Query(func(rows pgx.Rows) error {
+			_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+				return struct{}{}, addChange(row, log, since)
+			})
+			return err
+		})
+		// Last: a compaction raises the floor before it removes anything, so what
+		// was read above is whole if the floor is still low enough.
 		batch.Queue(floor, g).QueryRow(func(row pgx.Row) error {
 			var floor graph.Version
 			err := row.Scan(&floor)
@@ -55,16 +67,6 @@ func (s *Store) Log(ctx context.Context, g graph.GraphKey, since graph.Version, 
 			if err == nil && since < floor {
 				return graph.Errf(graph.CodeGone, "the log begins after version %d", floor)
 			}
-			return err
-		})
-		batch.Queue(commits, g, since, limit).Query(func(rows pgx.Rows) (err error) {
-			log, err = pgx.CollectRows(rows, scanCommit)
-			return err
-		})
-		batch.Queue(changes, g, since, int64(limit)).Query(func(rows pgx.Rows) error {
-			_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
-				return struct{}{}, addChange(row, log, since)
-			})
 			return err
 		})
 		return conn.SendBatch(ctx, batch).Close()
