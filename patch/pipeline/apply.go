@@ -285,7 +285,7 @@ func (d *Draft) rebase(t *touch, o *op) (done bool, err *graph.Error) {
 	}
 	now := t.obj0Body()
 	for _, p := range []patch.Pointer{o.Path, o.From} {
-		if array, moved := movedIndex(was, now, p); moved {
+		if array, moved := d.movedIndex(t, was, p); moved {
 			e := graph.Errf(graph.CodeTestFailed, "the length of this array has changed since version %d; look again which element you mean", *d.in.m.Base)
 			e.Actual, _ = patch.Get(now, array)
 			e.Version = &d.at.Version

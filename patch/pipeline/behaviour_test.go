@@ -347,6 +347,9 @@ func TestOperationsBelongToTheirExecutor(t *testing.T) {
 	s.refused(admin, "forbidden", `[{"op":"replace","path":"/objects/`+op+`/body/state","value":"succeeded"}]`)
 	s.refused(ann, "forbidden", `[{"op":"replace","path":"/objects/`+op+`/body","value":{"operation":"sync"}}]`)
 	s.do(ann, `[{"op":"replace","path":"/objects/`+op+`/body/cancel","value":true}]`)
+	// The executor sets the operation's fields whoever it acts for, and that is all.
+	s.do(bob, `[{"op":"replace","path":"/objects/`+op+`/body/state","value":"running"}]`, executor)
+	s.refused(bob, "forbidden", `[{"op":"replace","path":"/objects/`+op+`/body/state","value":"failed"},{"op":"replace","path":"/objects/`+ds+`/body/name","value":"x"}]`, executor)
 	s.do(admin, `[{"op":"replace","path":"/objects/`+op+`/body/state","value":"cancelled"}]`, executor)
 	s.replays()
 }
@@ -438,4 +441,27 @@ func TestAnEmptyPatchOfAnAbsentEntityIsRefused(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.id, err, c.code)
 		}
 	}
+}
+
+// A session that sends several transactions on one base has its own earlier
+// ones in mind.
+func TestBaseKnowsWhatTheSessionItselfDid(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	saw := s.head()
+	session := func(name string) mutate { return func(m *graph.Mutation) { m.Session = name } }
+	insert := `[{"op":"add","path":"/objects/` + ds + `/body/tags/0","value":"x"}]`
+	change := `[{"op":"replace","path":"/objects/` + ds + `/body/tags/1","value":"y"}]`
+	s.do(ann, insert, base(saw), session("one"))
+	s.refused(ann, "test-failed", change, base(saw), session("two"))
+	s.do(ann, change, base(saw), session("one"))
+	if got := string(s.object(ds).Body); !strings.Contains(got, `["x","y","b"]`) {
+		t.Errorf("body %s", got)
+	}
+	// Two changes that leave the length as it was are changes all the same.
+	saw = s.head()
+	s.do(ann, `[{"op":"remove","path":"/objects/`+ds+`/body/tags/0"}]`)
+	s.do(ann, `[{"op":"add","path":"/objects/`+ds+`/body/tags/-","value":"z"}]`)
+	s.refused(ann, "test-failed", change, base(saw))
 }

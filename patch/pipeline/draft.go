@@ -97,7 +97,14 @@ func (d *Draft) revives(ref graph.Ref) bool {
 }
 
 // trusted reports whether rights are not asked of the author.
-func (d *Draft) trusted() bool { return d.in.m.Author.Admin || d.in.m.Executor }
+func (d *Draft) trusted() bool { return d.in.m.Author.Admin }
+
+// executes reports whether the object is an operation that the mutation's
+// author executes: its fields are the executor's, everything else is judged by
+// the author's rights.
+func (d *Draft) executes(o *graph.Object) bool {
+	return d.in.m.Executor && o != nil && o.Type == OperationRequest
+}
 
 // touch gives the record of an entity that exists, starting it at first use.
 func (d *Draft) touch(ref graph.Ref, op int) *touch {

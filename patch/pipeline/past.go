@@ -15,6 +15,15 @@ type pastReader interface {
 	// EntityAt gives an entity as of a version, and the commit that removed it
 	// since, if one did.
 	EntityAt(ref graph.Ref, at graph.Version) (graph.Snapshot, *graph.Commit, error)
+	// Since gives what commits after at did to the entity, oldest first; ok is
+	// false where that reaches further back than what is in memory.
+	Since(ref graph.Ref, at graph.Version) (steps []step, ok bool)
+}
+
+// step is what one commit did to an entity that existed before and after.
+type step struct {
+	session       string
+	before, after []byte // bodies
 }
 
 // removedSince reports whether the operation is a removal whose target another
@@ -81,19 +90,29 @@ func (d *Draft) bodyAtBase(t *touch) []byte {
 	return nil
 }
 
-// movedIndex gives the path of the first array on the way of p whose length
-// differs between the two bodies: an index into it may mean another element
-// than the author saw.
-func movedIndex(was, now []byte, p patch.Pointer) (patch.Pointer, bool) {
+// movedIndex gives the first array on the way of p whose length another
+// transaction has changed since base: an index into it may mean another element
+// than the author saw. The author's own session does not count: it knows what it
+// sent.
+func (d *Draft) movedIndex(t *touch, was []byte, p patch.Pointer) (patch.Pointer, bool) {
+	steps, ok := d.past.Since(t.ref, *d.in.m.Base)
+	if !ok {
+		steps = []step{{before: was, after: t.obj0Body()}}
+	}
 	for i, token := range p {
 		if _, err := strconv.ParseUint(token, 10, 32); err != nil {
 			continue
 		}
 		array := p[:i]
-		a, okA := patch.Get(was, array)
-		b, okB := patch.Get(now, array)
-		if okA && okB && a[0] == '[' && b[0] == '[' && elements(a) != elements(b) {
-			return array, true
+		for _, s := range steps {
+			if s.session != "" && s.session == d.in.m.Session {
+				continue
+			}
+			a, okA := patch.Get(s.before, array)
+			b, okB := patch.Get(s.after, array)
+			if okA && okB && a[0] == '[' && b[0] == '[' && elements(a) != elements(b) {
+				return array, true
+			}
 		}
 	}
 	return nil, false

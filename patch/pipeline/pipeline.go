@@ -347,6 +347,27 @@ func (p *past) EntityAt(ref graph.Ref, at graph.Version) (graph.Snapshot, *graph
 	return was, removal, nil
 }
 
+func (p *past) Since(ref graph.Ref, at graph.Version) (steps []step, ok bool) {
+	commits, ok := p.rep.Since(at)
+	if !ok {
+		return nil, false
+	}
+	for _, list := range [][]*graph.Commit{commits, p.batch} {
+		for _, c := range list {
+			for i := range c.Changes {
+				switch ch := &c.Changes[i]; {
+				case ch.Ref != ref || ch.Event != graph.Modified:
+				case ch.ObjBefore != nil:
+					steps = append(steps, step{c.Session, ch.ObjBefore.Body, ch.ObjAfter.Body})
+				case ch.EdgeBefore != nil:
+					steps = append(steps, step{c.Session, ch.EdgeBefore.Body, ch.EdgeAfter.Body})
+				}
+			}
+		}
+	}
+	return steps, true
+}
+
 func (p *past) stored(ref graph.Ref, at graph.Version) (graph.Snapshot, *graph.Commit, error) {
 	was, err := p.store.EntityAt(p.ctx, p.rep.Key(), ref, at)
 	if err != nil {
