@@ -199,6 +199,7 @@ func (n *Node) startRedis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	redis.SetLogger(redisLog{n.cfg.Log}) // its own writes to standard error
 	n.redis = redis.NewClient(opts)
 	n.onStop(func() { n.redis.Close() })
 	n.hints = rediscache.New(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
@@ -218,6 +219,27 @@ func ParseRedisURL(address string) (*redis.Options, error) {
 		return nil, fmt.Errorf("the address of the Redis cannot be read (%w): write it as redis://[user:password@]host:6379/0, or rediss:// for TLS", err)
 	}
 	return opts, nil
+}
+
+// redisLog takes what the Redis client has to say, mostly of connections that
+// broke: everything works without them, so it is for those who look closely.
+type redisLog struct{ log *slog.Logger }
+
+func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
+	l.log.DebugContext(ctx, "redis client", "message", fmt.Sprintf(format, v...))
+}
+
+// publicURL is where webhooks reach this node, where nobody said otherwise: its
+// own address, if that is known before it listens.
+func (n *Node) publicURL() string {
+	host, port, err := net.SplitHostPort(n.cfg.Server.Listen)
+	if n.cfg.NoServer || err != nil || port == "0" {
+		return ""
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 // port gives the hints as a port, without the trap of a nil pointer in it.
@@ -249,6 +271,9 @@ func (n *Node) startPipeline(context.Context) error {
 func (n *Node) startRuns(ctx context.Context) error {
 	cfg := n.cfg.Postprocess
 	cfg.RedisURL, cfg.Log, cfg.Limits, cfg.Metrics = n.cfg.RedisURL, n.cfg.Log, n.cfg.Server.Limits, n.Metrics
+	if cfg.PublicURL == "" {
+		cfg.PublicURL = n.publicURL()
+	}
 	svc, err := postprocess.New(cfg, postprocess.Deps{Store: n.Store, Runs: pgstore.NewRuns(n.Store.Pool()),
 		Replicas: n.Replicas, Schema: n.Live, Submitter: n.Pipeline, Hints: n.port()})
 	if err != nil {
