@@ -35,7 +35,7 @@ Examples:
     graphtide dev
     graphtide dev --schema app.yaml
     graphtide dev --data /tmp/try --listen 127.0.0.1:7421
-    GRAPHTIDE_JWT_SECRET=try graphtide dev     # and, beside you as admin, whom graphtide token makes`
+    GRAPHTIDE_JWT_SECRET=try graphtide dev     # others than dev come with a token`
 }
 
 // Validate refuses what others could reach.
@@ -49,10 +49,7 @@ func (c *devCmd) Validate() error {
 	if c.Rate < 0 {
 		return fmt.Errorf("--rate is %g: it must be at least 0", c.Rate)
 	}
-	if err := databaseURL(c.DatabaseURL); err != nil {
-		return err
-	}
-	return redisURL(c.RedisURL)
+	return first(databaseURL(c.DatabaseURL), redisURL(c.RedisURL), c.pollOption.check(), c.ruleOptions.check(), c.limitOptions.check())
 }
 
 func (c *devCmd) Run(a *app) error {

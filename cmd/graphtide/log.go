@@ -33,7 +33,7 @@ func (c *logCmd) Validate() error {
 	if c.Since < 0 || c.Limit < 0 {
 		return errors.New("--since and --limit must be at least 0")
 	}
-	return nil
+	return c.serverOptions.Validate()
 }
 
 // logPage is how many commits are asked for at a time.
@@ -144,7 +144,7 @@ func (c *historyCmd) Validate() error {
 	if c.Limit < 1 || c.Before < 0 {
 		return errors.New("--limit must be at least 1, --before at least 0")
 	}
-	return nil
+	return c.serverOptions.Validate()
 }
 
 func (c *historyCmd) Run(a *app) error {

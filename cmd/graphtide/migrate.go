@@ -17,6 +17,9 @@ Example:
     graphtide migrate --database-url postgres://owner:…@db/app`
 }
 
+// Validate refuses what is no address.
+func (c *migrateCmd) Validate() error { return c.databaseOptions.check() }
+
 func (c *migrateCmd) Run(a *app) error {
 	if err := migrations.Up(a.ctx, c.DatabaseURL); err != nil {
 		return err

@@ -17,8 +17,19 @@ import (
 	"github.com/graphtide/graphtide/server/auth"
 )
 
-// The options that several commands share. Each Validate refuses what cannot be
-// meant, before anything is started: exit status 2.
+// The options that several commands share. Each check refuses what cannot be
+// meant; the commands' Validate call it before anything is started, and the exit
+// status is 2.
+
+// first gives the first error.
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // limitOptions bound what one user may ask for.
 type limitOptions struct {
@@ -38,8 +49,8 @@ func (o *limitOptions) limits() graph.Limits {
 		Subscriptions: o.MaxSubscriptions, ViewEntities: o.MaxViewEntities}
 }
 
-// Validate refuses bounds that let nothing through.
-func (o *limitOptions) Validate() error {
+// check refuses bounds that let nothing through.
+func (o *limitOptions) check() error {
 	for _, l := range []struct {
 		flag  string
 		value int
@@ -69,8 +80,8 @@ func (o *ruleOptions) config() postprocess.Config {
 	return postprocess.Config{AllowPrivateWebhooks: o.AllowPrivateWebhooks, PublicURL: o.PublicURL, Concurrency: o.Concurrency}
 }
 
-// Validate refuses an address that no webhook could reach.
-func (o *ruleOptions) Validate() error {
+// check refuses an address that no webhook could reach.
+func (o *ruleOptions) check() error {
 	if o.Concurrency < 0 {
 		return fmt.Errorf("--concurrency is %d: it must be at least 0", o.Concurrency)
 	}
@@ -85,8 +96,8 @@ type databaseOptions struct {
 	DatabaseURL string `required:"" group:"stores" help:"The Postgres: postgres://user:password@host/database, or as libpq takes it." placeholder:"URL"`
 }
 
-// Validate refuses what is no address.
-func (o *databaseOptions) Validate() error { return databaseURL(o.DatabaseURL) }
+// check refuses what is no address.
+func (o *databaseOptions) check() error { return databaseURL(o.DatabaseURL) }
 
 // databaseURL judges an address. The error masks a password.
 func databaseURL(address string) error {
@@ -104,8 +115,8 @@ type pollOption struct {
 	Poll time.Duration `group:"stores" help:"Pause between two looks at the heads of the graphs: what a lost hint costs at most." default:"1s"`
 }
 
-// Validate refuses a pause that is none.
-func (o *pollOption) Validate() error {
+// check refuses a pause that is none.
+func (o *pollOption) check() error {
 	if o.Poll < time.Millisecond {
 		return fmt.Errorf("--poll is %s: it must be at least 1ms", o.Poll)
 	}
@@ -135,8 +146,8 @@ func (o *authOptions) config() auth.Config {
 	return auth.Config{Secret: []byte(o.JWTSecret), JWKSURL: o.JWKSURL, Issuer: o.JWTIssuer, Audience: o.JWTAudience, Anonymous: o.Anonymous}
 }
 
-// Validate refuses to be without a key: everybody would be let in, or nobody.
-func (o *authOptions) Validate() error {
+// check refuses to be without a key: everybody would be let in, or nobody.
+func (o *authOptions) check() error {
 	if o.JWTSecret == "" && o.JWKSURL == "" {
 		return errors.New("there is no key to check tokens with: set GRAPHTIDE_JWT_SECRET (or --jwt-secret), or --jwks-url")
 	}

@@ -50,10 +50,8 @@ func (c *serveCmd) Validate() error {
 			return err
 		}
 	}
-	if err := redisURL(c.RedisURL); err != nil {
-		return err
-	}
-	return listenAddress(c.Listen)
+	return first(listenAddress(c.Listen), c.databaseOptions.check(), redisURL(c.RedisURL), c.pollOption.check(),
+		c.authOptions.check(), c.ruleOptions.check(), c.limitOptions.check())
 }
 
 func (c *serveCmd) Run(a *app) error {
@@ -96,7 +94,9 @@ Example:
 }
 
 // Validate refuses what could not be connected to.
-func (c *workerCmd) Validate() error { return redisURL(c.RedisURL) }
+func (c *workerCmd) Validate() error {
+	return first(c.databaseOptions.check(), redisURL(c.RedisURL), c.pollOption.check(), c.ruleOptions.check(), c.limitOptions.check())
+}
 
 func (c *workerCmd) Run(a *app) error {
 	n, err := node.Start(a.ctx, node.Config{DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, NoServer: true, Poll: c.Poll, Log: a.log,

@@ -117,7 +117,7 @@ func (c *revertCmd) Validate() error {
 	if said != 1 {
 		return fmt.Errorf("say what to undo: versions, --mutation or --of-group, one of them")
 	}
-	return nil
+	return c.serverOptions.Validate()
 }
 
 func (c *revertCmd) Run(a *app) error {

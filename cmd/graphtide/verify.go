@@ -24,6 +24,9 @@ Example:
     graphtide verify --database-url postgres://reader:…@db/app --graph main`
 }
 
+// Validate refuses what is no address.
+func (c *verifyCmd) Validate() error { return c.databaseOptions.check() }
+
 // Run checks what the database holds, then what the schema says of it.
 func (c *verifyCmd) Run(a *app) error {
 	if err := migrations.Check(a.ctx, c.DatabaseURL); err != nil {
