@@ -94,7 +94,7 @@ func TestStringsComeBackAsTheyWent(t *testing.T) {
 	w := setup(t)
 	ann := w.as("ann")
 	for _, s := range []string{`"\u0001\u001f\u007f"`, `"\ud83d\ude00"`, `"😀"`, `"\u2028\u2029"`, `"<script>&amp;</script>"`, `"\\\"\/\b\f\n\r\t"`,
-		`"e\u0301 \u00e9"`, `"\ufeff"`, `"\ufffe\uffff"`, `"ﷺ\u202e"`, `"toString"`, `"' OR 1=1; --"`, `"${jndi:x}"`, `"%s%n"`, `""`} {
+		`"e\u0301 \u00e9"`, `"\ufeff"`, `"\ufffe\uffff"`, `"ﷺ\u202e"`, `"toString"`, `"' OR 1=1; --"`, `"#{jndi:x}"`, `"%s%n"`, `""`} {
 		id := ann.create("Doc", f(`{"s":%s,%s:1}`, s, strings.Replace(s, `""`, `"k"`, 1)))
 		ann.object(id).json().is("body.s", s)
 		v := ann.object(id).json().members("body")
