@@ -106,7 +106,8 @@ type HistoryEntry struct {
 	Patch json.RawMessage // relative to the entity
 }
 
-// StateFunc receives a state in pieces. All objects come before the edges.
+// StateFunc receives a state in pieces. All objects come before the edges, both
+// in the order of their ids.
 type StateFunc func(objects []*Object, edges []*Edge) error
 
 // Store keeps graphs, their logs and their states. Methods are safe for

@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -93,6 +94,8 @@ func stream(ctx context.Context, rows []row, fn graph.StateFunc) error {
 			edges = append(edges, r.edge)
 		}
 	}
+	slices.SortFunc(objects, func(a, b *graph.Object) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(edges, func(a, b *graph.Edge) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	for piece := range slices.Chunk(objects, chunk) {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -73,6 +73,11 @@ func NewRuns(s *Store) *Runs {
 		defer r.mu.Unlock()
 		return r.cursors[g].Version
 	}
+	s.skip = func(g graph.GraphKey, head graph.Head) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.cursors[g] = graph.RunCursor{Epoch: head.Epoch, Version: head.Version}
+	}
 	return r
 }
 

@@ -30,6 +30,9 @@ type Store struct {
 	// matched gives how far rules have seen a log; nil is not at all. It is
 	// called with write and mu held.
 	matched func(g graph.GraphKey) graph.Version
+	// skip lets rules go on from a head; nil where there are none. It is called
+	// with write and mu held.
+	skip func(g graph.GraphKey, head graph.Head)
 }
 
 var _ graph.Store = (*Store)(nil)
@@ -72,11 +75,11 @@ func (s *Store) Graph(_ context.Context, name string) (graph.GraphInfo, error) {
 	return g.info(), nil
 }
 
-// Graphs lists the graphs by name.
+// Graphs lists the graphs by name, without those that are only prepared.
 func (s *Store) Graphs(context.Context) ([]graph.GraphInfo, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.list(), nil
+	return slices.DeleteFunc(s.list(), func(g graph.GraphInfo) bool { return g.Name[0] == '.' }), nil
 }
 
 // list gives the graphs sorted by name; the caller holds mu.

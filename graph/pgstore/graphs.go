@@ -60,12 +60,12 @@ func (s *Store) Graph(ctx context.Context, name string) (info graph.GraphInfo, e
 	return info, err
 }
 
-// Graphs lists the graphs by name.
+// Graphs lists the graphs by name, without those that are only prepared.
 func (s *Store) Graphs(ctx context.Context) (list []graph.GraphInfo, err error) {
 	const sql = `
 		-- name: graphs
 		SELECT key, name, version, epoch, at, schema_version, objects, edges
-		FROM graphs WHERE name IS NOT NULL ORDER BY name`
+		FROM graphs WHERE name NOT LIKE '.%' ORDER BY name`
 	err = s.read(ctx, "list the graphs", func(conn *pgx.Conn) (err error) {
 		rows, _ := conn.Query(ctx, sql) // the collector gives its error
 		list, err = pgx.CollectRows(rows, scanGraph)

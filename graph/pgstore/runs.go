@@ -40,7 +40,7 @@ func (s *Runs) Behind(ctx context.Context, node string, limit int) ([]graph.RunB
 	const behind = `-- runs: behind
 		SELECT g.key, g.name, g.version, coalesce(c.version, 0)
 		FROM graphs g LEFT JOIN run_cursors c ON c.graph = g.key
-		WHERE g.name IS NOT NULL AND g.version > coalesce(c.version, 0)
+		WHERE g.name NOT LIKE '.%' AND g.version > coalesce(c.version, 0)
 			AND (c.holder IS NULL OR c.holder = @node OR c.until <= clock_timestamp())
 		LIMIT @limit`
 	rows, err := s.pool.Query(ctx, behind, pgx.NamedArgs{"node": node, "limit": limit})
