@@ -48,3 +48,18 @@ func BenchmarkSubmit(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSubmitMany is one transaction that makes 150 records and links each.
+func BenchmarkSubmitMany(b *testing.B) {
+	s := setupOn(b, memstore.New(), graph.Limits{})
+	ds := s.dataStore()
+	b.ReportAllocs()
+	for range b.N {
+		var p strings.Builder
+		for range 150 {
+			rid := id()
+			fmt.Fprintf(&p, `,{"op":"add","path":"/objects/%s","value":{"type":"Record","body":{"values":{"name":"x","n":1}}}},{"op":"add","path":"/edges/%s","value":{"label":"dataStore","from":"%s","to":"%s"}}`, rid, id(), rid, ds)
+		}
+		s.do(ann, "["+p.String()[1:]+"]")
+	}
+}

@@ -10,7 +10,7 @@
  * part has a key, so an attempt that takes over after a crash repeats nothing.
  */
 import data from './airports.data.json'
-import { chunks, idFor } from './ids.js'
+import { chunks, idFor, idsFor } from './ids.js'
 
 const PART = 150
 const PAUSE = 40 // milliseconds after each part: room for those who work meanwhile
@@ -32,9 +32,10 @@ export default async function (event, graph) {
   const missing = wanted.filter(([, , iata]) => !there.has(iata))
   let rank = find('Record').reduce((most, [, record]) => Math.max(most, record.body.rank), 0)
   let done = 0
+  const id = idsFor(event.run)
   for (const [n, part] of chunks(missing, PART).entries()) {
     if (operation.cancelled) return
-    const patch = part.flatMap((airport) => row(airport, store, countries, event.run, ++rank))
+    const patch = part.flatMap((airport) => row(airport, store, countries, id, ++rank))
     await graph.patch(patch, { key: `rows ${n}` })
     done += part.length
     await operation.status(`${done} of ${missing.length} airports`, done / missing.length)
@@ -113,13 +114,13 @@ async function unlessThere(graph, patch, key) {
 }
 
 /** One airport as a row: the object, its place in the workbook, its country. */
-function row([name, city, iata, icao, code, elevation, zone], store, countries, run, rank) {
-  const id = idFor(`airport ${run} ${iata}`)
+function row([name, city, iata, icao, code, elevation, zone], store, countries, idOf, rank) {
+  const id = idOf(` airport ${iata}`)
   const ops = [
     { op: 'add', path: `/objects/${id}`, value: { type: 'Record', body: { values: { name, city, iata, icao, elevation, zone }, rank } } },
-    { op: 'add', path: `/edges/${idFor(`row ${run} ${iata}`)}`, value: { label: 'dataStore', from: id, to: store } },
+    { op: 'add', path: `/edges/${idOf(` row ${iata}`)}`, value: { label: 'dataStore', from: id, to: store } },
   ]
   const country = countries.get(code)
-  if (country) ops.push({ op: 'add', path: `/edges/${idFor(`in ${run} ${iata}`)}`, value: { label: 'country', from: id, to: country.id } })
+  if (country) ops.push({ op: 'add', path: `/edges/${idOf(` in ${iata}`)}`, value: { label: 'country', from: id, to: country.id } })
   return ops
 }
