@@ -187,8 +187,35 @@ func (n *Node) startStore(ctx context.Context) error {
 	}
 	n.Store = store
 	n.onStop(store.Close)
+	n.onStop(n.startPurge())
 	n.Live = schema.NewLive(store)
 	return n.Live.Refresh(ctx)
+}
+
+// purgePause is how often the rows of deleted graphs are looked for.
+const purgePause = 5 * time.Minute
+
+// startPurge removes the rows of deleted graphs, now and then; it gives what
+// stops it.
+func (n *Node) startPurge() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(purgePause)
+		defer tick.Stop()
+		for {
+			if err := n.Store.Purge(ctx); err != nil && ctx.Err() == nil {
+				n.cfg.Log.Warn("the rows of deleted graphs could not all be removed; they will be tried again", "err", err)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
 }
 
 func (n *Node) startRedis(ctx context.Context) error {

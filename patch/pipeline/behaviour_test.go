@@ -465,3 +465,21 @@ func TestBaseKnowsWhatTheSessionItselfDid(t *testing.T) {
 	s.do(ann, `[{"op":"add","path":"/objects/`+ds+`/body/tags/-","value":"z"}]`)
 	s.refused(ann, "test-failed", change, base(saw))
 }
+
+func TestASchemaFaultNamesTheOperationAtFault(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	o := "/objects/" + s.dataStore() + "/body"
+	for _, c := range []struct {
+		op    int
+		patch string
+	}{
+		{1, `[{"op":"replace","path":"` + o + `/name","value":"ok"},{"op":"add","path":"` + o + `/tags/-","value":7}]`},
+		{0, `[{"op":"replace","path":"` + o + `/name","value":""},{"op":"add","path":"` + o + `/tags/-","value":"x"}]`},
+		{1, `[{"op":"replace","path":"` + o + `/size","value":2},{"op":"remove","path":"` + o + `/name"}]`},
+	} {
+		if e := s.refused(ann, "schema", c.patch); e.Op == nil || *e.Op != c.op {
+			t.Errorf("%s: op %v, want %d", c.patch, e.Op, c.op)
+		}
+	}
+}

@@ -371,3 +371,31 @@ func TestEachCommitRecordsAllThatTheLogPromises(t *testing.T) {
 		}
 	})
 }
+
+// A base that reaches further back than the commits in memory is looked up in
+// the store, also for drafts that must be made anew while others go in.
+func TestABaseFromLongAgoIsLookedUp(t *testing.T) {
+	t.Parallel()
+	stores(t, func(t *testing.T, store graph.Store) {
+		s := setupOn(t, store, graph.Limits{}, func(c *replica.Config) { c.Ring = 2 })
+		ds := s.dataStore()
+		rec, _ := s.record(ds)
+		saw := s.head()
+		s.do(ann, `[{"op":"remove","path":"/objects/`+rec+`"},{"op":"remove","path":"/objects/`+ds+`/body/tags/1"}]`)
+		for i := range 6 {
+			s.do(ann, fmt.Sprintf(`[{"op":"replace","path":"/objects/%s/body/size","value":%d}]`, ds, i+10))
+		}
+		s.refused(eve, "not-found", `[{"op":"remove","path":"/objects/`+rec+`"}]`, base(saw))
+		s.refused(ann, "test-failed", `[{"op":"replace","path":"/objects/`+ds+`/body/tags/0","value":"z"}]`, base(saw))
+		var wg sync.WaitGroup
+		for w := range 12 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				s.do(ann, fmt.Sprintf(`[{"op":"remove","path":"/objects/%s"},{"op":"replace","path":"/objects/%s/body/size","value":%d}]`, rec, ds, w+100), base(saw))
+			}()
+		}
+		wg.Wait()
+		s.replays()
+	})
+}

@@ -153,7 +153,8 @@ func (p *Pipeline) Enqueue(ctx context.Context, name string, m *graph.Mutation, 
 		w.refusal, w.final = refusal, true
 	} else {
 		w.req = req
-		p.prepare(w, lockedReader{rep}, rep.Head(), &past{rep: rep, store: p.cfg.Store, ctx: p.ctx})
+		w.past = &past{rep: rep, store: p.cfg.Store, ctx: p.ctx}
+		p.prepare(w, lockedReader{rep}, rep.Head(), w.past)
 	}
 	s, err := p.sequencer(rep)
 	if err == nil {
@@ -311,18 +312,50 @@ func each(edges []*graph.Edge, yield func(*graph.Edge) bool) {
 }
 
 // past answers from the replica's ring of recent commits and from the commits of
-// the batch under way, and asks the store for what is older.
+// the batch under way. What is older comes from the store, once, and not while
+// the replica is locked: the draft is put off then until it has been fetched.
 type past struct {
-	rep   *replica.Replica
-	store graph.Store
-	ctx   context.Context
-	batch []*graph.Commit
+	rep    *replica.Replica
+	store  graph.Store
+	ctx    context.Context
+	batch  []*graph.Commit
+	locked bool // the caller holds the replica's lock
+	known  map[pastKey]pastEntity
+	wanted []pastKey // met while locked
+}
+
+type pastKey struct {
+	ref graph.Ref
+	at  graph.Version
+}
+
+type pastEntity struct {
+	was     graph.Snapshot
+	removal *graph.Commit
+	err     error
+}
+
+// fetch gets what was wanted while locked.
+func (p *past) fetch() {
+	for _, k := range p.wanted {
+		p.load(k)
+	}
+	p.wanted = nil
 }
 
 func (p *past) EntityAt(ref graph.Ref, at graph.Version) (graph.Snapshot, *graph.Commit, error) {
 	commits, ok := p.rep.Since(at)
 	if !ok {
-		return p.stored(ref, at)
+		k := pastKey{ref, at}
+		e, ok := p.known[k]
+		switch {
+		case !ok && p.locked:
+			p.wanted = append(p.wanted, k)
+			return graph.Snapshot{}, nil, errNotFetched
+		case !ok:
+			e = p.load(k)
+		}
+		return e.was, e.removal, e.err
 	}
 	var was graph.Snapshot
 	var removal *graph.Commit
@@ -366,6 +399,18 @@ func (p *past) Since(ref graph.Ref, at graph.Version) (steps []step, ok bool) {
 		}
 	}
 	return steps, true
+}
+
+var errNotFetched = errors.New("to be fetched first")
+
+func (p *past) load(k pastKey) pastEntity {
+	var e pastEntity
+	e.was, e.removal, e.err = p.stored(k.ref, k.at)
+	if p.known == nil {
+		p.known = make(map[pastKey]pastEntity)
+	}
+	p.known[k] = e
+	return e
 }
 
 func (p *past) stored(ref graph.Ref, at graph.Version) (graph.Snapshot, *graph.Commit, error) {

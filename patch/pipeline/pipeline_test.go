@@ -84,10 +84,14 @@ type system struct {
 
 func setup(t *testing.T) *system { return setupOn(t, memstore.New(), graph.Limits{}) }
 
-func setupOn(t testing.TB, store graph.Store, lim graph.Limits) *system {
+func setupOn(t testing.TB, store graph.Store, lim graph.Limits, opts ...func(*replica.Config)) *system {
 	t.Helper()
 	live := schema.NewLive(store)
-	set := replica.New(replica.Config{Store: store})
+	cfg := replica.Config{Store: store}
+	for _, o := range opts {
+		o(&cfg)
+	}
+	set := replica.New(cfg)
 	if err := set.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}

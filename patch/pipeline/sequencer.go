@@ -37,6 +37,7 @@ type waiting struct {
 	done  func(graph.Receipt, error)
 
 	req     *request
+	past    *past
 	draft   *Draft
 	refusal *graph.Error
 	final   bool // the refusal depends on no state
@@ -187,6 +188,12 @@ func refuseAll(batch []*waiting, err error) {
 // order, those whose outcome is known, and gives back those to settle again;
 // with an error, the state of the log is unknown.
 func (s *sequencer) round(batch []*waiting) (rest []*waiting, err error) {
+	for _, w := range batch {
+		if w.past != nil && len(w.past.wanted) > 0 {
+			w.past.fetch()
+			w.draft = nil
+		}
+	}
 	placed := s.place(batch)
 	ctx, cancel := context.WithTimeout(s.p.ctx, s.p.cfg.Patience)
 	defer cancel()
@@ -219,7 +226,8 @@ type placement struct {
 	commits  []*graph.Commit
 	appended []*waiting // of commits, in their order
 	// deferred are settled in the next round: they have the key of another in
-	// this batch, or follow such a one in their session.
+	// this batch, want something fetched that must not be fetched under the
+	// replica's lock, or follow such a one in their session.
 	deferred []*waiting
 }
 
@@ -274,7 +282,6 @@ func (s *sequencer) place(batch []*waiting) (placed placement) {
 		if at.Before(head.At) {
 			at = head.At
 		}
-		p := &past{rep: s.rep, store: s.p.cfg.Store, ctx: s.p.ctx}
 		next := head.Version
 		for _, w := range batch {
 			w.commit = nil
@@ -292,9 +299,15 @@ func (s *sequencer) place(batch []*waiting) (placed placement) {
 			keys[w.key()] = true
 			d := w.draft
 			if d == nil || d.reg != reg || d.at.Epoch != head.Epoch || !s.index.current(d.at.Version, d.read.read) {
-				p.batch = placed.commits
-				s.p.prepare(w, over, graph.Head{Version: next, Epoch: head.Epoch}, p)
+				w.past.batch, w.past.locked = placed.commits, true
+				s.p.prepare(w, over, graph.Head{Version: next, Epoch: head.Epoch}, w.past)
+				w.past.batch, w.past.locked = nil, false
 				d = w.draft
+			}
+			if len(w.past.wanted) > 0 {
+				held[w.m.Session] = true
+				placed.deferred = append(placed.deferred, w)
+				continue
 			}
 			if w.refusal != nil || d.noEffect() {
 				continue

@@ -117,5 +117,41 @@ func (d *Draft) violations(t *touch, v []graph.Violation) *graph.Error {
 		e.Message += " (`errors` has them all)"
 	}
 	e.Errors, e.SchemaVer = v, d.reg.Version
+	if at, ok := d.opAt(t, v[0].Path); ok {
+		e.AtOp(at)
+	}
 	return prefixPaths(e, t.ref.Pointer()+"/body")
+}
+
+// opAt gives the last operation on the entity's body that wrote at, above or
+// below a path: the one at fault for what stands there.
+func (d *Draft) opAt(t *touch, path string) (index int, ok bool) {
+	at, _ := patch.ParsePointer(path)
+	for i := len(d.in.ops) - 1; i >= 0; i-- {
+		o := &d.in.ops[i]
+		if o.ref != t.ref || o.Kind == patch.Test {
+			continue
+		}
+		if o.object != nil || o.edge != nil {
+			return o.index, true
+		}
+		if o.area != areaBody {
+			continue
+		}
+		if overlaps(o.Path, at) || o.Kind == patch.Move && overlaps(o.From, at) {
+			return o.index, true
+		}
+	}
+	return 0, false
+}
+
+// overlaps reports whether one pointer is the other or above it; `-` stands for
+// any index.
+func overlaps(a, b patch.Pointer) bool {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] && a[i] != "-" {
+			return false
+		}
+	}
+	return true
 }
