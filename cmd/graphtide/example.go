@@ -25,7 +25,10 @@ type example struct {
 func unpackExample(data string) (example, error) {
 	const source = "examples/workbook"
 	if file, err := filepath.Abs(filepath.Join(source, "app.yaml")); err == nil && exists(file) {
-		return example{file, pagesOf(os.DirFS(source))}, nil
+		return example{file, pagesOf(os.DirFS(source))}, whole(os.DirFS(source))
+	}
+	if err := whole(workbook.Files); err != nil {
+		return example{}, err
 	}
 	name, err := fingerprint(workbook.Files)
 	if err != nil {
@@ -51,6 +54,15 @@ func unpackExample(data string) (example, error) {
 		return example{}, err
 	}
 	return ex, nil
+}
+
+// whole reports whether the example's data were made, which plain `go build`
+// does not do.
+func whole(files fs.FS) error {
+	if _, err := fs.Stat(files, workbook.DataFile); errors.Is(err, fs.ErrNotExist) {
+		return errors.New("the example is not complete: it is made by `make build` in the source tree; or name a schema of yours with --schema")
+	}
+	return nil
 }
 
 func exists(file string) bool {

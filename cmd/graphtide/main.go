@@ -94,7 +94,7 @@ func (a *app) run(args []string) (status int) {
 	}
 	a.log = c.Logging.logger(a.stderr)
 	if err := chosen.Run(a); err != nil {
-		if errors.Is(err, context.Canceled) && a.ctx.Err() != nil {
+		if a.ctx.Err() != nil { // whatever it failed at, it was the signal
 			err = errors.New("interrupted")
 		}
 		return report(a.stderr, err)
@@ -129,9 +129,14 @@ func report(w io.Writer, err error) int {
 		fmt.Fprintln(w, "graphtide:", err)
 		return exitFailed
 	}
-	fmt.Fprintf(w, "graphtide: %s: %s\n", e.Code, e.Message)
-	if e.HasPath && e.Path != "" {
-		fmt.Fprintf(w, "  at %s\n", e.Path)
+	if len(e.Errors) > 0 && strings.HasPrefix(e.Errors[0].Message, e.Message) {
+		// The message is the first fault's, which follows with all of it.
+		fmt.Fprintf(w, "graphtide: %s: %d fault(s)\n", e.Code, len(e.Errors))
+	} else {
+		fmt.Fprintf(w, "graphtide: %s: %s\n", e.Code, e.Message)
+		if e.HasPath && e.Path != "" {
+			fmt.Fprintf(w, "  at %s\n", e.Path)
+		}
 	}
 	reportViolations(w, "  ", e.Errors)
 	for _, o := range e.Objects {

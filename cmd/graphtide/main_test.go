@@ -206,15 +206,7 @@ type process struct {
 // start starts a command that runs on. It is killed with the test.
 func (s shell) start(args ...string) *process {
 	s.t.Helper()
-	p := &process{t: s.t, cmd: s.command(args), args: args, done: make(chan struct{}), changed: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = p, p
-	if err := p.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	go func() {
-		p.cmd.Wait() // its status is read below
-		close(p.done)
-	}()
+	p := s.launch(args...)
 	s.t.Cleanup(func() {
 		p.cmd.Process.Kill()
 		<-p.done
@@ -222,6 +214,21 @@ func (s shell) start(args ...string) *process {
 			s.t.Logf("graphtide %s said:\n%s", strings.Join(args, " "), p.said())
 		}
 	})
+	return p
+}
+
+// launch starts a command that the caller ends.
+func (s shell) launch(args ...string) *process {
+	s.t.Helper()
+	p := &process{t: s.t, cmd: s.command(args), args: args, done: make(chan struct{}), changed: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	if err := p.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	go func() {
+		p.cmd.Wait() // ended reads the status
+		close(p.done)
+	}()
 	return p
 }
 

@@ -8,6 +8,9 @@ import "embed"
 // SiteDir is where the built pages are; without them it does not exist.
 const SiteDir = "site/dist"
 
+// DataFile is what a handler imports; the same step makes it.
+const DataFile = "handlers/airports.data.json"
+
 // Files are app.yaml, handlers and site.
 //
 //go:embed app.yaml all:handlers all:site
