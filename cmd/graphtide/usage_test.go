@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -207,8 +208,29 @@ func shellWords(line string) []string {
 	return words
 }
 
-// What stands in the environment or in a file is nobody's to read in a help, an
-// error or a log.
+// A help shows defaults, and a value from the environment looks like one.
+func TestHelpPrintsNoSecrets(t *testing.T) {
+	const canary = "c4n4ry"
+	var secrets []string
+	eachFlag(model(t).Model.Node, func(_ *kong.Node, f *kong.Flag) {
+		if f.Target.Kind() == reflect.String && !f.HasDefault {
+			secrets = append(secrets, f.Envs...) // among them every secret there is
+		}
+	})
+	for _, name := range secrets {
+		if name != envPrefix+"_CONFIG" {
+			t.Setenv(name, canary)
+		}
+	}
+	for _, words := range commands(t) {
+		if r := here(t, plus(words, "--help")...).ends(exitOK); strings.Contains(r.stdout+r.stderr, canary) {
+			t.Errorf("the help of %v prints a variable's value:\n%s", words, r.stdout)
+		}
+	}
+}
+
+// What stands in the environment or in a file is nobody's to read in an error or
+// a log.
 func TestSecretsAreNeverPrinted(t *testing.T) {
 	t.Parallel()
 	const canary = "c4n4ry"
@@ -223,9 +245,6 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 		if strings.Contains(r.stdout+r.stderr, canary) {
 			t.Errorf("graphtide %s prints a secret:\n%s%s", strings.Join(r.args, " "), r.stdout, r.stderr)
 		}
-	}
-	for _, words := range commands(t) {
-		look(sh.run(plus(words, "--help")...).ends(exitOK))
 	}
 	look(sh.run("log", "--url=http://127.0.0.1:1").ends(exitFailed, "no server"))
 	look(sh.run("log", "--url=http://ann:"+canary+"@127.0.0.1:1").ends(exitFailed, "no server"))
