@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/graphtide/graphtide/graph"
@@ -72,6 +73,11 @@ func (s *Server) deleteGraph(w http.ResponseWriter, r *http.Request, c *call) er
 	}
 	if err := s.Store.DeleteGraph(r.Context(), c.graph); err != nil {
 		return hideGraph(err)
+	}
+	// Read no more, also where the caller has gone: a graph made again under the
+	// name is another one.
+	if err := s.Replicas.Refresh(context.WithoutCancel(r.Context()), c.graph); err != nil {
+		s.Log.Warn("a deleted graph is read until the next poll", "graph", c.graph, "err", err)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -56,11 +56,12 @@ types:
       tags: {type: array, items: {type: string}, uniqueItems: true}
     access: {read: [public], write: [public]}
   # Says nothing of access: private to its creator.
-  Private: {open: true}
+  Private: {open: true, edges: {in: {parent: {from: Inherit, as: children, needs: read}}}}
   # Rights of its own making.
   Shared:
     open: true
     access: {read: [org], write: [{users: [bob]}, team], manage: [user]}
+    edges: {in: {parent: {from: Inherit, as: children, needs: read}}}
   Granted:
     open: true
     access: {read: {users: [bob], teams: [red], orgs: [acme]}}
@@ -107,6 +108,7 @@ types:
   Watched:
     open: true
     access: {read: [public], write: [public]}
+    edges: {in: {hookedTo: {from: Hooked, as: hookedBy}}}
   Hooked:
     open: true
     access: {read: [public], write: [public]}
@@ -198,7 +200,7 @@ scripts:
     }
   handlers/as-user.js: |
     export default async function (event, graph) {
-      await graph.patch([{ op: 'replace', path: '/objects/' + event.after.body.other + '/body/seen', value: true }], { key: 'seen' })
+      await graph.patch([{ op: 'add', path: '/objects/' + event.after.body.other + '/body/seen', value: true }], { key: 'seen' })
     }
   handlers/job.js: |
     export default async function (event, graph) {

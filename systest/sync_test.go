@@ -176,7 +176,6 @@ func TestSubscriptionsThatCannotBe(t *testing.T) {
 		{`"projection":{"root":"x"}`, "-"},
 		{`"projection":{}`, "invalid-projection"},
 		{`"projection":{"root":{"type":"Doc"},"up":{}}`, "-"},
-		{`"projection":{"root":{"type":"Unheard"}}`, "-"},
 		{`"projection":{"root":{"type":"Doc","limit":-1}}`, "invalid-projection"},
 		{`"projection":{"root":{"type":"Doc","where":{"n":{"like":1}}}}`, "invalid-projection"},
 		{`"name":"Unheard"`, "-"},

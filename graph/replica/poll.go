@@ -119,9 +119,12 @@ func (s *Set) check(ctx context.Context, r *Replica) error {
 	return nil
 }
 
+// goneEpoch is announced for a graph that is no more.
+const goneEpoch = "gone"
+
 // Refresh compares an open graph with the store now, as the next poll would:
 // for who has just deleted a graph or given it a new epoch. A graph that is not
-// open is left alone.
+// open is left alone. Other nodes are told of a graph that is gone.
 func (s *Set) Refresh(ctx context.Context, name string) error {
 	s.mu.Lock()
 	r := s.open[name]
@@ -134,6 +137,9 @@ func (s *Set) Refresh(ctx context.Context, name string) error {
 	}
 	select {
 	case <-r.Closed():
+		if s.cfg.Hints != nil {
+			s.cfg.Hints.Announce(r.key, goneEpoch, r.Head().Version) // no such epoch: they ask the store
+		}
 		return nil
 	default:
 		return r.CatchUp(ctx)

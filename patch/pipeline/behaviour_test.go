@@ -344,6 +344,7 @@ func TestOperationsBelongToTheirExecutor(t *testing.T) {
 	s.refused(ann, "edge-required", make(id(), `{"operation":"sync","params":{}}`, ""))
 	s.refused(bob, "forbidden", make(id(), `{"operation":"sync","params":{}}`, ds))
 	s.refused(ann, "forbidden", `[{"op":"replace","path":"/objects/`+op+`/body/done","value":true}]`)
+	s.refused(ann, "forbidden", `[{"op":"replace","path":"/objects/`+op+`/body/warnings","value":7}]`) // whatever its form
 	s.refused(admin, "forbidden", `[{"op":"replace","path":"/objects/`+op+`/body/state","value":"succeeded"}]`)
 	s.refused(ann, "forbidden", `[{"op":"replace","path":"/objects/`+op+`/body","value":{"operation":"sync"}}]`)
 	s.do(ann, `[{"op":"replace","path":"/objects/`+op+`/body/cancel","value":true}]`)

@@ -164,6 +164,7 @@ var stages = []stage{
 	{"authorize", (*Draft).authorize},
 	{"apply", (*Draft).apply},
 	{"cascade", (*Draft).cascade},
+	{"guardOperations", (*Draft).guardOperations},
 	{"validate", (*Draft).validate},
 	{"edges", (*Draft).checkEdges},
 	{"operations", (*Draft).checkOperations},

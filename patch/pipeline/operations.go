@@ -15,25 +15,45 @@ const OperationRequest = "OperationRequest"
 // TargetLabel is the edge from an operation to the object concerned.
 const TargetLabel = "target"
 
-// checkOperations keeps the executor's fields of OperationRequest objects from
-// everybody else, and judges what an operation asks for when it is made.
+// guardOperations keeps the executor's fields of OperationRequest objects from
+// everybody else. It comes before validate: who may not write a field hears
+// nothing of its form.
+func (d *Draft) guardOperations() *graph.Error {
+	return d.eachOperation(func(t *touch) *graph.Error {
+		switch {
+		case t.removed, t.ref.Kind == graph.KindEdge, t.objNow.Type != OperationRequest:
+			return nil
+		case t.created:
+			return d.guardOperationMade(t)
+		default:
+			return d.guardOperationChanged(t)
+		}
+	})
+}
+
+// checkOperations judges what an operation asks for when it is made, and that
+// it keeps its target.
 func (d *Draft) checkOperations() *graph.Error {
+	return d.eachOperation(func(t *touch) *graph.Error {
+		switch {
+		case t.removed:
+			return d.checkTargetKept(t)
+		case t.ref.Kind == graph.KindEdge:
+			return d.checkTargetMade(t)
+		case t.objNow.Type == OperationRequest && t.created:
+			return d.checkOperationMade(t)
+		}
+		return nil
+	})
+}
+
+// eachOperation judges all that is touched, unless the author is the executor.
+func (d *Draft) eachOperation(judge func(*touch) *graph.Error) *graph.Error {
 	if d.in.m.Executor {
 		return nil
 	}
 	for _, t := range d.touched {
-		var err *graph.Error
-		switch {
-		case t.removed:
-			err = d.checkTargetKept(t)
-		case t.ref.Kind == graph.KindEdge:
-			err = d.checkTargetMade(t)
-		case t.objNow.Type != OperationRequest:
-		case t.created:
-			err = d.checkOperationMade(t)
-		default:
-			err = d.checkOperationChanged(t)
-		}
+		err := judge(t)
 		if err != nil {
 			if t.op >= 0 && err.Op == nil {
 				err.AtOp(t.op)
@@ -52,9 +72,8 @@ func executorOnly(t *touch, message string) *graph.Error {
 	return e
 }
 
-// checkOperationMade lets a new operation name `operation` and `params` alone,
-// and judges both by the schema.
-func (d *Draft) checkOperationMade(t *touch) *graph.Error {
+// guardOperationMade lets a new operation name `operation` and `params` alone.
+func (d *Draft) guardOperationMade(t *touch) *graph.Error {
 	o := d.opAsked(t)
 	var asked map[string]json.RawMessage
 	if o == nil || json.Unmarshal(o.object.body, &asked) != nil {
@@ -68,6 +87,11 @@ func (d *Draft) checkOperationMade(t *touch) *graph.Error {
 	if len(t.done) > 0 {
 		return executorOnly(t, "give `operation` and `params` with the object itself")
 	}
+	return nil
+}
+
+// checkOperationMade judges both by the schema.
+func (d *Draft) checkOperationMade(t *touch) *graph.Error {
 	var name string
 	if raw, ok := patch.Get(t.objNow.Body, patch.Pointer{"operation"}); !ok || json.Unmarshal(raw, &name) != nil {
 		return nil
@@ -121,8 +145,8 @@ func (d *Draft) checkTarget(t *touch, decl *schema.Operation) *graph.Error {
 	return nil
 }
 
-// checkOperationChanged lets users set `cancel` and nothing else.
-func (d *Draft) checkOperationChanged(t *touch) *graph.Error {
+// guardOperationChanged lets users set `cancel` and nothing else.
+func (d *Draft) guardOperationChanged(t *touch) *graph.Error {
 	if len(t.changed) == 0 {
 		return nil
 	}
