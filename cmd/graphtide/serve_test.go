@@ -87,6 +87,26 @@ func TestServeTakesTokensThatTokenMints(t *testing.T) {
 	}
 }
 
+// A Redis that is down costs time, not the start.
+func TestServeStartsWithoutItsRedis(t *testing.T) {
+	t.Parallel()
+	url := testdb.EmptyURL(t)
+	sh := newShell(t, "GRAPHTIDE_JWT_SECRET="+secret, "GRAPHTIDE_DATABASE_URL="+url, "GRAPHTIDE_REDIS_URL=redis://127.0.0.1:1")
+	sh.run("migrate").ends(exitOK)
+	sh.write("app.yaml", ruleSchema)
+	sh.write("handlers/echo.js", `export default (event) => ({ patch: [{ op: 'replace', path: '/objects/' + event.entity + '/body/text', value: 'worked' }] })`)
+	sv := sh.serve("--schema=app.yaml")
+	ann := sv.shell(t, "main", sh.token("--user=ann"))
+	follow := ann.start("log", "--follow")
+	id := newID()
+	ann.in(addNote(id, "x")).run("patch").ends(exitOK)
+	follow.waitFor(id + `/body/text","value":"worked"`)
+	sv.signal(syscall.SIGTERM)
+	if status := sv.ended(); status != exitOK {
+		t.Errorf("it ended with %d", status)
+	}
+}
+
 func TestServeRefusesASchemaThatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	url := testdb.EmptyURL(t)
