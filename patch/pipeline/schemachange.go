@@ -99,8 +99,26 @@ func (p *Pipeline) putSchema(ctx context.Context, by *graph.Principal, file stri
 			h.Announce(b.Graph, b.Expect.Epoch, b.Commits[len(b.Commits)-1].Version)
 		}
 	}
+	p.follow(ctx, announce)
 	res.Version = version
 	return res, nil
+}
+
+// follow has this node read what a migration wrote, so that its caller finds it
+// at once. The schema stands; a read that fails comes later by itself.
+func (p *Pipeline) follow(ctx context.Context, batches []*graph.Batch) {
+	written := make(map[graph.GraphKey]bool, len(batches))
+	for _, b := range batches {
+		written[b.Graph] = true
+	}
+	for _, rep := range p.cfg.Replicas.Opened() {
+		if !written[rep.Key()] {
+			continue
+		}
+		if err := rep.CatchUp(ctx); err != nil {
+			p.cfg.Log.Warn("what the migration wrote is read later", "err", err)
+		}
+	}
 }
 
 func inUse(res *graph.SchemaResult) *graph.Error {
