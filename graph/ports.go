@@ -28,7 +28,9 @@ type DryRun struct {
 	OK       bool      `json:"ok"`
 	Problems []*Error  `json:"problems"`
 	Changes  []*Change `json:"-"` // for a reader's check before they are shown
-	Rules    []string  `json:"rules"`
+	// Rules has the names of the rules that each of Changes would fire: who may
+	// not read what changes must not learn of them either.
+	Rules [][]string `json:"-"`
 }
 
 // GraphInfo is a graph as listed.

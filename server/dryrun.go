@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/access"
@@ -22,16 +23,13 @@ func (s *Server) dryRun(w http.ResponseWriter, r *http.Request, c *call, m *grap
 		Objects  map[string]json.RawMessage `json:"objects"`
 		Edges    map[string]json.RawMessage `json:"edges"`
 		Rules    []string                   `json:"rules"`
-	}{dry.OK, dry.Problems, map[string]json.RawMessage{}, map[string]json.RawMessage{}, dry.Rules}
+	}{dry.OK, dry.Problems, map[string]json.RawMessage{}, map[string]json.RawMessage{}, []string{}}
 	if out.Problems == nil {
 		out.Problems = []*graph.Error{}
 	}
-	if out.Rules == nil {
-		out.Rules = []string{}
-	}
 	c.rep.Read(func(st *replica.State) {
 		after := newPlanned(st, dry.Changes)
-		for _, ch := range dry.Changes {
+		for i, ch := range dry.Changes {
 			switch ch.Ref.Kind {
 			case graph.KindObject:
 				id := graph.ObjectID(ch.Ref.ID)
@@ -50,6 +48,11 @@ func (s *Server) dryRun(w http.ResponseWriter, r *http.Request, c *call, m *grap
 				out.Edges[e.ID.String()] = json.RawMessage("null")
 				if ch.EdgeAfter != nil {
 					out.Edges[e.ID.String()] = ch.EdgeAfter.AppendJSON(nil)
+				}
+			}
+			for _, rule := range dry.Rules[i] {
+				if !slices.Contains(out.Rules, rule) {
+					out.Rules = append(out.Rules, rule)
 				}
 			}
 		}

@@ -38,7 +38,7 @@ func (d *Draft) apply() *graph.Error {
 func (d *Draft) applyRun(i int) (int, *graph.Error) {
 	o := &d.in.ops[i]
 	switch {
-	case o.unseen:
+	case o.unseen || o.shut:
 		return 1, nil
 	case o.object != nil:
 		return 1, d.createObject(o)

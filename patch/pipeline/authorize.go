@@ -90,13 +90,10 @@ func (d *Draft) authorize() *graph.Error {
 				err.At(o.path)
 			}
 			o.unseen = d.collect && err.Code == graph.CodeNotFound
+			o.shut = d.collect && (o.area == areaAccess || o.misuse != nil)
 			if err := d.fail(err.AtOp(o.index)); err != nil {
 				return err
 			}
-			if d.denied == nil {
-				d.denied = make(map[int]bool)
-			}
-			d.denied[i] = true
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -361,7 +362,7 @@ func TestDryRunWritesNothingAndTellsEveryProblem(t *testing.T) {
 	ds := s.dataStore()
 	m := &graph.Mutation{Author: ann, Patch: []byte(`[{"op":"replace","path":"/objects/` + ds + `/body/name","value":"new"}]`)}
 	res, err := s.DryRun(context.Background(), s.graph, m)
-	if err != nil || !res.OK || len(res.Changes) != 1 || len(res.Rules) != 1 || res.Rules[0] != "changed" {
+	if err != nil || !res.OK || len(res.Changes) != 1 || len(res.Rules) != 1 || !slices.Equal(res.Rules[0], []string{"changed"}) {
 		t.Fatalf("%+v %v", res, err)
 	}
 	m.Patch = []byte(`[{"op":"remove","path":"/objects/` + id() + `"},{"op":"replace","path":"/objects/` + ds + `/body/none","value":1},{"op":"test","path":"/objects/` + ds + `/body/name","value":1}]`)

@@ -8,7 +8,9 @@ import (
 // cascade follows what the removal of objects brings with it: their edges go,
 // and the object at the other end stays, goes too, or forbids it, as its own
 // type says of the edge. It asks no right on the far objects. Restrictions are
-// judged on the final state: an object that goes itself restricts nothing.
+// judged on the final state: an object that goes itself restricts nothing. They
+// are told of what the author asked to remove: what goes along with it may be
+// hidden from him.
 func (d *Draft) cascade() *graph.Error {
 	type restriction struct {
 		by graph.ObjectID
@@ -42,7 +44,7 @@ func (d *Draft) cascade() *graph.Error {
 			continue
 		}
 		if err := d.fail(graph.Errf(graph.CodeRestricted, "another object holds on to this one; remove that first, or the edge between them").
-			At(r.t.ref.Pointer()).AtOp(r.t.op)); err != nil {
+			At(d.in.ops[r.t.op].path).AtOp(r.t.op)); err != nil {
 			return err
 		}
 	}

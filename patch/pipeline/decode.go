@@ -32,6 +32,9 @@ type op struct {
 	// unseen: the target is absent or hidden. A dry run, which goes on, leaves
 	// the operation out: what it would do must not tell the one from the other.
 	unseen bool
+	// shut: the author may not see the part of the target that the operation is
+	// about. A dry run leaves it out: a test must not tell what is there.
+	shut   bool
 	object *newObject // of an add of an object
 	edge   *newEdge   // of an add of an edge
 }

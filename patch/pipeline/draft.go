@@ -21,7 +21,6 @@ type Draft struct {
 	// everything of a dry run's problems is collected instead of ending at the first
 	collect  bool
 	problems []*graph.Error
-	denied   map[int]bool // operations that a dry run must not look at further
 
 	read   *recorder      // the state before the transaction
 	state  *overlay       // … with the transaction's own effects

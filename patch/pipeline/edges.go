@@ -109,6 +109,11 @@ func (d *Draft) checkRequired(t *touch) *graph.Error {
 			continue
 		}
 		if d.state.CountOut(id, decl.Label) == 0 {
+			if !t.created && d.visible(graph.ObjectRef(id)) != nil {
+				// whenFull: replace has taken the edge of an object that the author
+				// may not know of.
+				return graph.Errf(graph.CodeEdgeRequired, "the place is taken, and what has it cannot do without it").At(d.in.ops[t.op].path)
+			}
 			return graph.Errf(graph.CodeEdgeRequired, "an object of type %s needs an edge %q; add one in the same transaction", o.Type, decl.Label).
 				At(graph.ObjectRef(id).Pointer())
 		}

@@ -53,6 +53,9 @@ func (d *Draft) eachOperation(judge func(*touch) *graph.Error) *graph.Error {
 		return nil
 	}
 	for _, t := range d.touched {
+		if t.revived { // an undo brings it back as it was
+			continue
+		}
 		err := judge(t)
 		if err != nil {
 			if t.op >= 0 && err.Op == nil {

@@ -200,15 +200,14 @@ func (p *Pipeline) DryRun(ctx context.Context, name string, m *graph.Mutation) (
 		now := p.cfg.Clock()
 		d.stamp(st.Head().Version+1, now)
 		commit := newCommit(d, st.Head().Version+1, st.Head().Epoch, now)
-		seen := map[string]bool{}
 		for i := range d.changes {
-			out.Changes = append(out.Changes, &d.changes[i])
+			var rules []string
 			for _, match := range reg.Match(commit, &d.changes[i], d.typeOf) {
-				if match.Err == nil && !seen[match.Rule.Name] {
-					seen[match.Rule.Name] = true
-					out.Rules = append(out.Rules, match.Rule.Name)
+				if match.Err == nil {
+					rules = append(rules, match.Rule.Name)
 				}
 			}
+			out.Changes, out.Rules = append(out.Changes, &d.changes[i]), append(out.Rules, rules)
 		}
 	})
 	return out, nil
