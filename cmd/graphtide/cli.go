@@ -22,6 +22,10 @@ type cli struct {
 
 	Migrate migrateCmd `cmd:"" group:"database" help:"Bring the database up to this program's version."`
 	Verify  verifyCmd  `cmd:"" group:"database" help:"Check a graph's invariants in the database."`
+	Export  exportCmd  `cmd:"" group:"database" help:"Write a graph to standard output, as JSON Lines."`
+	Import  importCmd  `cmd:"" group:"database" help:"Fill an absent or empty graph from an export."`
+	Compact compactCmd `cmd:"" group:"database" help:"Apply the retention policies of the schema to history."`
+	Epoch   epochCmd   `cmd:"" group:"database" help:"Print a graph's epoch, or give it a new one."`
 	Doctor  doctorCmd  `cmd:"" group:"database" help:"Say what is wrong with the set-up, and the mend."`
 
 	Schema schemaCmd `cmd:"" group:"schema" help:"Check, compare, apply or translate a schema."`

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/pgstore"
+	"github.com/graphtide/graphtide/migrations"
+	"github.com/graphtide/graphtide/schema"
+)
+
+// open opens the database, which must be as this program knows it.
+func (o *databaseOptions) open(a *app) (*pgstore.Store, error) {
+	if err := migrations.Check(a.ctx, o.DatabaseURL); err != nil {
+		return nil, err
+	}
+	return pgstore.Open(a.ctx, pgstore.Config{URL: o.DatabaseURL, Log: a.log})
+}
+
+type compactCmd struct {
+	databaseOptions
+	Graph string `help:"Graph to compact (default: all)." placeholder:"NAME"`
+}
+
+// Help teaches the command.
+func (*compactCmd) Help() string {
+	return `What goes is said by history.keep of each type: all (the default), a number of versions, or an age. States younger than an hour stay, and what no rule has looked at yet. Log and states below the oldest version that is still whole answer "gone"; idempotency keys stay. It also removes what is left of deleted graphs.
+
+Run it by cron, as often as you like; the servers may run meanwhile. Cut off, it goes on at the next run.
+
+Example:
+
+    graphtide compact --database-url postgres://app:…@db/app`
+}
+
+// Validate refuses what is no address.
+func (c *compactCmd) Validate() error { return c.databaseOptions.check() }
+
+// Run compacts one graph or all.
+func (c *compactCmd) Run(a *app) error {
+	store, err := c.open(a)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	live := schema.NewLive(store)
+	if err := live.Refresh(a.ctx); err != nil {
+		return err
+	}
+	names := []string{c.Graph}
+	if c.Graph == "" {
+		graphs, err := store.Graphs(a.ctx)
+		if err != nil {
+			return err
+		}
+		names = names[:0]
+		for _, g := range graphs {
+			names = append(names, g.Name)
+		}
+		if err := store.Purge(a.ctx); err != nil {
+			return fmt.Errorf("remove deleted graphs: %w", err)
+		}
+	}
+	keep := policies(live.Current())
+	if len(keep) == 0 {
+		fmt.Fprintln(a.stdout, "no type bounds its history: there is nothing to forget")
+	}
+	for _, name := range names {
+		done, err := store.Compact(a.ctx, name, keep, graph.CompactGrace)
+		if c.Graph == "" && graph.CodeOf(err) == graph.CodeNotFound {
+			continue // deleted since
+		}
+		if err != nil {
+			return fmt.Errorf("compact graph %s: %w", name, err)
+		}
+		fmt.Fprintf(a.stdout, "graph %s: %d states forgotten; log and states are whole from version %d on\n", name, done.Rows, done.Floor)
+	}
+	return nil
+}
+
+// policies gives the types that do not keep all.
+func policies(reg *schema.Registry) map[string]graph.Keep {
+	out := map[string]graph.Keep{}
+	for name, t := range reg.Types {
+		if k := (graph.Keep{Versions: t.History.Versions, Age: t.History.Age}); k != (graph.Keep{}) {
+			out[name] = k
+		}
+	}
+	return out
+}
