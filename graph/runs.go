@@ -322,7 +322,7 @@ type TraceNode struct {
 	At       string      `json:"at"`
 	By       string      `json:"by,omitempty"`
 	Mutation string      `json:"mutation,omitempty"`
-	Cause    TraceCause  `json:"cause"`
+	Cause    TraceCause  `json:"cause,omitzero"`
 	Rules    []TraceRule `json:"rules"`
 }
 

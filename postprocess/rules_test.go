@@ -408,7 +408,7 @@ seen:
 	if _, err := svc.Get(ctx, "main", &stranger, run.ID); graph.CodeOf(err) != graph.CodeNotFound {
 		t.Errorf("a stranger gets %v", err)
 	}
-	if tr, err := svc.Trace(ctx, "main", &stranger, v); err != nil || len(tr.Commit.Rules) != 0 || tr.Commit.By != "" {
+	if tr, err := svc.Trace(ctx, "main", &stranger, v); err != nil || len(tr.Commit.Rules) != 0 || tr.Commit.By != "" || tr.Commit.Cause.Kind != "" {
 		t.Errorf("a stranger's trace is %+v, %v", tr, err)
 	}
 	s.patch(ann, `[{"op":"remove","path":"/objects/`+id+`"}]`) // judged by its last access from now on

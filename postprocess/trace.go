@@ -38,9 +38,30 @@ func (s *Service) Trace(ctx context.Context, name string, by *graph.Principal, a
 		if err != nil {
 			return nil, err
 		}
+		refs := make([]graph.Ref, len(before.Changes))
+		for i := range before.Changes {
+			refs[i] = before.Changes[i].Ref
+		}
+		seen, err := v.may(ctx, refs, before.Version-1)
+		if err != nil {
+			return nil, err
+		}
+		if !all(seen) {
+			break // why it was made is not for this viewer
+		}
 		at, c = c.Version, causeOf(before.Cause)
 	}
 	return out, nil
+}
+
+// all reports whether everything may be read.
+func all(seen map[graph.Ref]bool) bool {
+	for _, may := range seen {
+		if !may {
+			return false
+		}
+	}
+	return true
 }
 
 // tracer walks from a commit to all that followed from it.
@@ -58,7 +79,7 @@ func causeOf(c graph.Cause) graph.TraceCause {
 }
 
 // node gives a commit with the rules it fired. Who may not read all that the
-// commit touched does not learn who made it.
+// commit touched does not learn who made it, nor why.
 func (t *tracer) node(ctx context.Context, at graph.Version) (*graph.TraceNode, error) {
 	t.left--
 	c, err := commitAt(ctx, t.svc.deps.Store, t.replica, at)
@@ -79,13 +100,9 @@ func (t *tracer) node(ctx context.Context, at graph.Version) (*graph.TraceNode, 
 	if err != nil {
 		return nil, err
 	}
-	n := &graph.TraceNode{Version: c.Version, At: wireTime(c.At), Cause: causeOf(c.Cause), Rules: []graph.TraceRule{}}
-	all := true
-	for _, ref := range refs {
-		all = all && seen[ref]
-	}
-	if all {
-		n.By, n.Mutation = c.Author.User, c.Mutation
+	n := &graph.TraceNode{Version: c.Version, At: wireTime(c.At), Rules: []graph.TraceRule{}}
+	if all(seen) {
+		n.By, n.Mutation, n.Cause = c.Author.User, c.Mutation, causeOf(c.Cause)
 	}
 	for _, run := range runs {
 		if !seen[run.Entity] {

@@ -168,8 +168,13 @@ func (a *Authenticator) Authenticate(ctx context.Context, graphName, token strin
 	return id, nil
 }
 
-// Session is Authenticate for what wants the principal and the expiry alone.
+// Session is Authenticate for a session, which outlives the moment. The token of
+// a run's attempt opens none: it dies with the attempt, at a time that nobody
+// knows beforehand, and what it writes must carry the run.
 func (a *Authenticator) Session(ctx context.Context, graphName, token string) (graph.Principal, time.Time, error) {
+	if IsRun(token) {
+		return graph.Principal{}, time.Time{}, Unauthenticated(errors.New("a run's token opens no session"))
+	}
 	id, err := a.Authenticate(ctx, graphName, token)
 	if err != nil {
 		return graph.Principal{}, time.Time{}, err

@@ -400,6 +400,14 @@ func (r runs) Authenticate(_ context.Context, name, token string) (*graph.RunIde
 	return &graph.RunIdentity{Author: graph.Principal{User: "run:1", Admin: true, Graphs: []string{"*"}}, Depth: 3}, nil
 }
 
+func TestRunTokenOpensNoSession(t *testing.T) {
+	t.Parallel()
+	a := newAuth(t, auth.Config{Secret: secret, Runs: runs{}})
+	if p, _, err := a.Session(t.Context(), "main", graph.RunTokenPrefix+"one"); graph.CodeOf(err) != graph.CodeUnauthenticated {
+		t.Errorf("the attempt's token opens a session for %+v, %v", p, err)
+	}
+}
+
 func TestRunTokenOpensItsGraphAlone(t *testing.T) {
 	t.Parallel()
 	a := newAuth(t, auth.Config{Secret: secret, Runs: runs{}})
