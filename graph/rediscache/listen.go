@@ -19,11 +19,15 @@ var errDeaf = errors.New("the subscription does not answer")
 func (h *Hints) Listen(ctx context.Context, fn func(g graph.GraphKey, epoch string, v graph.Version)) {
 	var pause pause
 	for {
-		err := h.subscription(ctx, func() {
+		err := receive(ctx, h.client, h.channel, func() {
 			if pause.reset() {
 				h.log.Info("hints are heard again")
 			}
-		}, fn)
+		}, func(payload string) {
+			if hint, ok := parseHint(payload); ok {
+				fn(hint.graph, hint.epoch, hint.version)
+			}
+		})
 		if ctx.Err() != nil {
 			return
 		}
@@ -36,9 +40,10 @@ func (h *Hints) Listen(ctx context.Context, fn func(g graph.GraphKey, epoch stri
 	}
 }
 
-// subscription receives until a fault. subscribed is called once it stands.
-func (h *Hints) subscription(ctx context.Context, subscribed func(), fn func(graph.GraphKey, string, graph.Version)) error {
-	sub := h.client.Subscribe(ctx, h.channel)
+// receive subscribes to a channel and receives until a fault or ctx's end.
+// subscribed is called once the subscription stands.
+func receive(ctx context.Context, client redis.UniversalClient, channel string, subscribed func(), fn func(payload string)) error {
+	sub := client.Subscribe(ctx, channel)
 	// A receive does not heed ctx; closing the connection ends it.
 	unhook := context.AfterFunc(ctx, func() { sub.Close() })
 	defer func() {
@@ -67,9 +72,7 @@ func (h *Hints) subscription(ctx context.Context, subscribed func(), fn func(gra
 		case *redis.Subscription:
 			subscribed()
 		case *redis.Message:
-			if hint, ok := parseHint(msg.Payload); ok {
-				fn(hint.graph, hint.epoch, hint.version)
-			}
+			fn(msg.Payload)
 		}
 	}
 }

@@ -77,6 +77,7 @@ type Node struct {
 	cfg      Config
 	redis    redis.UniversalClient
 	hints    *rediscache.Hints
+	bus      *rediscache.Bus
 	hub      *fanout.Hub
 	http     *server.Server
 	listener net.Listener
@@ -231,6 +232,8 @@ func (n *Node) startRedis(ctx context.Context) error {
 	n.onStop(func() { n.redis.Close() })
 	n.hints = rediscache.New(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
 	n.onStop(n.stopping("hints", n.hints.Stop))
+	n.bus = rediscache.NewBus(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
+	n.onStop(n.stopping("bus", n.bus.Stop))
 	return n.hints.Start(ctx)
 }
 
@@ -331,7 +334,11 @@ func (n *Node) startServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.hub = fanout.New(fanout.Config{Replicas: n.Replicas, Store: n.Store, Submitter: n.Pipeline, Live: n.Live,
+	var peers fanout.Peers // an interface that holds a nil pointer is not nil
+	if n.bus != nil {
+		peers = n.bus
+	}
+	n.hub = fanout.New(fanout.Config{Peers: peers, Replicas: n.Replicas, Store: n.Store, Submitter: n.Pipeline, Live: n.Live,
 		Authenticate: authn.Session,
 		Limits:       n.cfg.Server.Limits, AllowedOrigins: n.cfg.Server.AllowedOrigins, Dev: n.cfg.Server.Dev,
 		Log: n.cfg.Log, Metrics: n.Metrics})

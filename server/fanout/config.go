@@ -39,9 +39,12 @@ type Config struct {
 	// AllowedOrigins are the origins, scheme and port included, whose pages may
 	// connect; the server's own may always.
 	AllowedOrigins []string
-	Dev            bool                  // pages of every loopback origin may connect
-	Log            *slog.Logger          // nil: slog.Default()
-	Metrics        prometheus.Registerer // nil: none are kept
+	// Peers joins the hubs of one deployment: presence, and sessions that
+	// connect to another node. nil: this hub is alone.
+	Peers   Peers
+	Dev     bool                  // pages of every loopback origin may connect
+	Log     *slog.Logger          // nil: slog.Default()
+	Metrics prometheus.Registerer // nil: none are kept
 
 	HelloTimeout time.Duration // from the upgrade to the hello. Default: DefaultHelloTimeout
 	Stall        time.Duration // a peer that has not read for so long is let go. Default: DefaultStall

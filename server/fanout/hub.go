@@ -30,6 +30,8 @@ type Hub struct {
 	cancel   context.CancelFunc
 	unlisten func()
 	serving  sync.WaitGroup // connections
+	peers    *peers         // nil where the hub is alone
+	hearing  sync.WaitGroup // of peers
 
 	mu       sync.Mutex // guards the fields below
 	relays   map[string]*relay
@@ -57,6 +59,9 @@ func New(cfg Config) *Hub {
 		conns: map[*connection]struct{}{}, swept: time.Now(),
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	if h.peers = newPeers(h, cfg.Peers); h.peers != nil {
+		h.hearing.Go(func() { h.peers.listen(h.ctx) })
+	}
 	h.unlisten = cfg.Live.OnChange(func(*schema.Registry) { h.schemaChanged() })
 	return h
 }
@@ -94,7 +99,15 @@ func (h *Hub) relay(ctx context.Context, name string) (*relay, error) {
 	}
 	r := newRelay(h, rep)
 	h.relays[name] = r
+	h.peers.say(peerMessage{Kind: peerWho, Graph: name})
 	return r, nil
+}
+
+// relayOf gives the relay of a graph, nil where there is none.
+func (h *Hub) relayOf(name string) *relay {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.relays[name]
 }
 
 // retire forgets a relay that has ended.
@@ -125,7 +138,28 @@ func (h *Hub) claim(s *session) (replaced *session, ok bool) {
 	}
 	replaced = h.sessions[k]
 	h.sessions[k], h.owners[k] = s, owner{user: s.user}
+	h.peers.say(peerMessage{Kind: peerClaim, Graph: k.graph, Session: k.id, User: s.user})
 	return replaced, true
+}
+
+// claimedElsewhere lets a session go that has connected to another node. A
+// claim by another user does not count: the id is its user's on each node that
+// knows it.
+func (h *Hub) claimedElsewhere(k sessionKey, user string) {
+	h.mu.Lock()
+	o, known := h.owners[k]
+	if known && o.user != user {
+		h.mu.Unlock()
+		return
+	}
+	s := h.sessions[k]
+	if s == nil {
+		h.owners[k] = owner{user: user, gone: time.Now()}
+	}
+	h.mu.Unlock()
+	if s != nil {
+		s.close(protocol.CloseReplaced)
+	}
 }
 
 // release gives up a session's place. The id stays its user's for a while.
@@ -190,6 +224,7 @@ func (h *Hub) Stop() {
 	}
 	h.unlisten()
 	h.cancel()
+	h.hearing.Wait()
 }
 
 // cut closes all connections at once.

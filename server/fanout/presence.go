@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/access"
@@ -12,14 +13,95 @@ import (
 const maxPresent = 100
 
 // presence says who is on which object, doing what. It lives in memory alone,
-// in the relay's goroutine.
+// in the relay's goroutine; what other nodes' sessions do is heard from there.
 type presence struct {
+	graph    string
+	peers    *peers
 	on       map[graph.ObjectID]map[*session]json.RawMessage
 	sessions map[*session]map[graph.ObjectID]struct{}
+	far      map[graph.ObjectID]map[string]distant // by session
+	said     time.Time
 }
 
-func newPresence() *presence {
-	return &presence{on: map[graph.ObjectID]map[*session]json.RawMessage{}, sessions: map[*session]map[graph.ObjectID]struct{}{}}
+// distant is a session's state on another node.
+type distant struct {
+	node, user string
+	state      json.RawMessage
+	heard      time.Time
+}
+
+func newPresence(graphName string, p *peers) *presence {
+	return &presence{
+		graph: graphName, peers: p, said: time.Now(),
+		on:       map[graph.ObjectID]map[*session]json.RawMessage{},
+		sessions: map[*session]map[graph.ObjectID]struct{}{},
+		far:      map[graph.ObjectID]map[string]distant{},
+	}
+}
+
+// say tells the other nodes, who tell their sessions.
+func (p *presence) say(on graph.ObjectID, sess *session, state json.RawMessage) {
+	p.peers.say(peerMessage{Kind: peerPresence, Graph: p.graph, On: on.String(), Session: sess.id, User: sess.user, State: state})
+}
+
+// sayAll tells the other nodes of everybody here.
+func (p *presence) sayAll() {
+	for on, here := range p.on {
+		for sess, state := range here {
+			p.say(on, sess, state)
+		}
+	}
+}
+
+// hear notes what a session of another node does.
+func (p *presence) hear(s *step, m peerMessage, on graph.ObjectID, now time.Time) {
+	old, known := p.far[on][m.Session]
+	if m.State == nil || string(m.State) == "null" {
+		if known && old.node == m.Node { // else it has moved on
+			p.gone(s, on, m.Session)
+		}
+		return
+	}
+	if p.far[on] == nil {
+		p.far[on] = map[string]distant{}
+	}
+	p.far[on][m.Session] = distant{m.Node, m.User, m.State, now}
+	if !known || string(old.state) != string(m.State) {
+		p.tell(s, on, protocol.PresenceState{Session: m.Session, User: m.User, State: m.State})
+	}
+}
+
+// gone forgets a session of another node, and says so where it is not here.
+func (p *presence) gone(s *step, on graph.ObjectID, id string) {
+	user := p.far[on][id].user
+	if delete(p.far[on], id); len(p.far[on]) == 0 {
+		delete(p.far, on)
+	}
+	for sess := range p.on[on] {
+		if sess.id == id {
+			return
+		}
+	}
+	p.tell(s, on, protocol.PresenceState{Session: id, User: user})
+}
+
+// due reports whether refresh has something to do.
+func (p *presence) due(now time.Time) bool {
+	return p.peers != nil && now.Sub(p.said) >= presenceAgain && len(p.on)+len(p.far) > 0
+}
+
+// refresh says again who is here, and forgets those elsewhere of whom nobody has
+// spoken for long.
+func (p *presence) refresh(s *step, now time.Time) {
+	p.said = now
+	p.sayAll()
+	for on, there := range p.far {
+		for id, d := range there {
+			if now.Sub(d.heard) >= presenceAge {
+				p.gone(s, on, id)
+			}
+		}
+	}
 }
 
 // set notes what a session does on an object, nil that it left, and tells those
@@ -28,8 +110,7 @@ func newPresence() *presence {
 func (p *presence) set(s *step, sess *session, user graph.Principal, on graph.ObjectID, state json.RawMessage) {
 	if state == nil {
 		if _, here := p.on[on][sess]; here {
-			p.clear(sess, on)
-			p.tell(s, on, protocol.PresenceState{Session: sess.id, User: user.User})
+			p.left(s, sess, on)
 		}
 		return
 	}
@@ -47,7 +128,18 @@ func (p *presence) set(s *step, sess *session, user graph.Principal, on graph.Ob
 		p.sessions[sess] = map[graph.ObjectID]struct{}{}
 	}
 	p.sessions[sess][on] = struct{}{}
+	p.say(on, sess, state)
 	p.tell(s, on, protocol.PresenceState{Session: sess.id, User: user.User, State: state})
+}
+
+// left takes a session off an object and says so, unless another node has heard
+// from it there since.
+func (p *presence) left(s *step, sess *session, on graph.ObjectID) {
+	p.clear(sess, on)
+	p.say(on, sess, nil)
+	if _, elsewhere := p.far[on][sess.id]; !elsewhere {
+		p.tell(s, on, protocol.PresenceState{Session: sess.id, User: sess.user})
+	}
 }
 
 func (p *presence) clear(sess *session, on graph.ObjectID) {
@@ -62,8 +154,7 @@ func (p *presence) clear(sess *session, on graph.ObjectID) {
 // leave takes a session off every object.
 func (p *presence) leave(s *step, sess *session) {
 	for on := range p.sessions[sess] {
-		p.clear(sess, on)
-		p.tell(s, on, protocol.PresenceState{Session: sess.id, User: sess.user})
+		p.left(s, sess, on)
 	}
 }
 
@@ -92,16 +183,21 @@ func (p *presence) greet(sess *session, v *view) {
 			sess.tell(on, p.states(on)...)
 		}
 	}
+	for on := range p.far {
+		if v.objects[on] != nil && p.on[on] == nil {
+			sess.tell(on, p.states(on)...)
+		}
+	}
 }
 
 // entered tells the sessions of a view who is on the objects that came into it.
 func (p *presence) entered(s *step, v *view, d *difference) {
-	if len(p.on) == 0 {
+	if len(p.on)+len(p.far) == 0 {
 		return
 	}
 	for i := range d.entries {
 		e := &d.entries[i]
-		if e.obj == nil || e.was != 0 || p.on[e.obj.ID] == nil {
+		if e.obj == nil || e.was != 0 || len(p.on[e.obj.ID])+len(p.far[e.obj.ID]) == 0 {
 			continue
 		}
 		on, states := e.obj.ID, p.states(e.obj.ID)
@@ -112,7 +208,10 @@ func (p *presence) entered(s *step, v *view, d *difference) {
 }
 
 func (p *presence) states(on graph.ObjectID) []protocol.PresenceState {
-	states := make([]protocol.PresenceState, 0, len(p.on[on]))
+	states := make([]protocol.PresenceState, 0, len(p.on[on])+len(p.far[on]))
+	for id, d := range p.far[on] {
+		states = append(states, protocol.PresenceState{Session: id, User: d.user, State: d.state})
+	}
 	for sess, state := range p.on[on] {
 		states = append(states, protocol.PresenceState{Session: sess.id, User: sess.user, State: state})
 	}

@@ -72,7 +72,7 @@ func newRelay(h *Hub, r *replica.Replica) *relay {
 		hub: h, name: r.Name(), replica: r,
 		stopped: make(chan struct{}), done: make(chan struct{}),
 		wake: make(chan struct{}, 1), commands: make(chan command, maxCommands),
-		reg: h.cfg.Live.Current(), named: map[string][]*view{}, index: newIndex(), presence: newPresence(),
+		reg: h.cfg.Live.Current(), named: map[string][]*view{}, index: newIndex(), presence: newPresence(r.Name(), h.peers),
 		sessions: map[*session]struct{}{}, waiting: map[*session]struct{}{}, empty: time.Now(),
 		head:    r.Head(),
 		backlog: backlog{limit: h.cfg.FeedBytes},
@@ -244,6 +244,9 @@ func (r *relay) keepHouse(now time.Time) bool {
 	}
 	for _, s := range r.list() {
 		s.keepHouse(now)
+	}
+	if r.presence.due(now) {
+		r.step([]command{{run: func(s *step) { s.presence.refresh(s, now) }}})
 	}
 	r.mu.Lock()
 	idle := len(r.sessions) == 0 && len(r.named) == 0 && now.Sub(r.empty) >= r.hub.cfg.Linger

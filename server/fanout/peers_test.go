@@ -1,0 +1,160 @@
+package fanout
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/graphtide/graphtide/server/protocol"
+)
+
+// line joins hubs in memory. A message is handed over at once, in a goroutine of
+// its own, and quiet waits until all have been taken.
+type line struct {
+	mu    sync.Mutex // guards the field below
+	ends  []func([]byte)
+	ready chan struct{}
+	open  sync.WaitGroup
+}
+
+func (l *line) Publish(m []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, fn := range l.ends {
+		l.open.Go(func() { fn(m) })
+	}
+}
+
+func (l *line) Listen(ctx context.Context, subscribed func(), fn func([]byte)) {
+	l.mu.Lock()
+	l.ends = append(l.ends, fn)
+	l.mu.Unlock()
+	subscribed()
+	l.ready <- struct{}{}
+	<-ctx.Done()
+}
+
+// pair gives two worlds over one graph, each with a hub of its own.
+func pair(t *testing.T) (a, b *world, settle func()) {
+	l := &line{ready: make(chan struct{}, 2)}
+	a = newWorld(t, func(c *Config) { c.Peers = l })
+	<-l.ready
+	cfg := a.hub.cfg
+	cfg.Log, cfg.Metrics = slog.New(slog.DiscardHandler), nil
+	second := New(cfg)
+	<-l.ready
+	t.Cleanup(second.Stop)
+	b = &world{t: t, store: a.store, set: a.set, live: a.live, replica: a.replica, key: a.key, hub: second}
+	return a, b, func() {
+		l.open.Wait()
+		for _, h := range []*Hub{a.hub, second} {
+			for _, r := range h.open() {
+				r.settle()
+			}
+		}
+		l.open.Wait()
+	}
+}
+
+func TestPresenceReachesSessionsOfOtherNodes(t *testing.T) {
+	t.Parallel()
+	wa, wb, settle := pair(t)
+	wa.commit("ann", wa.object(oid(1), "Node", `{}`, everybody))
+	on1 := quote(oid(1).String())
+	a, b := wa.connect(ann), wb.connect(bob)
+	a.s.id, b.s.id = "A", "B"
+	told := func(c *client, want string) {
+		t.Helper()
+		settle()
+		if err := c.drain(); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, m := range c.others {
+			got += string(m["sessions"])
+		}
+		c.others = nil
+		if got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+	}
+	b.sub("s1", `{"root":`+on1+`}`)
+	told(b, "")
+	a.say(`{"t":"presence","on":%s,"state":1}`, on1)
+	told(b, `{"A":{"user":"ann","state":1}}`)
+	wa.hub.relayOf("main").sayPresence() // said again, it is no news
+	told(b, "")
+	late := wb.connect(bob) // a newcomer is told of those elsewhere
+	late.sub("s1", `{"root":`+on1+`}`)
+	told(late, `{"A":{"user":"ann","state":1}}`)
+	// The session moves to the other node: its end here takes nothing back.
+	moved := wb.connect(ann)
+	moved.s.id = "A"
+	moved.say(`{"t":"presence","on":%s,"state":2}`, on1)
+	told(b, `{"A":{"user":"ann","state":2}}`)
+	a.leave()
+	told(b, "")
+	moved.leave()
+	told(b, `{"A":null}`)
+	// Of whom nobody speaks any more, it is said that they left.
+	far := wa.connect(ann)
+	far.s.id = "F"
+	far.say(`{"t":"presence","on":%s,"state":3}`, on1)
+	told(b, `{"F":{"user":"ann","state":3}}`)
+	r := wb.hub.relayOf("main")
+	r.ask(t.Context(), command{run: func(s *step) { s.presence.refresh(s, time.Now().Add(2*presenceAge)) }})
+	told(b, `{"F":null}`)
+}
+
+func TestASessionIsReplacedFromAnotherNode(t *testing.T) {
+	t.Parallel()
+	wa, wb, settle := pair(t)
+	closed := make(chan protocol.CloseCode, 1)
+	a := wa.connect(ann)
+	a.s.id, a.s.conn = "11111111-1111-4111-8111-111111111111", &closing{closed: closed}
+	if _, ok := wa.hub.claim(a.s); !ok {
+		t.Fatal("the id is free")
+	}
+	settle()
+	// Another user's claim moves nothing.
+	thief := wb.connect(bob)
+	thief.s.id = a.s.id
+	if _, ok := wb.hub.claim(thief.s); ok {
+		t.Error("the id was heard to be ann's")
+	}
+	next := wb.connect(ann)
+	next.s.id = a.s.id
+	if replaced, ok := wb.hub.claim(next.s); !ok || replaced != nil {
+		t.Errorf("%v, %v", replaced, ok)
+	}
+	if code := <-closed; code != protocol.CloseReplaced {
+		t.Errorf("closed with %v", code)
+	}
+}
+
+// closing is a socket that tells with which code it is closed.
+type closing struct {
+	silent
+	closed chan protocol.CloseCode
+}
+
+func (c *closing) Close(code websocket.StatusCode, _ string) error {
+	c.closed <- protocol.CloseCode(code)
+	return nil
+}
+
+func TestNonsenseFromPeersIsPassedOver(t *testing.T) {
+	t.Parallel()
+	wa, _, settle := pair(t)
+	wa.connect(ann)
+	for _, m := range []string{``, `{`, `[]`, `{"node":"x","kind":"presence","graph":"main","on":"x"}`, `{"node":"x","kind":"presence","graph":"none","on":"` + oid(1).String() + `"}`,
+		`{"node":"x","kind":"presence","graph":"main","on":"` + oid(9).String() + `","session":"s","state":` + strings.Repeat("[", 9) + `}`, `{"node":"x","kind":"odd"}`} {
+		wa.hub.peers.take([]byte(m))
+	}
+	settle()
+}
