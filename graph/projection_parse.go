@@ -17,7 +17,9 @@ const (
 	MaxProjectionSteps = 500  // in all
 	MaxProjectionDepth = 32   // of steps within steps, and of conditions within conditions
 	MaxProjectionConds = 1000 // in all, And, Or and Not counted
-	MaxOrderKeys       = 16   // of one list
+	// MaxProjectionValues bounds what all `in` lists have together.
+	MaxProjectionValues = 10000
+	MaxOrderKeys        = 16 // of one list
 )
 
 // ParseProjection reads the JSON of a projection, strictly; every fault is
@@ -56,7 +58,7 @@ func badProjection(path, format string, args ...any) *Error {
 }
 
 type projectionParser struct {
-	steps, conds int
+	steps, conds, values int
 }
 
 // root reads the three forms of root into out.

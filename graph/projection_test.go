@@ -267,6 +267,9 @@ func TestProjectionsAreBounded(t *testing.T) {
 		}
 		return `{"root":{"type":"T","where":{"or":[` + strings.Join(tests, ",") + `]}}}`
 	}
+	values := func(n int) string {
+		return `{"root":{"type":"T","where":{"a":{"in":[0` + strings.Repeat(",1", n/2-1) + `]},"b":{"in":[0` + strings.Repeat(",1", n-n/2-1) + `]}}}}`
+	}
 	for name, c := range map[string]struct {
 		make func(n int) string
 		most int
@@ -280,6 +283,7 @@ func TestProjectionsAreBounded(t *testing.T) {
 		"steps":      {steps, MaxProjectionSteps},
 		"roots":      {ids, MaxProjectionRoots},
 		"conditions": {conds, MaxProjectionConds - 1}, // and the or itself
+		"values":     {values, MaxProjectionValues},
 	} {
 		if _, e := ParseProjection([]byte(c.make(c.most))); e != nil {
 			t.Errorf("%s: %d are refused: %v", name, c.most, e)

@@ -26,23 +26,30 @@ func (p *projectionParser) condition(path string, raw json.RawMessage) (*Cond, *
 	if c.Op == CondAnd && len(c.Sub) == 0 {
 		return nil, nil
 	}
-	depth, count := c.extent()
+	depth, count, values := c.extent()
 	if depth > MaxProjectionDepth {
 		return nil, badProjection(path, "more than %d levels of conditions", MaxProjectionDepth)
 	}
 	if p.conds += count; p.conds > MaxProjectionConds {
 		return nil, badProjection(path, "more than %d conditions; split the projection", MaxProjectionConds)
 	}
+	if p.values += values; p.values > MaxProjectionValues {
+		return nil, badProjection(path, "more than %d values in the lists of conditions; split the projection", MaxProjectionValues)
+	}
 	return c, nil
 }
 
-// extent gives the levels of a condition and how many there are in all.
-func (c *Cond) extent() (depth, count int) {
-	for _, s := range c.Sub {
-		d, n := s.extent()
-		depth, count = max(depth, d), count+n
+// extent gives the levels of a condition, how many there are in all, and how
+// many values their lists have.
+func (c *Cond) extent() (depth, count, values int) {
+	if c.Op == CondIn {
+		values = len(c.Values)
 	}
-	return depth + 1, count + 1
+	for _, s := range c.Sub {
+		d, n, v := s.extent()
+		depth, count, values = max(depth, d), count+n, values+v
+	}
+	return depth + 1, count + 1, values
 }
 
 // where reads a condition: an object whose members all have to hold. It gives

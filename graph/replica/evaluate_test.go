@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -405,6 +406,31 @@ func TestConditionsHoldAsTheContractSays(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Values are told apart as JSON Patch does, however many a list has.
+func TestLongListsHoldWhatShortOnesDo(t *testing.T) {
+	t.Parallel()
+	values := []string{`null`, `true`, `1`, `-2.5e3`, `12345678901234567890`, `"a"`, `"\u0062"`, `""`, `[1]`, `[]`, `{"a":1,"b":[2]}`}
+	long := &graph.Cond{Op: graph.CondIn, Path: graph.Path{Tokens: []string{"body", "v"}}}
+	for i := range 100 {
+		long.Values = append(long.Values, json.RawMessage(strconv.Itoa(i+100)), json.RawMessage(`"x`+strconv.Itoa(i)+`"`))
+	}
+	for _, v := range values {
+		long.Values = append(long.Values, json.RawMessage(v))
+	}
+	for body, want := range map[string]bool{
+		`{"v":null}`: true, `{"v":true}`: true, `{"v":1.0}`: true, `{"v":-2500}`: true, `{"v":12345678901234567890.0}`: true,
+		`{"v":"\u0061"}`: true, `{"v":"b"}`: true, `{"v":""}`: true, `{"v":[1e0]}`: true, `{"v":[]}`: true, `{"v":{"b":[2],"a":1}}`: true,
+		`{"v":150}`: true, `{"v":"x99"}`: true,
+		`{}`: false, `{"v":false}`: false, `{"v":2}`: false, `{"v":12345678901234567891}`: false, `{"v":"c"}`: false,
+		`{"v":[2]}`: false, `{"v":{}}`: false, `{"v":{"a":1}}`: false, `{"v":"150"}`: false,
+	} {
+		o := &graph.Object{Body: json.RawMessage(body)}
+		if got := replica.Matches(long, o, nil); got != want {
+			t.Errorf("%s: %v, want %v", body, got, want)
+		}
+	}
 }
 
 func TestConditionsDoNotSeeTheAccess(t *testing.T) {

@@ -22,11 +22,12 @@ type list struct {
 	members []member
 	places  []Position
 	keys    []key // what places hold, in one piece
+	filter  filter
 }
 
 func (l *list) start(of *graph.List, lim *graph.Limits) *list {
 	*l = list{
-		of: of, members: l.members[:0], places: l.places[:0], keys: l.keys[:0],
+		of: of, members: l.members[:0], places: l.places[:0], keys: l.keys[:0], filter: l.filter,
 		plain: of.Where == nil && len(of.Order) == 0 && of.Limit == 0 && of.After == nil,
 		limit: lim.Candidates,
 	}
@@ -42,7 +43,7 @@ func (l *list) offer(o *graph.Object, e *graph.Edge) bool {
 	if l.offered > l.limit {
 		return false
 	}
-	if Matches(l.of.Where, o, e) {
+	if l.filter.matches(l.of.Where, o, e) {
 		l.members = append(l.members, member{o, e})
 	}
 	return true

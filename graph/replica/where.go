@@ -2,6 +2,8 @@ package replica
 
 import (
 	"bytes"
+	"encoding/json"
+	"slices"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/patch"
@@ -15,27 +17,41 @@ import (
 // only between two numbers, two strings or two booleans. `prefix` holds for
 // strings alone.
 func Matches(c *graph.Cond, o *graph.Object, edge *graph.Edge) bool {
+	return new(filter).matches(c, o, edge)
+}
+
+// filter judges the conditions of one evaluation. It remembers the values of
+// long `in` lists in order, so that a candidate costs a search and not a walk
+// through thousands.
+type filter struct {
+	sorted map[*graph.Cond][]json.RawMessage
+}
+
+// longList is from how many values on sorting pays.
+const longList = 32
+
+func (f *filter) matches(c *graph.Cond, o *graph.Object, edge *graph.Edge) bool {
 	if c == nil {
 		return true
 	}
 	switch c.Op {
 	case graph.CondAnd:
 		for _, sub := range c.Sub {
-			if !Matches(sub, o, edge) {
+			if !f.matches(sub, o, edge) {
 				return false
 			}
 		}
 		return true
 	case graph.CondOr:
 		for _, sub := range c.Sub {
-			if Matches(sub, o, edge) {
+			if f.matches(sub, o, edge) {
 				return true
 			}
 		}
 		return false
 	case graph.CondNot:
 		for _, sub := range c.Sub {
-			if Matches(sub, o, edge) {
+			if f.matches(sub, o, edge) {
 				return false
 			}
 		}
@@ -47,8 +63,10 @@ func Matches(c *graph.Cond, o *graph.Object, edge *graph.Edge) bool {
 		return (v != nil) == c.Bool
 	case graph.CondNe:
 		return !equalsAny(v, c.Values)
-	case graph.CondEq, graph.CondIn:
+	case graph.CondEq:
 		return equalsAny(v, c.Values)
+	case graph.CondIn:
+		return f.in(v, c)
 	}
 	if v == nil || len(c.Values) == 0 {
 		return false
@@ -72,6 +90,32 @@ func Matches(c *graph.Cond, o *graph.Object, edge *graph.Edge) bool {
 		return order >= 0
 	}
 	return false
+}
+
+// in reports whether the value is one of the condition's.
+func (f *filter) in(v []byte, c *graph.Cond) bool {
+	if v == nil || len(c.Values) < longList {
+		return equalsAny(v, c.Values)
+	}
+	values, ok := f.sorted[c]
+	if !ok {
+		values = slices.Clone(c.Values)
+		slices.SortFunc(values, func(a, b json.RawMessage) int { return patch.Compare(a, b) })
+		values = slices.CompactFunc(values, func(a, b json.RawMessage) bool { return patch.Equal(a, b) })
+		if f.sorted == nil {
+			f.sorted = map[*graph.Cond][]json.RawMessage{}
+		}
+		f.sorted[c] = values
+	}
+	at, found := slices.BinarySearchFunc(values, v, func(w json.RawMessage, v []byte) int { return patch.Compare(w, v) })
+	if !found {
+		return false
+	}
+	// Arrays and objects have no order among themselves; they come last.
+	if v[0] == '[' || v[0] == '{' {
+		return equalsAny(v, values[at:])
+	}
+	return true
 }
 
 func equalsAny[V ~[]byte](v []byte, among []V) bool {
