@@ -13,7 +13,8 @@ import (
 type fakeRuns struct {
 	mu               sync.Mutex
 	calls            []string
-	graph.RunService // nil: what a test does not expect panics
+	over             bool // the attempt has ended
+	graph.RunService      // nil: what a test does not expect panics
 }
 
 const (
@@ -33,8 +34,16 @@ func (f *fakeRuns) seen() []string {
 	return f.calls
 }
 
+func (f *fakeRuns) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.over = true
+}
+
 func (f *fakeRuns) Authenticate(_ context.Context, name, token string) (*graph.RunIdentity, error) {
-	if name != "main" || token != runToken {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over || name != "main" || token != runToken {
 		return nil, graph.Errf(graph.CodeUnauthenticated, "over")
 	}
 	return &graph.RunIdentity{

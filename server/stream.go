@@ -82,6 +82,11 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, c *call, since g
 		if c.rep.Head().Epoch != epoch {
 			return nil
 		}
+		if c.id.Run != nil { // its token dies with the attempt
+			if _, err := s.Auth.FromRequest(r, c.graph); err != nil {
+				return nil
+			}
+		}
 		left := 0
 		if limit > 0 {
 			left = limit - sent

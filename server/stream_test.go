@@ -296,3 +296,17 @@ func TestServeCutsWhatDoesNotEnd(t *testing.T) {
 		t.Error("the request was answered")
 	}
 }
+
+func TestAStreamEndsWithTheAttemptWhoseTokenOpenedIt(t *testing.T) {
+	t.Parallel()
+	runs := &fakeRuns{}
+	s := testserver.New(t, testserver.Options{Schema: testSchema, Auth: auth.Config{Runs: runs}})
+	_, events := stream(t, s.Nobody().Header("Authorization: Bearer "+runToken), s.URL, main+"/log")
+	s.As("ann").Patch(main, patchOf(addNote(newID(), "before"))).Want(200)
+	next(t, events)
+	runs.end()
+	s.As("ann").Patch(main, patchOf(addNote(newID(), "after"))).Want(200)
+	for e := range events {
+		t.Errorf("an attempt that is over still hears of %s", e.data)
+	}
+}
