@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"pgregory.net/rapid"
 
@@ -100,6 +101,48 @@ func TestSnapshotsAreKeptForAWhile(t *testing.T) {
 	if at(0); store.states.Load() == before {
 		t.Error("all were kept")
 	}
+}
+
+// held is a store whose loads of the past wait.
+type held struct {
+	graph.Store
+	loads atomic.Int64
+	open  chan struct{}
+}
+
+func (h *held) StateAt(ctx context.Context, g graph.GraphKey, at graph.Version, fn graph.StateFunc) (graph.Head, error) {
+	h.loads.Add(1)
+	<-h.open
+	return h.Store.StateAt(ctx, g, at, fn)
+}
+
+func TestLoadsOfThePastLeaveTheStoreToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for range 10 {
+			w.commit(t, addThing)
+		}
+		store := &held{Store: w.store, open: make(chan struct{})}
+		set, _ := w.open(t, replica.Config{Store: store})
+		var asking sync.WaitGroup
+		for v := range graph.Version(10) {
+			asking.Go(func() {
+				if _, err := set.At(t.Context(), graph.MainGraph, v); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if n := store.loads.Load(); n != 2 {
+			t.Errorf("%d loads at once", n)
+		}
+		close(store.open)
+		asking.Wait()
+		if n := store.loads.Load(); n != 10 {
+			t.Errorf("%d loads in all", n)
+		}
+	})
 }
 
 func TestPastIsJudgedByTodaysRightsAndTheDeletedByItsLast(t *testing.T) {

@@ -91,6 +91,7 @@ func New(cfg Config) *Set {
 		open:    map[string]*Replica{},
 		byKey:   map[graph.GraphKey]*Replica{},
 	}
+	s.snapshots.slots = make(chan struct{}, maxSnapshotLoads)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }

@@ -16,6 +16,9 @@ import (
 const (
 	maxSnapshots        = 8
 	maxSnapshotEntities = 1_000_000 // of all together; the newest is kept whatever its size
+	// maxSnapshotLoads bounds the loads at once: each reads a whole graph over a
+	// connection that the writers need as well. Others wait.
+	maxSnapshotLoads = 2
 )
 
 // Snapshot is the state of a graph as of a version. It never changes and may be
@@ -37,6 +40,7 @@ func LoadSnapshot(ctx context.Context, store graph.Store, key graph.GraphKey, at
 // snapshots is a small LRU of loads of the past.
 type snapshots struct {
 	loading singleflight.Group
+	slots   chan struct{} // one token for each load under way
 
 	mu   sync.Mutex // guards kept
 	kept []keptSnapshot
@@ -96,6 +100,12 @@ func (s *Set) At(ctx context.Context, name string, at graph.Version) (*Snapshot,
 	loaded := s.snapshots.loading.DoChan(fmt.Sprint(k), s.held(func() (any, error) {
 		if hit := s.snapshots.get(k); hit != nil {
 			return hit, nil
+		}
+		select {
+		case s.snapshots.slots <- struct{}{}:
+			defer func() { <-s.snapshots.slots }()
+		case <-s.ctx.Done():
+			return nil, s.ctx.Err()
 		}
 		snapshot, err := LoadSnapshot(s.ctx, s.cfg.Store, k.graph, at)
 		if err != nil {
