@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -398,4 +399,46 @@ func TestABaseFromLongAgoIsLookedUp(t *testing.T) {
 		wg.Wait()
 		s.replays()
 	})
+}
+
+// asked is a store that calls a function before it looks into the past.
+type asked struct {
+	graph.Store
+	entityAt func()
+}
+
+func (a *asked) EntityAt(ctx context.Context, g graph.GraphKey, ref graph.Ref, at graph.Version) (graph.Snapshot, error) {
+	a.entityAt()
+	return a.Store.EntityAt(ctx, g, ref, at)
+}
+
+func TestADryRunAsksTheStoreWithoutHoldingUpTheGraph(t *testing.T) {
+	t.Parallel()
+	store := &asked{Store: memstore.New(), entityAt: func() {}}
+	s := setupOn(t, store, graph.Limits{}, func(c *replica.Config) { c.Ring = 2 })
+	ds := s.dataStore()
+	rec, _ := s.record(ds)
+	saw := s.head()
+	s.do(ann, `[{"op":"remove","path":"/objects/`+rec+`"}]`)
+	for i := range 6 {
+		s.do(ann, fmt.Sprintf(`[{"op":"replace","path":"/objects/%s/body/size","value":%d}]`, ds, i+10))
+	}
+	looked := 0
+	store.entityAt = func() {
+		looked++
+		free := make(chan error, 1)
+		go func() { free <- s.rep().Apply(nil) }() // takes the lock to write
+		select {
+		case err := <-free:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("the graph is locked while the store is asked")
+		}
+	}
+	res, err := s.DryRun(t.Context(), s.graph, &graph.Mutation{Author: ann, Base: &saw, Patch: []byte(`[{"op":"remove","path":"/objects/` + rec + `"}]`)})
+	if err != nil || !res.OK || looked == 0 {
+		t.Errorf("%+v %v, the store was asked %d times", res, err, looked)
+	}
 }

@@ -185,10 +185,20 @@ func (p *Pipeline) DryRun(ctx context.Context, name string, m *graph.Mutation) (
 	if refusal != nil {
 		return &graph.DryRun{Problems: []*graph.Error{refusal}}, nil
 	}
-	var out *graph.DryRun
+	past := &past{rep: rep, store: p.cfg.Store, ctx: ctx, locked: true}
+	out := p.dryRun(rep, req, past)
+	for len(past.wanted) > 0 { // judged again, with what the store had to be asked for
+		past.fetch()
+		out = p.dryRun(rep, req, past)
+	}
+	return out, nil
+}
+
+// dryRun judges a request on the replica's present state.
+func (p *Pipeline) dryRun(rep *replica.Replica, req *request, past pastReader) (out *graph.DryRun) {
 	rep.Read(func(st *replica.State) {
 		reg := p.cfg.Live.Current()
-		d := newDraft(req, reg, p.cfg.Limits, st, st.Head(), &past{rep: rep, store: p.cfg.Store, ctx: ctx})
+		d := newDraft(req, reg, p.cfg.Limits, st, st.Head(), past)
 		d.collect = true
 		if err := d.run(nil); err != nil {
 			d.problems = append(d.problems, err)
@@ -210,7 +220,7 @@ func (p *Pipeline) DryRun(ctx context.Context, name string, m *graph.Mutation) (
 			out.Changes, out.Rules = append(out.Changes, &d.changes[i]), append(out.Rules, rules)
 		}
 	})
-	return out, nil
+	return out
 }
 
 // newCommit makes the commit of a draft that has been stamped.
