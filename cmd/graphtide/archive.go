@@ -1,12 +1,16 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"regexp"
 
+	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/archive"
+	"github.com/graphtide/graphtide/patch"
+	"github.com/graphtide/graphtide/patch/pipeline"
 )
 
 type exportCmd struct {
@@ -41,7 +45,7 @@ func (c *exportCmd) Run(a *app) error {
 type importCmd struct {
 	databaseOptions
 	Graph string `help:"Graph to fill: absent, or empty." default:"main"`
-	As    string `help:"Author of the commits of an import without history." default:"import" placeholder:"USER"`
+	As    string `help:"Author of the import's own commits." default:"import" placeholder:"USER"`
 	File  string `arg:"" help:"The archive; - is standard input." type:"path"`
 }
 
@@ -90,7 +94,7 @@ func (c *importCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	res, err := archive.Import(a.ctx, store, c.Graph, from, archive.Options{Law: law, SchemaVer: law.reg.Version, By: c.As})
+	res, err := archive.Import(a.ctx, store, c.Graph, from, archive.Options{Law: law, SchemaVer: law.reg.Version, Mend: endOperation, By: c.As})
 	if err != nil {
 		var fault *archive.LineError
 		if errors.As(err, &fault) && c.File != "-" {
@@ -100,6 +104,25 @@ func (c *importCmd) Run(a *app) error {
 	}
 	_, err = fmt.Fprintf(a.stdout, "graph %s: %d objects and %d edges, at version %d of epoch %s\n", res.Graph, res.Objects, res.Edges, res.Version, res.Epoch)
 	return err
+}
+
+// endOperation fails an operation that was under way when its graph was
+// exported: what worked on it is not there any more, and each one has to end.
+func endOperation(o *graph.Object) []patch.Op {
+	if o.Type != pipeline.OperationRequest {
+		return nil
+	}
+	if done, ok := patch.Get(o.Body, patch.Pointer{"done"}); ok && string(done) == "true" {
+		return nil
+	}
+	problem, err := json.Marshal(graph.Errf(graph.CodeUnavailable, "the graph was exported and imported while this was under way; ask for it again"))
+	if err != nil {
+		return nil // not reached: a problem always is JSON
+	}
+	add := func(name, value string) patch.Op {
+		return patch.Op{Kind: patch.Add, Path: patch.Pointer{"body", name}, Value: json.RawMessage(value)}
+	}
+	return []patch.Op{add("state", `"failed"`), add("done", "true"), add("error", string(problem))}
 }
 
 var _ archive.Law = (*lawfulness)(nil)

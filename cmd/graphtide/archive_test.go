@@ -70,3 +70,32 @@ func TestExportComesBackByImport(t *testing.T) {
 	sh.run("import", sh.dir+"/missing").ends(exitUsage, "missing").silent()
 	sh.run("import", file, "--graph=Main").ends(exitUsage, "--graph").silent()
 }
+
+func TestOperationsUnderWayEndWithAnImport(t *testing.T) {
+	t.Parallel()
+	sh, sv := sharedDev(t)
+	sh = sh.ofDatabase()
+	header, _, _ := strings.Cut(sh.run("export").ends(exitOK).stdout, "\n")
+	open, ended := newID(), newID()
+	meta := `{"version":1,"createdVersion":1,"createdAt":"2030-01-01T00:00:00Z","createdBy":"ann","updatedAt":"2030-01-01T00:00:00Z","updatedBy":"ann"}`
+	lines := header + "\n"
+	for id, body := range map[string]string{
+		open:  `{"operation":"sync","params":{},"status":[],"state":"running","done":false}`,
+		ended: `{"operation":"sync","params":{},"status":[],"state":"succeeded","done":true}`,
+	} {
+		lines += `{"object":{"id":"` + id + `","type":"OperationRequest","body":` + body + `,"access":{},"meta":` + meta + "}}\n"
+	}
+	lines += `{"end":{"marks":0,"objects":2,"edges":0,"commits":0}}` + "\n"
+	sh.in(lines).run("import", "-", "--graph="+sv.graph).ends(exitOK).says("2 objects", "at version 2")
+	eventually(t, "the server sees the imported graph", func() bool {
+		_, text := sv.ask(t, http.MethodGet, "/v1/graphs/"+sv.graph, "")
+		return strings.Contains(text, `"version":2`)
+	})
+	for id, want := range map[string]string{open: `"state":"failed"`, ended: `"state":"succeeded"`} {
+		status, text := sv.ask(t, http.MethodGet, "/v1/graphs/"+sv.graph+"/objects/"+id, "")
+		if status != http.StatusOK || !strings.Contains(text, want) || !strings.Contains(text, `"done":true`) {
+			t.Errorf("%d %s, want %s", status, text, want)
+		}
+	}
+	sh.run("verify", "--graph="+sv.graph).ends(exitOK).says("no faults")
+}

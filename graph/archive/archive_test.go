@@ -16,6 +16,7 @@ import (
 	"github.com/graphtide/graphtide/graph/pgstore"
 	"github.com/graphtide/graphtide/graph/storetest"
 	"github.com/graphtide/graphtide/internal/testdb"
+	"github.com/graphtide/graphtide/patch"
 )
 
 func TestMain(m *testing.M) { testdb.Main(m) }
@@ -306,6 +307,42 @@ func TestOnlyAbsentAndEmptyGraphsAreFilled(t *testing.T) {
 		opt.SchemaVer++
 		if _, err := archive.Import(t.Context(), s, "t-"+uuid.NewString(), bytes.NewReader(text), opt); graph.CodeOf(err) != graph.CodeVersionMismatch {
 			t.Errorf("judged by another schema: %v", err)
+		}
+	})
+}
+
+func TestWhatCannotStayIsMendedByOneMoreCommit(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s archive.Store, _ graph.RunStore) {
+		w := lived(t, s)
+		for _, history := range []bool{true, false} {
+			opt := options(t, s)
+			opt.Mend = func(o *graph.Object) []patch.Op {
+				if !strings.Contains(string(o.Body), `"v"`) {
+					return nil
+				}
+				return []patch.Op{{Kind: patch.Add, Path: patch.Pointer{"body", "mended"}, Value: []byte("true")}}
+			}
+			name := "t-" + uuid.NewString()
+			res, err := archive.Import(t.Context(), s, name, bytes.NewReader(export(t, s, w.Info.Name, history)), opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			info, err := s.Graph(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			log, err := s.Log(t.Context(), info.Key, res.Version-1, 1)
+			if err != nil || len(log) != 1 || log[0].Cause.Kind != graph.CauseImport || len(log[0].Changes) != 1 {
+				t.Fatalf("%+v, %v", log, err)
+			}
+			if got := string(log[0].Changes[0].ObjAfter.Body); got != `{"v":6,"mended":true}` {
+				t.Errorf("mended to %s", got)
+			}
+			if history && res.Version != w.Head.Version+1 {
+				t.Errorf("%+v", res)
+			}
+			verify(t, s, name)
 		}
 	})
 }

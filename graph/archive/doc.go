@@ -22,6 +22,7 @@
 // authors, keys and causes, under a new epoch and the schema version of here.
 // Without: ids, types, bodies, access, ends, and when and by whom entities were
 // made; they are written by commits of cause `import`, whose version, time and
-// author they have as those of the last change. What a compaction removed is not
+// author they have as those of the last change. What cannot stay as it was
+// (Options.Mend) is changed by one more such commit. What a compaction removed is not
 // in an archive; ids that were deleted below the floor can be taken again.
 package archive

@@ -425,6 +425,7 @@ func (r *replayer) end(l *endLine) error {
 		var err error
 		if e := r.state[ref]; e.obj != nil {
 			err = r.opt.Law.Object(e.obj)
+			r.consider(e.obj)
 		} else {
 			err = r.opt.Law.Edge(e.edge)
 		}
@@ -435,7 +436,7 @@ func (r *replayer) end(l *endLine) error {
 	if ref, err := r.opt.Law.End(); err != nil {
 		return r.judged(ref, err)
 	}
-	return r.flush()
+	return nil
 }
 
 // refOf gives the entity that a pointer leads into.

@@ -2,11 +2,15 @@ package archive
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/patch"
 )
 
 // Law judges the state that an archive leads to, as the schema has it. An import
@@ -24,7 +28,10 @@ type Options struct {
 	// SchemaVer is the schema version that Law speaks for; an import ends with
 	// CodeVersionMismatch where another one is or becomes active.
 	SchemaVer int64
-	// By is the author of an import without history. Default: import.
+	// Mend, if set, gives the operations (on /body/…) that an object of the last
+	// state needs because it moved: they become one more commit of the import.
+	Mend func(o *graph.Object) []patch.Op
+	// By is the author of the import's own commits. Default: import.
 	By string
 	// Touched bounds the entities of one commit of an import without history.
 	// Default: 20,000.
@@ -92,6 +99,12 @@ func Import(ctx context.Context, s Store, name string, r io.Reader, opt Options)
 	if err != nil {
 		return res, err
 	}
+	if err = im.mend(); err == nil {
+		err = im.flush()
+	}
+	if err != nil {
+		return res, err
+	}
 	heads, err := s.Heads(ctx, []graph.GraphKey{info.Key})
 	if err != nil {
 		return res, err
@@ -120,6 +133,7 @@ type importer struct {
 
 	count endLine
 	lines map[graph.Ref]int // where an entity was last written
+	mends []mending
 
 	commits []*graph.Commit // waiting for the next append
 	at      []int           // their lines
@@ -162,6 +176,30 @@ func (im *importer) ended(l *endLine) error {
 			l.Marks, l.Objects, l.Edges, l.Commits, im.count.Marks, im.count.Objects, im.count.Edges, im.count.Commits)
 	}
 	return im.in.nothingMore()
+}
+
+// own begins a commit of the import's own, after those that wait.
+func (im *importer) own() *graph.Commit {
+	at := im.opt.Clock().UTC().Truncate(time.Millisecond)
+	last := im.head.At
+	if n := len(im.commits); n > 0 {
+		last = im.commits[n-1].At
+	}
+	if at.Before(last) {
+		at = last
+	}
+	return &graph.Commit{
+		Version: im.head.Version + graph.Version(len(im.commits)) + 1, Epoch: im.head.Epoch, At: at, SchemaVer: im.head.SchemaVer,
+		Author: graph.Principal{User: im.opt.By, Admin: true}, Mutation: uuid.NewString(),
+		Note:  fmt.Sprintf("import of %s at version %d", im.header.Graph, im.header.Version),
+		Cause: graph.Cause{Kind: graph.CauseImport},
+	}
+}
+
+// sign gives an own commit its patch.
+func (im *importer) sign(c *graph.Commit, done []byte) {
+	hash := sha256.Sum256(done)
+	c.Asked, c.Done, c.Hash = done, done, hash[:]
 }
 
 // What one append holds: enough to be worth a round trip.

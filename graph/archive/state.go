@@ -1,12 +1,6 @@
 package archive
 
 import (
-	"crypto/sha256"
-	"fmt"
-	"time"
-
-	"github.com/google/uuid"
-
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/patch"
 )
@@ -63,6 +57,7 @@ func (w *stateWriter) object(l *objectLine) error {
 	w.count.Objects++
 	w.objects[o.ID] = true
 	w.stamp(&o.Meta)
+	w.consider(o)
 	return w.add(graph.Change{Ref: ref, Event: graph.Created, ObjAfter: o, BodyChanged: true, AccessChanged: true}, objectValue(o))
 }
 
@@ -95,10 +90,7 @@ func (w *stateWriter) end(l *endLine) error {
 	if ref, err := w.opt.Law.End(); err != nil {
 		return w.judged(ref, err)
 	}
-	if err := w.finish(); err != nil {
-		return err
-	}
-	return w.flush()
+	return w.finish()
 }
 
 // stamp gives an entity the version, the time and the author of the commit that
@@ -112,20 +104,7 @@ func (w *stateWriter) stamp(m *graph.Meta) {
 }
 
 func (w *stateWriter) begin() {
-	at := w.opt.Clock().UTC().Truncate(time.Millisecond)
-	version := w.head.Version + graph.Version(len(w.commits)) + 1
-	if n := len(w.commits); n > 0 && at.Before(w.commits[n-1].At) {
-		at = w.commits[n-1].At
-	} else if at.Before(w.head.At) {
-		at = w.head.At
-	}
-	w.next = &graph.Commit{
-		Version: version, Epoch: w.head.Epoch, At: at, SchemaVer: w.head.SchemaVer,
-		Author: graph.Principal{User: w.opt.By, Admin: true}, Mutation: uuid.NewString(),
-		Note:  fmt.Sprintf("import of %s at version %d", w.header.Graph, w.header.Version),
-		Cause: graph.Cause{Kind: graph.CauseImport},
-	}
-	w.ops, w.from = []byte{'['}, w.in.line
+	w.next, w.ops, w.from = w.own(), []byte{'['}, w.in.line
 }
 
 // importBytes is how large the patch of one commit grows.
@@ -151,10 +130,7 @@ func (w *stateWriter) finish() error {
 		return nil
 	}
 	w.next = nil
-	c.Done = append(w.ops, ']')
-	c.Asked = c.Done
-	hash := sha256.Sum256(c.Done)
-	c.Hash = hash[:]
+	w.sign(c, append(w.ops, ']'))
 	return w.append(c, w.from)
 }
 
