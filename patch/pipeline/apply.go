@@ -10,54 +10,73 @@ import (
 
 var emptyBody = json.RawMessage("{}")
 
-// apply does the operations in order on the draft's own state.
+// apply does the operations on the draft's own state. Those on one part of one
+// entity are done together, wherever they stand in the patch: parts do not see
+// each other, so the outcome is that of the order asked, and a body is opened
+// once. Of several faults the first in the patch is told.
 func (d *Draft) apply() *graph.Error {
-	for i := 0; i < len(d.in.ops); {
-		n, err := d.applyRun(i)
-		if err != nil {
-			if err.Op == nil {
-				err.AtOp(d.in.ops[i].index)
-			}
-			if !err.HasPath {
-				err.At(d.in.ops[i].path)
-			}
-			if err := d.fail(err); err != nil {
-				return err
-			}
+	var first *graph.Error
+	done := make([]bool, len(d.in.ops))
+	for i, end := 0, len(d.in.ops); i < end; i++ {
+		if done[i] {
+			continue
+		}
+		err := d.applyFrom(i, done)
+		if err == nil {
+			continue
+		}
+		if err.Op == nil {
+			err.AtOp(d.in.ops[i].index)
+		}
+		if !err.HasPath {
+			err.At(d.in.ops[i].path)
+		}
+		if d.collect {
+			d.problems = append(d.problems, err)
 			if t := d.byRef[d.in.ops[i].ref]; t != nil {
 				t.broken = true
 			}
+			continue
 		}
-		i += n
+		// One before it may fail too; none after it matters.
+		first, end = err, *err.Op
 	}
-	return nil
+	return first
 }
 
-// applyRun applies the operation at i, or as many from there as change the same
-// part of the same entity, and returns how many that were.
-func (d *Draft) applyRun(i int) (int, *graph.Error) {
+// applyFrom applies the operation at i, with those after it on the same part of
+// the same entity, and marks what it did.
+func (d *Draft) applyFrom(i int, done []bool) *graph.Error {
 	o := &d.in.ops[i]
 	switch {
 	case o.unseen || o.shut:
-		return 1, nil
+		return nil
 	case o.object != nil:
-		return 1, d.createObject(o)
+		return d.createObject(o)
 	case o.edge != nil:
-		return 1, d.createEdge(o)
+		return d.createEdge(o)
 	case o.area == areaEntity:
-		return 1, d.remove(o)
+		return d.remove(o)
 	case o.area == areaFixed:
-		return 1, d.testFixed(o)
+		return d.testFixed(o)
+	case d.collect || d.in.m.Base != nil:
+		return d.change(d.in.ops[i : i+1])
 	}
-	n := 1
-	for i+n < len(d.in.ops) && !d.collect && d.in.m.Base == nil {
-		next := &d.in.ops[i+n]
-		if next.ref != o.ref || next.area != o.area {
-			break
+	together := d.in.ops[i : i+1 : i+1]
+	for j := i + 1; j < len(d.in.ops); j++ {
+		next := &d.in.ops[j]
+		if next.ref != o.ref {
+			continue
 		}
-		n++
+		if next.area == areaEntity {
+			break // what follows finds it gone
+		}
+		if next.area == o.area {
+			together = append(together, *next)
+			done[j] = true
+		}
 	}
-	return n, d.change(d.in.ops[i : i+n])
+	return d.change(together)
 }
 
 func (d *Draft) createObject(o *op) *graph.Error {
@@ -160,11 +179,15 @@ func (d *Draft) testFixed(o *op) *graph.Error {
 	if t.created && o.Path[0] == "meta" {
 		return graph.Errf(graph.CodePathMissing, "what this transaction makes has no `meta` yet")
 	}
-	var doc []byte
+	var doc []byte // without the body, which may be large and is not asked for
 	if t.objNow != nil {
-		doc = t.objNow.AppendJSON(nil, false)
+		o := *t.objNow
+		o.Body = emptyBody
+		doc = o.AppendJSON(nil, false)
 	} else {
-		doc = t.edgeNow.AppendJSON(nil)
+		e := *t.edgeNow
+		e.Body = emptyBody
+		doc = e.AppendJSON(nil)
 	}
 	_, err := patch.Apply(doc, []patch.Op{o.Op}, patch.JSONLimits{})
 	return d.opError(err, d.in.ops[o.index:o.index+1], "")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -483,5 +484,50 @@ func TestASchemaFaultNamesTheOperationAtFault(t *testing.T) {
 		if e := s.refused(ann, "schema", c.patch); e.Op == nil || *e.Op != c.op {
 			t.Errorf("%s: op %v, want %d", c.patch, e.Op, c.op)
 		}
+	}
+}
+
+func TestOperationsThatAlternateBetweenEntitiesGiveWhatTheirOrderSays(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	a, b := s.dataStore(), s.dataStore()
+	oa, ob := "/objects/"+a+"/body", "/objects/"+b+"/body"
+	s.do(ann, `[{"op":"add","path":"`+oa+`/tags/-","value":"1"},{"op":"add","path":"`+ob+`/tags/-","value":"2"},
+		{"op":"add","path":"`+oa+`/tags/0","value":"3"},{"op":"test","path":"`+ob+`/tags/2","value":"2"},{"op":"test","path":"`+oa+`/tags","value":["3","a","b","1"]}]`)
+	// The first fault in the patch is told, on whichever entity it is.
+	e := s.refused(ann, "path-missing", `[{"op":"replace","path":"`+oa+`/size","value":5},{"op":"remove","path":"`+ob+`/none"},{"op":"remove","path":"`+oa+`/none"}]`)
+	if *e.Op != 1 {
+		t.Errorf("op %d", *e.Op)
+	}
+	e = s.refused(ann, "not-found", `[{"op":"replace","path":"`+oa+`/size","value":5},{"op":"remove","path":"/objects/`+a+`"},{"op":"replace","path":"`+oa+`/size","value":6}]`)
+	if *e.Op != 2 {
+		t.Errorf("op %d", *e.Op)
+	}
+	// A body may be anything on the way; it counts what it is in the end.
+	s.do(ann, `[{"op":"replace","path":"`+oa+`","value":[]},{"op":"test","path":"`+ob+`/name","value":"n"},{"op":"replace","path":"`+oa+`","value":{"name":"again"}}]`)
+	s.replays()
+}
+
+// 1,000 operations in turn on two bodies of 250 KB open each body once.
+func TestAlternatingOperationsOnLargeBodiesAreBoundedWork(t *testing.T) {
+	s := setup(t)
+	a, b := id(), id()
+	large := `{"n":0,"x":"` + strings.Repeat("y", 250_000) + `"}`
+	for _, o := range []string{a, b} {
+		s.do(ann, `[{"op":"add","path":"/objects/`+o+`","value":{"type":"Free","body":`+large+`}}]`)
+	}
+	var p strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&p, `,{"op":"replace","path":"/objects/%s/body/n","value":%d},{"op":"replace","path":"/objects/%s/body/n","value":%d}`, a, i, b, i)
+	}
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	start := stats.TotalAlloc
+	s.do(ann, "["+p.String()[1:]+"]")
+	runtime.ReadMemStats(&stats)
+	// Other tests allocate beside this one; one copy of a body for each operation
+	// would be 250 MB.
+	if used := stats.TotalAlloc - start; used > 200<<20 {
+		t.Errorf("%d MB were allocated", used>>20)
 	}
 }
