@@ -12,10 +12,6 @@ type Keep struct {
 	Age      time.Duration
 }
 
-// CompactGrace is how old a state must be at least, since it was replaced, to be
-// removed: followers read the end of the log, whatever the policy is.
-const CompactGrace = time.Hour
-
 // Compacted tells what a compaction did.
 type Compacted struct {
 	Rows  int64   `json:"rows"`  // states removed
@@ -28,9 +24,8 @@ type Compactor interface {
 	// type; types that are not named, and edges, keep all. It may be cut off at
 	// any point and run again, by several at once, while the graph is written.
 	//
-	// A state goes when it was replaced longer than grace ago (CompactGrace at
-	// the least, in production), the rules have seen it, the log has gone on
-	// since, and the policy does not keep it. The last state of a living object
+	// A state goes when it was replaced at least grace ago, the rules have seen
+	// it, the log has gone on since, and the policy does not keep it. The last state of a living object
 	// stays, and so do a removal and the state that it removed; they go together
 	// once they are older than the type's age.
 	//

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/pgstore"
@@ -19,12 +21,13 @@ func (o *databaseOptions) open(a *app) (*pgstore.Store, error) {
 
 type compactCmd struct {
 	databaseOptions
-	Graph string `help:"Graph to compact (default: all)." placeholder:"NAME"`
+	Graph string        `help:"Graph to compact (default: all)." placeholder:"NAME"`
+	Grace time.Duration `help:"Spare what was replaced less than this ago, for who is just reading it." default:"0s"`
 }
 
 // Help teaches the command.
 func (*compactCmd) Help() string {
-	return `What goes is said by history.keep of each type: all (the default), a number of versions, or an age. States younger than an hour stay, and what no rule has looked at yet. Log and states below the oldest version that is still whole answer "gone"; idempotency keys stay. It also removes what is left of deleted graphs.
+	return `What goes is said by history.keep of each type: all (the default), a number of versions, or an age. What no rule has looked at yet stays, and with --grace what is young. Log and states below the oldest version that is still whole answer "gone"; idempotency keys stay. It also removes what is left of deleted graphs.
 
 Run it by cron, as often as you like; the servers may run meanwhile. Cut off, it goes on at the next run.
 
@@ -33,8 +36,13 @@ Example:
     graphtide compact --database-url postgres://app:…@db/app`
 }
 
-// Validate refuses what is no address.
-func (c *compactCmd) Validate() error { return c.databaseOptions.check() }
+// Validate refuses what is no address, and a grace that looks ahead.
+func (c *compactCmd) Validate() error {
+	if c.Grace < 0 {
+		return errors.New("--grace is not below zero")
+	}
+	return c.databaseOptions.check()
+}
 
 // Run compacts one graph or all.
 func (c *compactCmd) Run(a *app) error {
@@ -66,7 +74,7 @@ func (c *compactCmd) Run(a *app) error {
 		fmt.Fprintln(a.stdout, "no type bounds its history: there is nothing to forget")
 	}
 	for _, name := range names {
-		done, err := store.Compact(a.ctx, name, keep, graph.CompactGrace)
+		done, err := store.Compact(a.ctx, name, keep, c.Grace)
 		if c.Graph == "" && graph.CodeOf(err) == graph.CodeNotFound {
 			continue // deleted since
 		}

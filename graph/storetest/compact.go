@@ -158,7 +158,7 @@ func compactLeavesWhatIsYoungOrNotYetSeen(t *testing.T, s Suite) {
 		t.Errorf("no rule has seen anything: %+v", out)
 	}
 	w.match(0, 5)
-	if out := w.compact(graph.Keep{Versions: 1}, graph.CompactGrace); out.Rows != 0 {
+	if out := w.compact(graph.Keep{Versions: 1}, time.Hour); out.Rows != 0 {
 		t.Errorf("all is young: %+v", out)
 	}
 	if out := w.compact(graph.Keep{Versions: 1}, 0); out.Floor != 5 {
