@@ -41,6 +41,10 @@ func (s *Server) getGraph(w http.ResponseWriter, r *http.Request, c *call) error
 	if err != nil {
 		return hideGraph(err)
 	}
+	// The version told is one that can be read here.
+	if err := s.reach(r.Context(), c, g.Head.Version); err != nil {
+		return hideGraph(err)
+	}
 	return answerJSON(w, http.StatusOK, showGraph(g))
 }
 

@@ -56,11 +56,22 @@ func (s *Server) listRuns(w http.ResponseWriter, r *http.Request, c *call) error
 	if runs == nil {
 		runs = []graph.RunSummary{}
 	}
+	// Who hears that a run has succeeded finds what it wrote.
+	if err := c.rep.CatchUp(r.Context()); err != nil {
+		return err
+	}
 	return answerJSON(w, http.StatusOK, map[string]any{"runs": runs})
 }
 
 func (s *Server) getRun(w http.ResponseWriter, r *http.Request, c *call) error {
-	return showRun(w)(s.Runs.Get(r.Context(), c.graph, c.p, chi.URLParam(r, "run")))
+	run, err := s.Runs.Get(r.Context(), c.graph, c.p, chi.URLParam(r, "run"))
+	if err != nil {
+		return err
+	}
+	if err := c.rep.CatchUp(r.Context()); err != nil {
+		return err
+	}
+	return answerJSON(w, http.StatusOK, run)
 }
 
 func (s *Server) retryRun(w http.ResponseWriter, r *http.Request, c *call) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -359,7 +360,7 @@ func (c *cable) set(cut bool) {
 func TestWhileTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	database, wire := through(t, testdb.EmptyURL(t))
-	n, err := startNode(database, "", nil)
+	n, err := startNode(database, "", func(c *node.Config) { c.Log = slog.New(slog.DiscardHandler) })
 	if err != nil {
 		t.Fatal(err)
 	}

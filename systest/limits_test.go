@@ -65,7 +65,7 @@ func TestLimits(t *testing.T) {
 	if a := ann.patch(f(`[{"op":"add","path":"/objects/%s/body%s","value":1}]`, id, strings.Repeat("/a", 400000))); a.status != 409 && a.status != 413 && a.status != 400 {
 		t.Errorf("%v", a.status)
 	}
-	if time.Since(begin) > 5*time.Second {
+	if time.Since(begin) > 15*time.Second {
 		t.Errorf("took %v", time.Since(begin))
 	}
 	limit("a hundred megabytes", ann.do("PATCH", w.path(""), patchType, strings.Repeat(" ", 100<<20)))
@@ -93,7 +93,7 @@ func TestLimitsAreOptions(t *testing.T) {
 		c.Server.Limits.Touched = 20
 		c.Server.Limits.ViewEntities = 30
 		c.Server.Limits.Candidates = 25
-		c.Server.Rate, c.Server.RateBurst = 50, 200
+		c.Server.Rate, c.Server.RateBurst = 1, 150
 	})
 	ann := w.as("ann")
 	ann.token = mintToken("ann", time.Hour, "graphs=main")
@@ -125,7 +125,7 @@ func TestLimitsAreOptions(t *testing.T) {
 	ann.object(ids[0]).want(200)
 	// A user who asks too much too fast.
 	var limited *answer
-	for range 600 {
+	for range 300 {
 		if a := ann.get(w.path("")); a.status == 429 {
 			limited = a
 			break

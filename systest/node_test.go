@@ -2,12 +2,18 @@ package systest
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,30 +27,40 @@ import (
 // secret signs the tokens of every node here.
 const secret = "the secret of the system tests, which is long enough"
 
-func TestMain(m *testing.M) { testdb.Main(m) }
-
-// freeAddress gives an address on which nobody listens.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// TestMain lets many tests run at a time: most of them wait for a server, some
+// for half a minute.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(max(16, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	testdb.Main(m)
+}
+
+// freeAddress gives an address on which nobody listens, out of a range from
+// which the system takes none by itself.
+func freeAddress() (string, error) {
+	for {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000))
+		l, err := net.Listen("tcp", addr)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		return addr, l.Close()
+	}
 }
 
 func startNode(databaseURL, redisURL string, change func(*node.Config)) (*node.Node, error) {
-	addr, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
 	level := slog.LevelError
 	if os.Getenv("GRAPHTIDE_LOG_LEVEL") == "debug" {
 		level = slog.LevelDebug
 	}
 	cfg := node.Config{
 		DatabaseURL: databaseURL, RedisURL: redisURL, Migrate: true, Poll: 200 * time.Millisecond,
-		Server:      server.Config{Listen: addr, AllowedOrigins: []string{"https://app.example.com"}, Drain: time.Second},
+		Server:      server.Config{Listen: "127.0.0.1:0", AllowedOrigins: []string{"https://app.example.com"}, Drain: time.Second},
 		Auth:        auth.Config{Secret: []byte(secret)},
 		Postprocess: postprocess.Config{AllowPrivateWebhooks: true, RetryDelay: 50 * time.Millisecond},
 		Log:         slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
