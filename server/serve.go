@@ -9,15 +9,6 @@ import (
 	"sync"
 )
 
-// Listen opens the configured address. In dev it must be the loopback.
-func (s *Server) Listen() (net.Listener, error) {
-	l, err := net.Listen("tcp", s.cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", s.cfg.Listen, err)
-	}
-	return l, nil
-}
-
 // Serve answers requests on l until ctx ends; then it accepts no more, lets
 // sessions and event streams go, finishes the requests under way, and returns.
 // What has not ended after Config.Drain is cut. The error is nil after a

@@ -72,8 +72,8 @@ func TestASlowReaderGetsMergedDeltas(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
-			for j := range 100 {
-				if a, err := ann.send("PATCH", w.path(""), patchType, f(`[{"op":"add","path":"/objects/%s/body/l/-","value":%q}]`, id, f("%d-%d %s", i, j, strings.Repeat("y", 400)))); err != nil || a.status != 200 {
+			for j := range 30 {
+				if a, err := ann.send("PATCH", w.path(""), patchType, f(`[{"op":"add","path":"/objects/%s/body/l/-","value":%q}]`, id, f("%d-%d %s", i, j, strings.Repeat("y", 1500)))); err != nil || a.status != 200 {
 					t.Errorf("%v %v", err, a)
 				}
 			}
@@ -81,7 +81,7 @@ func TestASlowReaderGetsMergedDeltas(t *testing.T) {
 	}
 	wg.Wait() // nobody has read meanwhile
 	s.reach(ann.head())
-	if n := len(s.view("s1").body(t, id).list("l")); n != 400 {
+	if n := len(s.view("s1").body(t, id).list("l")); n != 120 {
 		t.Errorf("%d elements", n)
 	}
 	s.same("ann", "s1", f(`{"root":[%q,%q]}`, id, other))
@@ -360,7 +360,14 @@ func (c *cable) set(cut bool) {
 func TestWhileTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	database, wire := through(t, testdb.EmptyURL(t))
-	n, err := startNode(database, "", func(c *node.Config) { c.Log = slog.New(slog.DiscardHandler) })
+	quiet := func(c *node.Config) { c.Log = slog.New(slog.DiscardHandler) }
+	n, err := startNode(database, "", quiet)
+	for range 3 { // where the machine is busy, a database at the end of a cable may seem to be away
+		if err == nil {
+			break
+		}
+		n, err = startNode(database, "", quiet)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

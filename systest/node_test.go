@@ -27,11 +27,11 @@ import (
 // secret signs the tokens of every node here.
 const secret = "the secret of the system tests, which is long enough"
 
-// TestMain lets many tests run at a time: most of them wait for a server, some
-// for half a minute.
+// TestMain lets some more tests run at a time than there are processors: most of
+// them wait for a server, some for half a minute.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", strconv.Itoa(max(16, runtime.GOMAXPROCS(0)))); err != nil {
+	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0)))); err != nil {
 		panic(err)
 	}
 	testdb.Main(m)

@@ -672,7 +672,10 @@ func TestViewsConverge(t *testing.T) {
 		return l[rng.IntN(len(l))]
 	}
 	done := 0
-	for range 250 {
+	for i := range 250 {
+		if i%40 == 39 { // in between, some read and some fall behind
+			watchers[i/40%len(watchers)].s.settle()
+		}
 		var op string
 		switch rng.IntN(8) {
 		case 0:

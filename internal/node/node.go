@@ -107,6 +107,7 @@ func Start(ctx context.Context, cfg Config) (_ *Node, err error) {
 		{"redis", n.startRedis},
 		{"replicas", n.startReplicas},
 		{"pipeline", n.startPipeline},
+		{"server", n.listen},
 		{"post-processing", n.startRuns},
 		{"", n.prepare},
 		{"server", n.startServer},
@@ -259,14 +260,32 @@ func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
 	l.log.DebugContext(ctx, "redis client", "message", fmt.Sprintf(format, v...))
 }
 
-// publicURL is where webhooks reach this node, where nobody said otherwise: its
-// own address, if that is known before it listens.
+// listen opens the address before anything runs that names it to others.
+// Requests wait until the server takes them.
+func (n *Node) listen(context.Context) error {
+	if n.cfg.NoServer {
+		return nil
+	}
+	addr := n.cfg.Server.WithDefaults().Listen
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	n.listener = l
+	n.onStop(func() { l.Close() })
+	return nil
+}
+
+// publicURL is where webhooks reach this node, where nobody said otherwise.
 func (n *Node) publicURL() string {
-	host, port, err := net.SplitHostPort(n.cfg.Server.Listen)
-	if n.cfg.NoServer || err != nil || port == "0" {
+	if n.listener == nil {
 		return ""
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+	host, port, err := net.SplitHostPort(n.listener.Addr().String())
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
 	return "http://" + net.JoinHostPort(host, port)
@@ -347,9 +366,6 @@ func (n *Node) startServer(ctx context.Context) error {
 		Replicas: n.Replicas, Store: n.Store, Auth: authn, Sync: n.hub, Runs: n.Runs, Log: n.cfg.Log,
 		Metrics: n.Metrics, Site: n.cfg.Site, Console: n.cfg.Console})
 	if err != nil {
-		return err
-	}
-	if n.listener, err = n.http.Listen(); err != nil {
 		return err
 	}
 	serve, cancel := context.WithCancel(context.Background())
