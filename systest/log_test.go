@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -70,7 +69,7 @@ func (c *client) everything(version int) map[string]any {
 func TestTheLogReplaysToTheGraph(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	rng := rand.New(rand.NewPCG(1, 2))
+	rng := seeded(t)
 	root, ann, bob := w.as("root"), w.as("ann"), w.as("bob")
 	var ids, edges []string
 	pick := func(l []string) string {

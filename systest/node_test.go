@@ -37,6 +37,29 @@ func TestMain(m *testing.M) {
 	testdb.Main(m)
 }
 
+// seedEnv names the variable with the seed of the random tests; without it each
+// run has its own.
+const seedEnv = "GRAPHTIDE_TEST_SEED"
+
+// seeded gives a source of chance, and says with a failure how to have the same
+// again.
+func seeded(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := rand.Uint64()
+	if s := os.Getenv(seedEnv); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("again with %s=%d", seedEnv, seed)
+		}
+	})
+	return rand.New(rand.NewPCG(seed, 1))
+}
+
 // freeAddress gives an address on which nobody listens, out of a range from
 // which the system takes none by itself.
 func freeAddress() (string, error) {

@@ -1,7 +1,6 @@
 package systest
 
 import (
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -621,6 +620,39 @@ func TestOriginsAndProtocols(t *testing.T) {
 	}
 }
 
+// resumed ends the session's connection and comes back on a node, with the
+// copies that it has.
+func (s *socket) resumed(on *world, user string, projections []string) *socket {
+	s.t.Helper()
+	s.conn.CloseNow()
+	next := on.dialSession(s.t, user, newID())
+	var subs []string
+	for j, p := range projections {
+		sub := f("s%d", j)
+		old := s.views[s.subs[sub]]
+		if old == nil {
+			continue
+		}
+		subs = append(subs, sub)
+		if old.partial { // it ended in the middle
+			next.send(f(`{"t":"sub","sub":%q,"projection":%s}`, sub, p))
+			continue
+		}
+		held := *old
+		held.id = "held by " + sub
+		next.subs[sub], next.views[held.id] = held.id, &held
+		next.send(f(`{"t":"sub","sub":%q,"projection":%s,"since":%d,"epoch":%q,"key":%q}`, sub, p, held.version, s.welcome.str("epoch"), held.key))
+	}
+	for range subs {
+		for {
+			if m := next.next("load"); m.bool("done") {
+				break
+			}
+		}
+	}
+	return next
+}
+
 // TestViewsConverge changes a small world at random, over two nodes, while
 // sessions of users with different rights watch it through different
 // projections, come and go; every digest, `was` and patch is checked on the
@@ -630,7 +662,7 @@ func TestViewsConverge(t *testing.T) {
 	w := setup(t)
 	o := *w
 	o.url = w.other
-	rng := rand.New(rand.NewPCG(7, 11))
+	rng := seeded(t)
 	ann, bob := w.as("ann"), w.as("bob")
 	var ids, edges []string
 	for i := range 8 {
@@ -673,8 +705,13 @@ func TestViewsConverge(t *testing.T) {
 	}
 	done := 0
 	for i := range 250 {
-		if i%40 == 39 { // in between, some read and some fall behind
-			watchers[i/40%len(watchers)].s.settle()
+		switch n := i / 20 % len(watchers); {
+		case i%20 != 19:
+		case i%40 == 39: // some read, and some fall behind
+			watchers[n].s.settle()
+		default: // some go away and come back to either node with what they hold
+			on := []*world{w, &o}[rng.IntN(2)]
+			watchers[n].s = watchers[n].s.resumed(on, watchers[n].user, projections)
 		}
 		var op string
 		switch rng.IntN(8) {
