@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The rows of several nodes on one Postgres and one Redis, and of a disk that
+// takes its time. The nodes are processes of their own, as they are in a
+// deployment; the same number of writers is spread over them, so that what
+// differs between the figures is the sharing alone.
+func init() {
+	rows = append(rows,
+		slowDisk(writeRow(64, "≥ 0.6")),
+		slowDisk(writeRow(16, "≥ 0.6")),
+		slowDisk(writeRow(1, "≥ 0.5")),
+		row{name: "nodes: one graph written by several, 64 in flight", run: sharedRow, only: "node"},
+		row{name: "nodes: commit to delivery", run: hopRow, only: "node"},
+	)
+}
+
+// commitDelay is the time in microseconds that a commit waits for others to
+// share its write to the disk, in the rows of the slow disk.
+const commitDelay = "1000"
+
+// slowDisk repeats a row with every commit of Postgres a millisecond longer, as
+// on a disk that is slower than this one. What gathers more commits in one
+// append loses less.
+func slowDisk(r row) row {
+	run := r.run
+	r.name += ", commit_delay 1 ms"
+	r.run = func(ctx context.Context, t *target, o options) (_ []figure, err error) {
+		if err := t.alter(ctx, "commit_delay", commitDelay, "commit_siblings", "0"); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if undo := t.alter(context.WithoutCancel(ctx), "commit_delay", "", "commit_siblings", ""); err == nil {
+				err = undo
+			}
+		}()
+		return run(ctx, t, o)
+	}
+	return r
+}
+
+// alter sets settings of the target's Postgres, given as names and values, and
+// returns once new statements see them; "" is as it was.
+func (t *target) alter(ctx context.Context, pairs ...string) error {
+	conn, err := pgx.Connect(ctx, t.pg.URL())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for i := 0; i < len(pairs); i += 2 {
+		sql := "ALTER SYSTEM SET " + pairs[i] + " = " + pairs[i+1]
+		if pairs[i+1] == "" {
+			sql = "ALTER SYSTEM RESET " + pairs[i]
+		}
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	if _, err := conn.Exec(ctx, "SELECT pg_reload_conf()"); err != nil {
+		return err
+	}
+	// The server tells its processes one after the other, and each looks between
+	// two statements.
+	select {
+	case <-time.After(200 * time.Millisecond):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// peer starts one more node on the target's database and Redis.
+func (t *target) peer(ctx context.Context) (*target, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := &target{name: t.name, token: t.token, pg: t.pg}
+	p.cmd = exec.CommandContext(ctx, self, "-child", "node", "-db", t.pg.URL(), "-redis", t.redis.URL())
+	p.cmd.Stderr = os.Stderr
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		p.leave()
+		return nil, fmt.Errorf("a further node did not start: %w", err)
+	}
+	p.url = strings.TrimSpace(strings.TrimPrefix(line, "URL "))
+	return p, nil
+}
+
+// leave ends a peer; the database and the Redis are the target's.
+func (t *target) leave() {
+	t.cmd.Process.Signal(syscall.SIGTERM)
+	t.cmd.Wait()
+}
+
+// sharedRow has the same writers on one, two and four nodes, all in one graph.
+func sharedRow(ctx context.Context, t *target, o options) ([]figure, error) {
+	nodes := []*target{t}
+	defer func() {
+		for _, p := range nodes[1:] {
+			p.leave()
+		}
+	}()
+	var figures []figure
+	var alone float64
+	for _, n := range []int{1, 2, 4} {
+		for len(nodes) < n {
+			p, err := t.peer(ctx)
+			if err != nil {
+				return nil, err
+			}
+			nodes = append(nodes, p)
+		}
+		rate, err := writeOver(nodes, 64, o.span)
+		if err != nil {
+			return nil, fmt.Errorf("%d nodes: %w", n, err)
+		}
+		switch n {
+		case 1:
+			alone = rate
+			figures = append(figures, figure{name: "one node", value: rate, unit: "/s"})
+		case 2:
+			figures = append(figures, figure{"two nodes", rate, "/s", false, ""}, figure{"two nodes beside one", rate / alone, "×", false, "≥ 0.8"})
+		case 4:
+			figures = append(figures, figure{"four nodes", rate, "/s", false, ""}, figure{"four nodes beside one", rate / alone, "×", false, "≥ 0.65"})
+		}
+	}
+	return figures, nil
+}
+
+// writeOver spreads w writers over the nodes and gives the changes per second.
+func writeOver(nodes []*target, w int, span time.Duration) (float64, error) {
+	var sum atomic.Int64
+	errs := make([]error, len(nodes))
+	began := time.Now()
+	var wg sync.WaitGroup
+	for i, t := range nodes {
+		part := len(small) / len(nodes)
+		wg.Go(func() {
+			n, err := writeFor(t, w/len(nodes), small[i*part:(i+1)*part], span)
+			sum.Add(n)
+			errs[i] = err
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return 0, err
+		}
+	}
+	return float64(sum.Load()) / time.Since(began).Seconds(), nil
+}
+
+// hopRow is what the way over Redis and the log adds: a change arrives at a
+// client of the node that commits it, and at a client of another.
+func hopRow(ctx context.Context, t *target, _ options) ([]figure, error) {
+	p, err := t.peer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	writer, err := t.session()
+	if err != nil {
+		return nil, err
+	}
+	defer writer.close()
+	near, err := t.session()
+	if err != nil {
+		return nil, err
+	}
+	defer near.close()
+	far, err := p.session()
+	if err != nil {
+		return nil, err
+	}
+	defer far.close()
+	for _, c := range []*wsClient{near, far} {
+		if err := c.subscribe(); err != nil {
+			return nil, err
+		}
+	}
+	type arrival struct {
+		at  time.Time
+		err error
+	}
+	await := func(c *wsClient) chan arrival {
+		ch := make(chan arrival, 1)
+		go func() {
+			_, err := c.readUntil(`"t":"delta"`)
+			ch <- arrival{time.Now(), err}
+		}()
+		return ch
+	}
+	var here, there, extra []time.Duration
+	for i := range 500 {
+		a, b := await(near), await(far)
+		began := time.Now()
+		if err := writer.send(mutation(small[i%100], counter.Add(1))); err != nil {
+			return nil, err
+		}
+		x, y := <-a, <-b
+		if x.err != nil || y.err != nil {
+			return nil, fmt.Errorf("read: %v, %v", x.err, y.err)
+		}
+		if _, err := writer.readUntil(`"t":"ack"`); err != nil {
+			return nil, err
+		}
+		if i >= 100 {
+			here, there = append(here, x.at.Sub(began)), append(there, y.at.Sub(began))
+			extra = append(extra, y.at.Sub(x.at))
+		}
+	}
+	return []figure{
+		{"the same node, p50", ms(quantile(here, 0.5)), "ms", true, ""},
+		{"another node, p50", ms(quantile(there, 0.5)), "ms", true, ""},
+		{"extra, p50", ms(quantile(extra, 0.5)), "ms", true, "≤ 2 ms"},
+		{"extra, p99", ms(quantile(extra, 0.99)), "ms", true, ""},
+	}, nil
+}
