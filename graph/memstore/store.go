@@ -15,8 +15,8 @@ import (
 // Store is a graph.Store in memory.
 type Store struct {
 	// write lets one writer in at a time, for as long as an activation of a
-	// schema takes; taken before mu.
-	write sync.Mutex
+	// schema takes, or a turn; taken before mu.
+	write gate
 
 	mu      sync.RWMutex // guards the fields below
 	names   map[string]*graphState
@@ -39,7 +39,7 @@ var _ graph.Store = (*Store)(nil)
 
 // New gives a Store that holds the empty graph `main`.
 func New() *Store {
-	s := &Store{names: map[string]*graphState{}, keys: map[graph.GraphKey]*graphState{}}
+	s := &Store{write: make(gate, 1), names: map[string]*graphState{}, keys: map[graph.GraphKey]*graphState{}}
 	s.add(graph.MainGraph)
 	return s
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/graphtide/graphtide/graph"
 )
@@ -44,14 +43,17 @@ func appendOn(ctx context.Context, conn *pgx.Conn, b *graph.Batch) (graph.Append
 	if len(p.hits) > 0 {
 		return graph.AppendResult{Hits: sortHits(p.hits)}, nil
 	}
-	send := sendBatch
+	prepare, params := prepareBatch, batchParams
 	if lone(b) {
-		send = sendLone
+		prepare, params = prepareLone, loneParams
 	}
-	res, err := send(ctx, conn, b, p)
+	name, err := prepare(ctx, conn)
 	if err != nil {
 		return graph.AppendResult{}, failed("prepare append", err)
 	}
+	bufs := buffers.Get().(*appendBuffers)
+	defer buffers.Put(bufs) // the parameters are copied as they are sent
+	res := conn.PgConn().ExecPrepared(ctx, name, params(bufs, conn, b, p), allBinary, allBinary)
 	refused, err := pgx.CollectRows(pgx.RowsFromResultReader(conn.TypeMap(), res), pgx.RowToStructByPos[refusal])
 	if err != nil {
 		return graph.AppendResult{}, failed(fmt.Sprintf("append %d commits to graph %d", len(b.Commits), b.Graph), err)
@@ -59,18 +61,14 @@ func appendOn(ctx context.Context, conn *pgx.Conn, b *graph.Batch) (graph.Append
 	return answer(refused)
 }
 
-// sendBatch calls append_batch.
-func sendBatch(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (*pgconn.ResultReader, error) {
+// prepareBatch prepares the call of append_batch, which takes batchParams.
+func prepareBatch(ctx context.Context, conn *pgx.Conn) (name string, err error) {
 	const sql = `
 		-- name: append
 		SELECT kind, commit, entity, id, version, hash, epoch, at, schema_version
 		FROM append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
-	if _, err := conn.Prepare(ctx, "append", sql); err != nil {
-		return nil, err
-	}
-	bufs := buffers.Get().(*appendBuffers)
-	defer buffers.Put(bufs) // the parameters are copied as they are sent
-	return conn.PgConn().ExecPrepared(ctx, "append", bufs.encode(conn, b, p), allBinary, allBinary), nil
+	_, err = conn.Prepare(ctx, "append", sql)
+	return "append", err
 }
 
 // refusal is one row of append_batch's answer.
@@ -141,8 +139,8 @@ const (
 	changeFields = 18
 )
 
-// encode gives the parameters of append_batch in binary format.
-func (a *appendBuffers) encode(conn *pgx.Conn, b *graph.Batch, p *plan) [][]byte {
+// batchParams gives the parameters of append_batch in binary format.
+func batchParams(a *appendBuffers, conn *pgx.Conn, b *graph.Batch, p *plan) [][]byte {
 	data := conn.PgConn().CustomData()
 
 	var e rowsEncoder

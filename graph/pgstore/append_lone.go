@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/graphtide/graphtide/graph"
 )
@@ -17,16 +16,19 @@ func lone(b *graph.Batch) bool {
 		b.Commits[0].Changes[0].Ref.Kind == graph.KindObject && b.Commits[0].Fence == nil
 }
 
-// sendLone calls append_object.
-func sendLone(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (*pgconn.ResultReader, error) {
+// prepareLone prepares the call of append_object, which takes loneParams.
+func prepareLone(ctx context.Context, conn *pgx.Conn) (name string, err error) {
 	const sql = `
 		-- name: append.object
 		SELECT kind, commit, entity, id, version, hash, epoch, at, schema_version
 		FROM append_object($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
 			$21, $22, $23, $24, $25, $26, $27, $28, $29)`
-	if _, err := conn.Prepare(ctx, "append.object", sql); err != nil {
-		return nil, err
-	}
+	_, err = conn.Prepare(ctx, "append.object", sql)
+	return "append.object", err
+}
+
+// loneParams gives the parameters of append_object in binary format.
+func loneParams(_ *appendBuffers, _ *pgx.Conn, b *graph.Batch, p *plan) [][]byte {
 	c := b.Commits[0]
 	ch := &c.Changes[0]
 	o, body := ch.ObjAfter, []byte(nil)
@@ -39,7 +41,7 @@ func sendLone(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (*pg
 	if string(c.Done) == string(c.Asked) {
 		done = nil
 	}
-	params := [][]byte{
+	return [][]byte{
 		int8Param(int64(b.Graph)), int8Param(int64(b.Expect.Version)), []byte(b.Expect.Epoch), int8Param(b.Expect.SchemaVer), int8Param(p.delta[graph.KindObject]),
 		appendTime(nil, c.At), int8Param(c.SchemaVer), causeParam(c.Cause.Version), int4Param(int32(c.Depth)), []byte(c.Author.User), []byte(c.Mutation),
 		textParam(c.Session), textParam(c.Group), textParam(c.Note), []byte(c.Cause.Kind), textParam(c.Cause.Run), hashParam(c.Hash),
@@ -48,7 +50,6 @@ func sendLone(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (*pg
 		int8Param(int64(o.Meta.CreatedVersion)), appendTime(nil, o.Meta.CreatedAt), []byte(o.Meta.CreatedBy),
 		jsonParam(o.Access.Raw), jsonParam(body), int8Param(p.rows[0].expect),
 	}
-	return conn.PgConn().ExecPrepared(ctx, "append.object", params, allBinary, allBinary), nil
 }
 
 // Parameters in binary format; nil is null.

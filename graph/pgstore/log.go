@@ -14,7 +14,16 @@ import (
 
 // Log gives up to limit commits after since, oldest first. CodeGone where the
 // log does not reach back to since.
-func (s *Store) Log(ctx context.Context, g graph.GraphKey, since graph.Version, limit int) ([]*graph.Commit, error) {
+func (s *Store) Log(ctx context.Context, g graph.GraphKey, since graph.Version, limit int) (log []*graph.Commit, err error) {
+	err = s.read(ctx, "read the log", func(conn *pgx.Conn) (err error) {
+		log, err = logOn(ctx, conn, g, since, limit)
+		return err
+	})
+	return log, err
+}
+
+// logOn reads the log on a connection, in whatever transaction it is in.
+func logOn(ctx context.Context, conn *pgx.Conn, g graph.GraphKey, since graph.Version, limit int) ([]*graph.Commit, error) {
 	const floor = `
 		-- name: log.floor
 		SELECT floor FROM graphs WHERE key = $1 AND name IS NOT NULL`
@@ -44,34 +53,31 @@ func (s *Store) Log(ctx context.Context, g graph.GraphKey, since graph.Version, 
 		return nil, nil
 	}
 	var log []*graph.Commit
-	err := s.read(ctx, "read the log", func(conn *pgx.Conn) error {
-		batch := &pgx.Batch{}
-		batch.Queue(commits, g, since, limit).Query(func(rows pgx.Rows) (err error) {
-			log, err = pgx.CollectRows(rows, scanCommit)
-			return err
-		})
-		batch.Queue(changes, g, since, int64(limit)).Query(func(rows pgx.Rows) error {
-			_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
-				return struct{}{}, addChange(row, log, since)
-			})
-			return err
-		})
-		// Last: a compaction raises the floor before it removes anything, so what
-		// was read above is whole if the floor is still low enough.
-		batch.Queue(floor, g).QueryRow(func(row pgx.Row) error {
-			var floor graph.Version
-			err := row.Scan(&floor)
-			if errors.Is(err, pgx.ErrNoRows) {
-				return graph.NotFound("graph")
-			}
-			if err == nil && since < floor {
-				return graph.Errf(graph.CodeGone, "the log begins after version %d", floor)
-			}
-			return err
-		})
-		return conn.SendBatch(ctx, batch).Close()
+	batch := &pgx.Batch{}
+	batch.Queue(commits, g, since, limit).Query(func(rows pgx.Rows) (err error) {
+		log, err = pgx.CollectRows(rows, scanCommit)
+		return err
 	})
-	if err != nil {
+	batch.Queue(changes, g, since, int64(limit)).Query(func(rows pgx.Rows) error {
+		_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+			return struct{}{}, addChange(row, log, since)
+		})
+		return err
+	})
+	// Last: a compaction raises the floor before it removes anything, so what
+	// was read above is whole if the floor is still low enough.
+	batch.Queue(floor, g).QueryRow(func(row pgx.Row) error {
+		var floor graph.Version
+		err := row.Scan(&floor)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return graph.NotFound("graph")
+		}
+		if err == nil && since < floor {
+			return graph.Errf(graph.CodeGone, "the log begins after version %d", floor)
+		}
+		return err
+	})
+	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, err
 	}
 	for _, c := range log {

@@ -1,0 +1,180 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+// turn is an open transaction that holds the lock of a graph's row. The database
+// ends it by itself once we are silent for as long as
+// idle_in_transaction_session_timeout.
+type turn struct {
+	s    *Store
+	key  graph.GraphKey
+	conn *pgxpool.Conn // nil once the turn has ended
+	head graph.Head
+}
+
+// Turn takes the lock of the graph's row and holds it until the turn ends. ctx
+// bounds the waiting, as does lock_timeout.
+func (s *Store) Turn(ctx context.Context, g graph.GraphKey) (graph.Turn, error) {
+	t := &turn{s: s, key: g}
+	for tries := 1; ; tries++ {
+		conn, err := s.acquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t.conn = conn
+		if t.head, err = lockHead(ctx, conn.Conn(), g); err == nil {
+			return t, nil
+		}
+		dead := conn.Conn().IsClosed()
+		t.Release()
+		if !dead || tries == 2 || ctx.Err() != nil {
+			return nil, failed("wait for the lock of a graph", err)
+		}
+	}
+}
+
+// lockHead begins a transaction and locks the graph's row in it, in one round
+// trip. In a statement of its own, the read sees what was committed by whoever
+// had the lock before.
+func lockHead(ctx context.Context, conn *pgx.Conn, g graph.GraphKey) (head graph.Head, err error) {
+	const begin = `
+		-- name: turn.begin
+		BEGIN`
+	const lock = `
+		-- name: turn.lock
+		SELECT version, epoch, at, schema_version FROM graphs WHERE key = $1 AND name IS NOT NULL FOR NO KEY UPDATE`
+	batch := &pgx.Batch{}
+	batch.Queue(begin)
+	batch.Queue(lock, g).QueryRow(func(row pgx.Row) error {
+		var at *time.Time
+		err := row.Scan(&head.Version, &head.Epoch, &at, &head.SchemaVer)
+		if at != nil {
+			head.At = at.UTC()
+		}
+		if errors.Is(err, pgx.ErrNoRows) {
+			return graph.NotFound("graph")
+		}
+		return err
+	})
+	return head, conn.SendBatch(ctx, batch).Close()
+}
+
+func (t *turn) Head() graph.Head { return t.head }
+
+func (t *turn) Log(ctx context.Context, since graph.Version, limit int) ([]*graph.Commit, error) {
+	if t.conn == nil {
+		return nil, errTurnOver()
+	}
+	log, err := logOn(ctx, t.conn.Conn(), t.key, since, limit)
+	return log, failed("read the log", err)
+}
+
+func (t *turn) Append(ctx context.Context, b *graph.Batch) (graph.AppendResult, error) {
+	if t.conn == nil {
+		return graph.AppendResult{}, errTurnOver()
+	}
+	defer t.Release()
+	if err := b.Check(); err != nil {
+		return graph.AppendResult{}, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
+	defer cancel()
+	p := buildPlan(b)
+	if len(p.hits) > 0 {
+		return graph.AppendResult{Hits: sortHits(p.hits)}, nil
+	}
+	refused, err := appendAndCommit(ctx, t.conn.Conn(), b, p)
+	if err != nil {
+		return graph.AppendResult{}, failed(fmt.Sprintf("append %d commits to graph %d", len(b.Commits), b.Graph), err)
+	}
+	return answer(refused)
+}
+
+// appendAndCommit appends in the transaction that a turn opened, and commits it,
+// in one round trip. A refusal wrote nothing, and so commits nothing.
+func appendAndCommit(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (refused []refusal, err error) {
+	const commit = `
+		-- name: turn.commit
+		COMMIT`
+	prepare, params := prepareBatch, batchParams
+	if lone(b) {
+		prepare, params = prepareLone, loneParams
+	}
+	name, err := prepare(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	bufs := buffers.Get().(*appendBuffers)
+	defer buffers.Put(bufs) // the parameters are copied as they are sent
+	pipe := conn.PgConn().StartPipeline(ctx)
+	defer func() { err = errors.Join(err, pipe.Close()) }()
+	pipe.SendQueryPrepared(name, params(bufs, conn, b, p), allBinary, allBinary)
+	pipe.SendQueryParams(commit, nil, nil, nil, nil)
+	if err := pipe.Sync(); err != nil {
+		return nil, err
+	}
+	res, err := nextResult(pipe)
+	if err != nil {
+		return nil, err
+	}
+	if refused, err = pgx.CollectRows(pgx.RowsFromResultReader(conn.TypeMap(), res), pgx.RowToStructByPos[refusal]); err != nil {
+		return nil, err
+	}
+	if res, err = nextResult(pipe); err != nil {
+		return nil, err
+	}
+	tag, err := res.Close()
+	if err == nil && tag.String() != "COMMIT" {
+		err = fmt.Errorf("the transaction of a turn ended with %s", tag)
+	}
+	return refused, err
+}
+
+// nextResult gives the answer to the next statement of a pipeline.
+func nextResult(pipe *pgconn.Pipeline) (*pgconn.ResultReader, error) {
+	res, err := pipe.GetResults()
+	if err != nil {
+		return nil, err
+	}
+	reader, ok := res.(*pgconn.ResultReader)
+	if !ok {
+		return nil, fmt.Errorf("the database answered a statement with %T", res)
+	}
+	return reader, nil
+}
+
+// Release ends the turn. A transaction that is still open is rolled back; where
+// the database cannot be told in time, the connection goes with it.
+func (t *turn) Release() {
+	if t.conn == nil {
+		return
+	}
+	conn := t.conn
+	t.conn = nil
+	if status := conn.Conn().PgConn().TxStatus(); status != 'I' && !conn.Conn().IsClosed() {
+		const rollback = `
+			-- name: turn.rollback
+			ROLLBACK`
+		ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
+		conn.Exec(ctx, rollback) // an error closes the connection, which ends the transaction too
+		cancel()
+	}
+	t.s.bury(conn)
+	conn.Release()
+}
+
+// rollbackTimeout bounds the end of a turn that nothing came of.
+const rollbackTimeout = time.Second
+
+func errTurnOver() error { return unavailable("the turn to append is over", nil) }
