@@ -164,8 +164,10 @@ func (a *attempt) react(life context.Context, r *replica.Replica) error {
 // operate runs the handler of an operation.
 func (a *attempt) operate(life context.Context, r *replica.Replica) error {
 	a.operation = newOperation(a.graph)
-	b, ok := a.operation.body()
+	b, ok, err := a.operation.body(life)
 	switch {
+	case err != nil:
+		return infrastructure(err)
 	case !ok:
 		return a.finish(life, graph.RunCancelled, &graph.RunError{Code: string(graph.CodeNotFound), Message: "the operation's object was deleted"})
 	case b.Done:
@@ -191,7 +193,7 @@ func (a *attempt) operate(life context.Context, r *replica.Replica) error {
 	ctx, cancel := context.WithTimeoutCause(life, a.remaining(), errTimedOut)
 	defer cancel()
 	a.operation.begin(ctx, b)
-	defer a.operation.watch()()
+	defer a.operation.watch(ctx)()
 	out, err := a.handle(ctx)
 	<-a.operation.begun
 	if v := a.verdict(); v != "" {
@@ -264,7 +266,11 @@ func (a *attempt) end(life context.Context, err error) {
 		defer cancel()
 		a.report(a.back(ctx, graph.HopReleased, 0))
 	case errors.Is(err, errEnded):
-		b, _ := a.operation.body()
+		b, _, err := a.operation.body(life)
+		if err != nil {
+			a.report(err)
+			return
+		}
 		a.report(a.finish(life, runStateOf(b.State), nil))
 	case errors.As(err, &infra) || isInfrastructure(err):
 		a.svc.cfg.Log.Warn("a run could not be tried", "run", a.run.ID, "rule", a.run.Rule, "error", err)

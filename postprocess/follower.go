@@ -167,11 +167,12 @@ func (f *follower) move(ctx context.Context, to graph.Version, epoch string, fou
 	return nil
 }
 
-func (f *follower) typeOf(id graph.ObjectID) (typ string) {
-	f.replica.Read(func(s *replica.State) {
+func (f *follower) typeOf(ctx context.Context, id graph.ObjectID) (typ string, err error) {
+	err = f.replica.Read(ctx, func(s *replica.State) {
+		typ = ""
 		if o := s.Object(id); o != nil {
 			typ = o.Type
 		}
 	})
-	return typ
+	return typ, err
 }

@@ -38,13 +38,14 @@ type handle struct {
 var _ script.Graph = (*handle)(nil)
 
 // Get gives an object, or else an edge, with its id; null for none.
-func (h *handle) Get(_ context.Context, id string) (json.RawMessage, error) {
+func (h *handle) Get(ctx context.Context, id string) (json.RawMessage, error) {
 	oid, ok := graph.ParseObjectID(id)
 	if !ok {
 		return nil, graph.InvalidID(id)
 	}
-	out := json.RawMessage("null")
-	h.replica.Read(func(s *replica.State) {
+	var out json.RawMessage
+	err := h.replica.Read(ctx, func(s *replica.State) {
+		out = json.RawMessage("null")
 		if o := s.Object(oid); o != nil {
 			if h.mayRead(s, oid) {
 				out = appendObject(nil, o)
@@ -55,7 +56,7 @@ func (h *handle) Get(_ context.Context, id string) (json.RawMessage, error) {
 			out = appendEdge(nil, e)
 		}
 	})
-	return out, nil
+	return out, err
 }
 
 func (h *handle) mayRead(s *replica.State, id graph.ObjectID) bool {
@@ -63,7 +64,7 @@ func (h *handle) mayRead(s *replica.State, id graph.ObjectID) bool {
 }
 
 // Load evaluates a projection, or a named one of the schema.
-func (h *handle) Load(_ context.Context, text json.RawMessage) (json.RawMessage, error) {
+func (h *handle) Load(ctx context.Context, text json.RawMessage) (json.RawMessage, error) {
 	proj, err := h.projection(text)
 	if err != nil {
 		return nil, err
@@ -71,10 +72,13 @@ func (h *handle) Load(_ context.Context, text json.RawMessage) (json.RawMessage,
 	var res *replica.Result
 	var head graph.Head
 	var gerr *graph.Error
-	h.replica.Read(func(s *replica.State) {
+	err = h.replica.Read(ctx, func(s *replica.State) {
 		head = s.Head()
 		res, gerr = replica.Evaluate(s, s, h.registry, &h.author, proj, h.limits)
 	})
+	if err != nil {
+		return nil, err
+	}
 	if gerr != nil {
 		return nil, gerr
 	}

@@ -20,7 +20,7 @@ type matcher struct {
 	schema *schema.Live
 	runs   graph.RunStore
 	// typeOf gives the type of an object as of now, "" where it has none.
-	typeOf func(graph.ObjectID) string
+	typeOf func(context.Context, graph.ObjectID) (string, error)
 }
 
 // matched is what a piece of the log fires.
@@ -42,7 +42,9 @@ func (m *matcher) match(ctx context.Context, commits []*graph.Commit) (matched, 
 			return matched{}, fmt.Errorf("read schema version %d: %w", c.SchemaVer, err)
 		}
 		first := len(out.runs)
-		m.commit(reg, c, &out)
+		if err := m.commit(ctx, reg, c, &out); err != nil {
+			return matched{}, err
+		}
 		if err := m.link(ctx, c, out.runs[first:]); err != nil {
 			return matched{}, err
 		}
@@ -50,10 +52,20 @@ func (m *matcher) match(ctx context.Context, commits []*graph.Commit) (matched, 
 	return out, nil
 }
 
-func (m *matcher) commit(reg *schema.Registry, c *graph.Commit, out *matched) {
+// commit gives the runs that one commit fires. An error is that of looking up
+// the types of an edge's ends; out is of no use then.
+func (m *matcher) commit(ctx context.Context, reg *schema.Registry, c *graph.Commit, out *matched) error {
+	var fault error
+	typeOf := func(id graph.ObjectID) string {
+		typ, err := m.typeAt(ctx, c, id)
+		if err != nil && fault == nil {
+			fault = fmt.Errorf("look up the type of object %s: %w", id, err)
+		}
+		return typ
+	}
 	for i := range c.Changes {
 		ch := &c.Changes[i]
-		for _, hit := range reg.Match(c, ch, func(id graph.ObjectID) string { return m.typeAt(c, id) }) {
+		for _, hit := range reg.Match(c, ch, typeOf) {
 			if hit.Err != nil {
 				out.faults = append(out.faults, graph.RuleFault{
 					Version: c.Version, Rule: hit.Rule.Name, Entity: ch.Ref.IDString(), Error: clip(hit.Err.Error()),
@@ -76,6 +88,7 @@ func (m *matcher) commit(reg *schema.Registry, c *graph.Commit, out *matched) {
 			out.runs = append(out.runs, r)
 		}
 	}
+	return fault
 }
 
 func (m *matcher) run(c *graph.Commit, ch *graph.Change, kind graph.RunKind, rule string) *graph.Run {
@@ -89,19 +102,19 @@ func (m *matcher) run(c *graph.Commit, ch *graph.Change, kind graph.RunKind, rul
 // typeAt gives the type of an object before or after the commit: from the
 // commit where it touches the object (it may be gone by now), else as of now,
 // for a type never changes.
-func (m *matcher) typeAt(c *graph.Commit, id graph.ObjectID) string {
+func (m *matcher) typeAt(ctx context.Context, c *graph.Commit, id graph.ObjectID) (string, error) {
 	ref := graph.ObjectRef(id)
 	for i := range c.Changes {
 		if ch := &c.Changes[i]; ch.Ref == ref {
 			if ch.ObjAfter != nil {
-				return ch.ObjAfter.Type
+				return ch.ObjAfter.Type, nil
 			}
 			if ch.ObjBefore != nil {
-				return ch.ObjBefore.Type
+				return ch.ObjBefore.Type, nil
 			}
 		}
 	}
-	return m.typeOf(id)
+	return m.typeOf(ctx, id)
 }
 
 // link puts the runs of a commit into the chain of the run that made it, and

@@ -42,8 +42,9 @@ type Operation struct {
 	asked   chan struct{} // closed when somebody asked it to stop
 	askOnce sync.Once
 
-	mu      sync.Mutex // guards the field below
-	verdict string     // the final state that the handler chose, or ""
+	mu      sync.Mutex      // guards the fields below
+	verdict string          // the final state that the handler chose, or ""
+	params  json.RawMessage // as last read
 }
 
 var _ script.Operation = (*Operation)(nil)
@@ -64,17 +65,29 @@ type operationBody struct {
 }
 
 // body reads the object; ok is false where it is gone.
-func (o *Operation) body() (b operationBody, ok bool) {
+func (o *Operation) body(ctx context.Context) (b operationBody, ok bool, err error) {
 	var raw json.RawMessage
-	o.graph.replica.Read(func(s *replica.State) {
-		if obj := s.Object(o.id); obj != nil {
-			raw, ok = obj.Body, true
-		}
-	})
-	if ok && json.Unmarshal(raw, &b) != nil {
-		b = operationBody{}
+	err = o.graph.replica.Read(ctx, func(s *replica.State) { raw, ok = o.raw(s) })
+	return o.parse(raw, ok), ok, err
+}
+
+func (o *Operation) raw(s *replica.State) (json.RawMessage, bool) {
+	if obj := s.Object(o.id); obj != nil {
+		return obj.Body, true
 	}
-	return b, ok
+	return nil, false
+}
+
+// parse reads a body, and remembers what the operation was asked for with: that
+// never changes.
+func (o *Operation) parse(raw json.RawMessage, ok bool) (b operationBody) {
+	if !ok || json.Unmarshal(raw, &b) != nil {
+		return operationBody{}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.params = b.Params
+	return b
 }
 
 // begin says in the object that it runs, beside the handler: nothing waits for
@@ -93,15 +106,41 @@ func (o *Operation) begin(ctx context.Context, b operationBody) {
 }
 
 // watch notes when somebody asks the operation to stop.
-func (o *Operation) watch() (stop func()) {
-	check := func() {
-		if b, ok := o.body(); !ok || b.Cancel {
+func (o *Operation) watch(ctx context.Context) (stop func()) {
+	o.graph.replica.Hold(o.id)
+	look := func(raw json.RawMessage, ok bool) {
+		if !ok || o.parse(raw, ok).Cancel {
 			o.askOnce.Do(func() { close(o.asked) })
 		}
 	}
-	stop = o.graph.replica.Watch(check)
+	ctx, cancel := context.WithCancel(ctx)
+	var loads sync.WaitGroup
+	check := func() {
+		var raw json.RawMessage
+		var ok bool
+		reading := o.graph.replica.Begin()
+		defer reading.End()
+		if reading.Try(func(s *replica.State) { raw, ok = o.raw(s) }) {
+			look(raw, ok)
+			return
+		}
+		// Who tells of a change must not be kept waiting for a load.
+		loads.Go(func() {
+			var raw json.RawMessage
+			var ok bool
+			if o.graph.replica.Read(ctx, func(s *replica.State) { raw, ok = o.raw(s) }) == nil {
+				look(raw, ok)
+			}
+		})
+	}
+	stopped := o.graph.replica.Watch(check)
 	check()
-	return stop
+	return func() {
+		stopped()
+		cancel()
+		loads.Wait()
+		o.graph.replica.Release(o.id)
+	}
 }
 
 // Asked is closed once somebody asked the operation to stop.
@@ -119,11 +158,12 @@ func (o *Operation) Cancelled() bool {
 
 // Params gives what the operation was asked for with, as JSON.
 func (o *Operation) Params() json.RawMessage {
-	b, _ := o.body()
-	if b.Params == nil {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.params == nil {
 		return json.RawMessage("{}")
 	}
-	return b.Params
+	return o.params
 }
 
 // Status appends a status entry; progress is between 0 and 1, or nil to leave
@@ -141,7 +181,10 @@ func (o *Operation) tell(ctx context.Context, level, message string, progress *f
 	if err := o.open(ctx); err != nil {
 		return err
 	}
-	b, ok := o.body()
+	b, ok, err := o.body(ctx)
+	if err != nil {
+		return err
+	}
 	if !ok || b.Done {
 		return o.ended()
 	}
@@ -159,8 +202,8 @@ func (o *Operation) tell(ctx context.Context, level, message string, progress *f
 	}
 	p = append(p, ']')
 	// A key of its own: a handler that is called again tells anew.
-	_, err := o.graph.submit(ctx, uuid.NewString(), p, true)
-	return o.judge(err)
+	_, err = o.graph.submit(ctx, uuid.NewString(), p, true)
+	return o.judge(ctx, err)
 }
 
 // Fail ends the operation as failed.
@@ -191,7 +234,7 @@ func (o *Operation) end(ctx context.Context, state string, result, changes, prob
 		key = writeKey(o.graph.run.ID, "end:"+state)
 	}
 	if _, err := o.graph.submit(ctx, key, p, true); err != nil {
-		return o.judge(err)
+		return o.judge(ctx, err)
 	}
 	o.mu.Lock()
 	o.verdict = state
@@ -247,13 +290,16 @@ func (o *Operation) open(ctx context.Context) error {
 }
 
 // judge tells the end of the object from other refusals.
-func (o *Operation) judge(err error) error {
+func (o *Operation) judge(ctx context.Context, err error) error {
 	var pub *graph.Error
 	if !errors.As(err, &pub) {
 		return err
 	}
 	gone := pub.Code == graph.CodeNotFound || pub.Code == graph.CodeTestFailed
-	if b, ok := o.body(); gone && (!ok || b.Done) {
+	if !gone {
+		return err
+	}
+	if b, ok, unread := o.body(ctx); unread == nil && (!ok || b.Done) {
 		return o.ended()
 	}
 	return err

@@ -158,7 +158,11 @@ func (s *Service) Retry(ctx context.Context, name string, by *graph.Principal, i
 		return nil, err
 	}
 	if run.Kind == graph.RunOperation {
-		if b, ok := newOperation(s.handleOf(run, v.replica, s.deps.Schema.Current(), false)).body(); !ok || b.Done {
+		b, ok, err := newOperation(s.handleOf(run, v.replica, s.deps.Schema.Current(), false)).body(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !ok || b.Done {
 			return nil, wrongState(run.State, "an operation ends once; ask for a new one")
 		}
 	}

@@ -283,7 +283,7 @@ func (s *system) body(id string) map[string]any {
 	var out map[string]any
 	r := s.main()
 	oid, _ := graph.ParseObjectID(id)
-	r.Read(func(st *replica.State) {
+	r.Read(context.Background(), func(st *replica.State) {
 		if o := st.Object(oid); o != nil {
 			if err := json.Unmarshal(o.Body, &out); err != nil {
 				s.t.Error(err)

@@ -59,7 +59,7 @@ func (v *viewer) may(ctx context.Context, refs []graph.Ref, since graph.Version)
 		}
 		gone[ref] = last.Edge
 	}
-	v.replica.Read(func(s *replica.State) {
+	err = v.replica.Read(ctx, func(s *replica.State) { // each answer is made anew
 		today := past.Over(s)
 		for _, ref := range refs {
 			if ref.Kind == graph.KindObject {
@@ -70,7 +70,7 @@ func (v *viewer) may(ctx context.Context, refs []graph.Ref, since graph.Version)
 			out[ref] = e != nil && access.Direct(today, v.by, e.From, access.Read) && access.Direct(today, v.by, e.To, access.Read)
 		}
 	})
-	return out, nil
+	return out, err
 }
 
 // run gives a run that the viewer may see with its hops; CodeNotFound for

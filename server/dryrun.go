@@ -27,7 +27,10 @@ func (s *Server) dryRun(w http.ResponseWriter, r *http.Request, c *call, m *grap
 	if out.Problems == nil {
 		out.Problems = []*graph.Error{}
 	}
-	c.rep.Read(func(st *replica.State) {
+	err = c.rep.Read(r.Context(), func(st *replica.State) {
+		clear(out.Objects)
+		clear(out.Edges)
+		out.Rules = out.Rules[:0]
 		after := newPlanned(st, dry.Changes)
 		for i, ch := range dry.Changes {
 			switch ch.Ref.Kind {
@@ -57,6 +60,9 @@ func (s *Server) dryRun(w http.ResponseWriter, r *http.Request, c *call, m *grap
 			}
 		}
 	})
+	if err != nil {
+		return err
+	}
 	return answerJSON(w, http.StatusOK, out)
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -41,7 +42,8 @@ func (s *Server) getEntity(w http.ResponseWriter, r *http.Request, c *call, ref 
 	var o *graph.Object
 	var e *graph.Edge
 	var manage bool
-	c.rep.Read(func(st *replica.State) {
+	err = c.rep.Read(r.Context(), func(st *replica.State) {
+		o, e, manage = nil, nil, false
 		if ref.Kind == graph.KindEdge {
 			if e = st.Edge(graph.EdgeID(ref.ID)); e != nil && !readableEdge(st, c.p, e) {
 				e = nil
@@ -54,6 +56,9 @@ func (s *Server) getEntity(w http.ResponseWriter, r *http.Request, c *call, ref 
 		}
 		manage = o != nil && access.Direct(st, c.p, id, access.Manage)
 	})
+	if err != nil {
+		return err
+	}
 	return s.showEntity(w, r, ref, o, e, manage)
 }
 
@@ -102,16 +107,16 @@ func (s *Server) showEntity(w http.ResponseWriter, r *http.Request, ref graph.Re
 func (s *Server) patchEntity(w http.ResponseWriter, r *http.Request, c *call, ref graph.Ref) error {
 	return s.transact(w, r, c, func(m *graph.Mutation) (err error) {
 		m.Prefix = ref.Pointer()
-		m.IfMatch, err = ifMatch(r.Header.Values("If-Match"), func() graph.Version { return c.versionOf(ref) })
+		m.IfMatch, err = ifMatch(r.Header.Values("If-Match"), func() (graph.Version, error) { return c.versionOf(r.Context(), ref) })
 		return err
 	})
 }
 
 // versionOf gives the entity's present version, noVersion where there is none.
 // It tells nobody: the write path judges rights before it compares.
-func (c *call) versionOf(ref graph.Ref) graph.Version {
-	v := noVersion
-	c.rep.Read(func(st *replica.State) {
+func (c *call) versionOf(ctx context.Context, ref graph.Ref) (v graph.Version, err error) {
+	err = c.rep.Read(ctx, func(st *replica.State) {
+		v = noVersion
 		if ref.Kind == graph.KindEdge {
 			if e := st.Edge(graph.EdgeID(ref.ID)); e != nil {
 				v = e.Meta.Version
@@ -120,7 +125,7 @@ func (c *call) versionOf(ref graph.Ref) graph.Version {
 			v = o.Meta.Version
 		}
 	})
-	return v
+	return v, err
 }
 
 func readableEdge(r graph.Reader, p *graph.Principal, e *graph.Edge) bool {

@@ -68,7 +68,7 @@ const noVersion graph.Version = -1
 // is no such header, or it is `*`. Of several tags the one that is the present
 // version is taken, if any is; the write path judges it again. Weak tags never
 // match (RFC 9110, 13.1.1).
-func ifMatch(values []string, present func() graph.Version) (*graph.Version, error) {
+func ifMatch(values []string, present func() (graph.Version, error)) (*graph.Version, error) {
 	if len(values) == 0 {
 		return nil, nil
 	}
@@ -90,7 +90,10 @@ func ifMatch(values []string, present func() graph.Version) (*graph.Version, err
 		want = asked[0]
 	}
 	if len(asked) > 1 {
-		now := present()
+		now, err := present()
+		if err != nil {
+			return nil, err
+		}
 		for _, v := range asked {
 			if v == now {
 				want = v

@@ -35,10 +35,13 @@ func (j *judge) ask(ctx context.Context, fn func(graph.Reader)) error {
 	for {
 		var missing []graph.ObjectID
 		var at graph.Version
-		j.c.rep.Read(func(st *replica.State) {
-			at = st.Head().Version
+		err := j.c.rep.Read(ctx, func(st *replica.State) {
+			missing, at = nil, st.Head().Version
 			fn(&haunted{Reader: st, ghosts: j.ghosts, missing: &missing})
 		})
+		if err != nil {
+			return err
+		}
 		if len(missing) == 0 {
 			return nil
 		}

@@ -88,15 +88,16 @@ func orNil(e *graph.Error) error {
 
 func (s *Server) evaluate(ctx context.Context, c *call, proj *graph.Projection) (res *replica.Result, head graph.Head, err error) {
 	types := s.Live.Current()
-	c.rep.Read(func(st *replica.State) {
+	var refusal *graph.Error
+	err = c.rep.Read(ctx, func(st *replica.State) {
 		head = st.Head()
-		var gerr *graph.Error
-		if res, gerr = replica.Evaluate(st, st, types, c.p, proj, s.cfg.Limits); gerr != nil {
-			err = gerr
-			return
+		if res, refusal = replica.Evaluate(st, st, types, c.p, proj, s.cfg.Limits); refusal == nil && st.Missed() == 0 {
+			s.recheck(ctx, st, c.p, res)
 		}
-		s.recheck(ctx, st, c.p, res)
 	})
+	if err == nil {
+		err = orNil(refusal)
+	}
 	return res, head, err
 }
 
@@ -114,15 +115,16 @@ func (s *Server) evaluateAt(ctx context.Context, c *call, proj *graph.Projection
 	}
 	types := s.Live.Current()
 	var res *replica.Result
-	c.rep.Read(func(st *replica.State) {
+	var refusal *graph.Error
+	err = c.rep.Read(ctx, func(st *replica.State) {
 		today := past.Over(st)
-		var gerr *graph.Error
-		if res, gerr = replica.Evaluate(snap, today, types, c.p, proj, s.cfg.Limits); gerr != nil {
-			err = gerr
-			return
+		if res, refusal = replica.Evaluate(snap, today, types, c.p, proj, s.cfg.Limits); refusal == nil && st.Missed() == 0 {
+			s.recheck(ctx, today, c.p, res)
 		}
-		s.recheck(ctx, today, c.p, res)
 	})
+	if err == nil {
+		err = orNil(refusal)
+	}
 	head := c.rep.Head()
 	head.Version = at
 	return res, head, err

@@ -39,7 +39,7 @@ func TestIfMatchReadsTagsAsRFC9110Does(t *testing.T) {
 		{header: ``, fault: true},
 		{header: `,`, fault: true},
 	} {
-		got, err := ifMatch([]string{c.header}, func() graph.Version { return 5 })
+		got, err := ifMatch([]string{c.header}, func() (graph.Version, error) { return 5, nil })
 		switch {
 		case c.fault:
 			if graph.CodeOf(err) != graph.CodeInvalidVersion {
@@ -54,7 +54,7 @@ func TestIfMatchReadsTagsAsRFC9110Does(t *testing.T) {
 	if v, err := ifMatch(nil, nil); v != nil || err != nil {
 		t.Error("no header makes a condition")
 	}
-	if v, err := ifMatch([]string{`"3"`, `"5"`}, func() graph.Version { return 5 }); err != nil || *v != 5 {
+	if v, err := ifMatch([]string{`"3"`, `"5"`}, func() (graph.Version, error) { return 5, nil }); err != nil || *v != 5 {
 		t.Error("two header lines are not one list")
 	}
 }

@@ -499,7 +499,8 @@ func (p *revertPlan) judgeBack(ctx context.Context, back, managed []graph.Ref, g
 // since, and do not come back with them.
 func (p *revertPlan) endsLost(ctx context.Context, back []graph.Ref) ([]graph.Conflict, error) {
 	var lost []graph.Ref
-	p.c.rep.Read(func(st *replica.State) {
+	err := p.c.rep.Read(ctx, func(st *replica.State) {
+		lost = nil
 		for _, ref := range back {
 			e := p.last[ref].Edge
 			if e == nil {
@@ -513,6 +514,9 @@ func (p *revertPlan) endsLost(ctx context.Context, back []graph.Ref) ([]graph.Co
 			}
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
 	var out []graph.Conflict
 	for _, end := range lost {
 		snap, err := p.s.Store.EntityAt(ctx, p.c.rep.Key(), end, p.c.rep.Head().Version)

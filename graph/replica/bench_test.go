@@ -58,7 +58,7 @@ func BenchmarkLoad(b *testing.B) {
 				var text []byte
 				for b.Loop() {
 					var res *replica.Result
-					r.Read(func(st *replica.State) {
+					r.Read(context.Background(), func(st *replica.State) {
 						var err *graph.Error
 						if res, err = replica.Evaluate(st, st, testTypes, c.p, proj, graph.Limits{}); err != nil {
 							b.Fatal(err)

@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -147,7 +148,7 @@ func TestEvaluateDoesWhatTheContractSays(t *testing.T) {
 					want.user = ""
 				}
 				want.run(proj)
-				r.Read(func(st *replica.State) {
+				r.Read(context.Background(), func(st *replica.State) {
 					got, err := replica.Evaluate(st, st, testTypes, p, proj, graph.Limits{})
 					if err != nil {
 						rt.Fatalf("evaluate: %v", err)
@@ -185,7 +186,7 @@ func (w *world) evaluate(t *testing.T, p *graph.Principal, proj *graph.Projectio
 	_, r := w.open(t, replica.Config{})
 	var res *replica.Result
 	var err *graph.Error
-	r.Read(func(st *replica.State) { res, err = replica.Evaluate(st, st, testTypes, p, proj, lim) })
+	r.Read(context.Background(), func(st *replica.State) { res, err = replica.Evaluate(st, st, testTypes, p, proj, lim) })
 	return res, err
 }
 

@@ -66,7 +66,7 @@ func TestHintBringsCommitAtOnce(t *testing.T) {
 		h.Announce(w.info.Key, w.head.Epoch, 1000)
 		h.Announce(4711, w.head.Epoch, 1000)
 		synctest.Wait()
-		r.Read(func(st *replica.State) { w.agrees(t, st) })
+		r.Read(context.Background(), func(st *replica.State) { w.agrees(t, st) })
 	})
 }
 
@@ -106,7 +106,7 @@ func TestFollowerReadsLongLogs(t *testing.T) {
 			t.Fatalf("after %d more: %+v, want %+v", n, r.Head(), w.head)
 		}
 	}
-	r.Read(func(st *replica.State) { w.agrees(t, st) })
+	r.Read(context.Background(), func(st *replica.State) { w.agrees(t, st) })
 }
 
 func TestDeletedGraphClosesItsReplica(t *testing.T) {
@@ -207,7 +207,7 @@ func TestNewEpochLoadsAnew(t *testing.T) {
 		}
 		w.commit(t, addThing)
 		<-told
-		r.Read(func(st *replica.State) { w.agrees(t, st) })
+		r.Read(context.Background(), func(st *replica.State) { w.agrees(t, st) })
 	})
 }
 
@@ -229,7 +229,7 @@ func TestCommitOfAnotherEpochLoadsAnew(t *testing.T) {
 	if r.Head() != w.head {
 		t.Fatalf("at %+v, want %+v", r.Head(), w.head)
 	}
-	r.Read(func(st *replica.State) { w.agrees(t, st) })
+	r.Read(context.Background(), func(st *replica.State) { w.agrees(t, st) })
 }
 
 // forgetful is a store that has lost its newest commits, as one does after a
@@ -443,7 +443,7 @@ func TestSetStartsAndStopsOnceHoweverOftenAsked(t *testing.T) {
 		if err := r.CatchUp(t.Context()); graph.CodeOf(err) != graph.CodeUnavailable {
 			t.Errorf("catch up after stop: %v", err)
 		}
-		r.Read(func(st *replica.State) {
+		r.Read(context.Background(), func(st *replica.State) {
 			if st.Head().Version != 0 {
 				t.Error("followed after stop")
 			}

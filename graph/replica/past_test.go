@@ -170,7 +170,7 @@ func TestPastIsJudgedByTodaysRightsAndTheDeletedByItsLast(t *testing.T) {
 	}
 	judge := func(past *replica.Past, want string) {
 		t.Helper()
-		r.Read(func(st *replica.State) {
+		r.Read(context.Background(), func(st *replica.State) {
 			got := ""
 			for _, user := range []string{"ann", "bob"} {
 				for _, o := range []*graph.Object{anns, bobs, record, closed, moved} {
@@ -216,7 +216,7 @@ func TestPastIsJudgedByTodaysRightsAndTheDeletedByItsLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	judge(past, "10100 01011 ")
-	r.Read(func(st *replica.State) {
+	r.Read(context.Background(), func(st *replica.State) {
 		over := past.Over(st)
 		if o := over.Object(late.ID); o == nil || o.Body != nil || o.Meta.CreatedBy != late.Meta.CreatedBy {
 			t.Errorf("the object deleted last is %+v", o)
@@ -250,7 +250,7 @@ func TestPastMayBeReadByMany(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			r.Read(func(st *replica.State) {
+			r.Read(context.Background(), func(st *replica.State) {
 				for i, o := range all {
 					if deletedAt := graph.Version(51 + i); deletedAt > since && past.Over(st).Object(o.ID) == nil {
 						t.Error(fmt.Sprintf("since %d, the object deleted at %d is unknown", since, deletedAt))

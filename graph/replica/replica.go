@@ -52,15 +52,6 @@ func (r *Replica) Head() graph.Head {
 // same name. The replica keeps its last state and follows nothing any longer.
 func (r *Replica) Closed() <-chan struct{} { return r.news.closed }
 
-// Read calls fn with the present state under the read lock. The State must not
-// be used after fn returns, the entities may. fn must not call Read, Apply,
-// CatchUp or Wait.
-func (r *Replica) Read(fn func(*State)) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	fn(r.state)
-}
-
 // Apply adds the next commits of the log, in order; those that it has already
 // are passed over. It fills in the commits' Before fields and what differs
 // between before and after. A gap is an error and changes nothing; a commit

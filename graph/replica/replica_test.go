@@ -36,7 +36,7 @@ func TestAppliedLogEqualsLoadedState(t *testing.T) {
 			if err != nil {
 				rt.Fatalf("follow: %v", err)
 			}
-			r.Read(func(st *replica.State) { w.agrees(rt, st) })
+			r.Read(context.Background(), func(st *replica.State) { w.agrees(rt, st) })
 		}
 		if err := r.CatchUp(t.Context()); err != nil {
 			rt.Fatalf("catch up: %v", err)
@@ -51,7 +51,7 @@ func TestAppliedLogEqualsLoadedState(t *testing.T) {
 			rt.Fatalf("open: %v", err)
 		}
 		for _, r := range []*replica.Replica{r, fresh} {
-			r.Read(func(st *replica.State) { w.agrees(rt, st) })
+			r.Read(context.Background(), func(st *replica.State) { w.agrees(rt, st) })
 		}
 	})
 }
@@ -87,10 +87,10 @@ func TestLargeEdgeListsStayConsistent(t *testing.T) {
 		default:
 			apply(func(x *tx) { x.unlink(e) })
 		}
-		r.Read(func(st *replica.State) { w.agrees(t, st) })
+		r.Read(context.Background(), func(st *replica.State) { w.agrees(t, st) })
 	}
 	apply(func(x *tx) { x.remove(hub.ID) })
-	r.Read(func(st *replica.State) { w.agrees(t, st) })
+	r.Read(context.Background(), func(st *replica.State) { w.agrees(t, st) })
 }
 
 func TestApplyFillsInWhatWasBefore(t *testing.T) {
@@ -192,13 +192,13 @@ func TestCommitThatDoesNotFitChangesNothing(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: taken", name)
 		}
-		r.Read(func(st *replica.State) { w.agrees(t, st) })
+		r.Read(context.Background(), func(st *replica.State) { w.agrees(t, st) })
 	}
 	w.commit(t, func(x *tx) { x.create("Thing", `{}`, acl("")) })
 	if err := r.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.Read(func(st *replica.State) { w.agrees(t, st) })
+	r.Read(context.Background(), func(st *replica.State) { w.agrees(t, st) })
 }
 
 func TestSinceInsideReadLedToTheState(t *testing.T) {
@@ -213,7 +213,7 @@ func TestSinceInsideReadLedToTheState(t *testing.T) {
 	for range 4 {
 		readers.Go(func() {
 			for seen := graph.Version(0); seen < 300; {
-				r.Read(func(st *replica.State) {
+				r.Read(context.Background(), func(st *replica.State) {
 					head := st.Head().Version
 					led, ok := r.Since(seen)
 					if !ok || len(led) != int(head-seen) || r.Head() != st.Head() {

@@ -154,7 +154,11 @@ func (p *Pipeline) Enqueue(ctx context.Context, name string, m *graph.Mutation, 
 	} else {
 		w.req = req
 		w.past = &past{rep: rep, store: p.cfg.Store, ctx: p.ctx}
-		p.prepare(w, lockedReader{rep}, rep.Head(), w.past)
+		base := &lockedReader{rep: rep, ctx: ctx}
+		p.prepare(w, base, rep.Head(), w.past)
+		if base.err != nil {
+			w.draft, w.refusal = nil, nil // prepared when it is settled
+		}
 	}
 	s, err := p.sequencer(rep)
 	if err == nil {
@@ -186,17 +190,19 @@ func (p *Pipeline) DryRun(ctx context.Context, name string, m *graph.Mutation) (
 		return &graph.DryRun{Problems: []*graph.Error{refusal}}, nil
 	}
 	past := &past{rep: rep, store: p.cfg.Store, ctx: ctx, locked: true}
-	out := p.dryRun(rep, req, past)
-	for len(past.wanted) > 0 { // judged again, with what the store had to be asked for
-		past.fetch()
-		out = p.dryRun(rep, req, past)
+	for {
+		out, err := p.dryRun(ctx, rep, req, past)
+		if err != nil || len(past.wanted) == 0 {
+			return out, err
+		}
+		past.fetch() // judged again, with what the store had to be asked for
 	}
-	return out, nil
 }
 
 // dryRun judges a request on the replica's present state.
-func (p *Pipeline) dryRun(rep *replica.Replica, req *request, past pastReader) (out *graph.DryRun) {
-	rep.Read(func(st *replica.State) {
+func (p *Pipeline) dryRun(ctx context.Context, rep *replica.Replica, req *request, past *past) (out *graph.DryRun, err error) {
+	err = rep.Read(ctx, func(st *replica.State) {
+		past.wanted = nil
 		reg := p.cfg.Live.Current()
 		d := newDraft(req, reg, p.cfg.Limits, st, st.Head(), past)
 		d.collect = true
@@ -220,7 +226,7 @@ func (p *Pipeline) dryRun(rep *replica.Replica, req *request, past pastReader) (
 			out.Changes, out.Rules = append(out.Changes, &d.changes[i]), append(out.Rules, rules)
 		}
 	})
-	return out
+	return out, err
 }
 
 // newCommit makes the commit of a draft that has been stamped.
@@ -264,60 +270,6 @@ func (p *Pipeline) drop(s *sequencer) {
 		delete(p.sequencers, s.rep.Key())
 	}
 	s.close()
-}
-
-// lockedReader reads the replica under its lock one call at a time. What two
-// calls give may belong to two versions; the facets tell when that matters.
-type lockedReader struct{ rep *replica.Replica }
-
-func (l lockedReader) Object(id graph.ObjectID) (o *graph.Object) {
-	l.rep.Read(func(st *replica.State) { o = st.Object(id) })
-	return o
-}
-
-func (l lockedReader) Edge(id graph.EdgeID) (e *graph.Edge) {
-	l.rep.Read(func(st *replica.State) { e = st.Edge(id) })
-	return e
-}
-
-func (l lockedReader) Between(label string, from, to graph.ObjectID) (e *graph.Edge) {
-	l.rep.Read(func(st *replica.State) { e = st.Between(label, from, to) })
-	return e
-}
-
-func (l lockedReader) Out(id graph.ObjectID, label string, yield func(*graph.Edge) bool) {
-	var edges []*graph.Edge
-	l.rep.Read(func(st *replica.State) {
-		st.Out(id, label, func(e *graph.Edge) bool { edges = append(edges, e); return true })
-	})
-	each(edges, yield)
-}
-
-func (l lockedReader) In(id graph.ObjectID, label string, yield func(*graph.Edge) bool) {
-	var edges []*graph.Edge
-	l.rep.Read(func(st *replica.State) {
-		st.In(id, label, func(e *graph.Edge) bool { edges = append(edges, e); return true })
-	})
-	each(edges, yield)
-}
-
-func (l lockedReader) CountOut(id graph.ObjectID, label string) (n int) {
-	l.rep.Read(func(st *replica.State) { n = st.CountOut(id, label) })
-	return n
-}
-
-func (l lockedReader) CountIn(id graph.ObjectID, label string) (n int) {
-	l.rep.Read(func(st *replica.State) { n = st.CountIn(id, label) })
-	return n
-}
-
-// each yields outside the lock: a walker asks further questions from inside.
-func each(edges []*graph.Edge, yield func(*graph.Edge) bool) {
-	for _, e := range edges {
-		if !yield(e) {
-			return
-		}
-	}
 }
 
 // past answers from the replica's ring of recent commits and from the commits of

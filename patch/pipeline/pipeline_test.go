@@ -195,14 +195,14 @@ func (s *system) rep() *replica.Replica {
 func (s *system) object(id string) (o *graph.Object) {
 	s.t.Helper()
 	oid, _ := graph.ParseObjectID(id)
-	s.rep().Read(func(st *replica.State) { o = st.Object(oid) })
+	s.rep().Read(context.Background(), func(st *replica.State) { o = st.Object(oid) })
 	return o
 }
 
 func (s *system) edge(id string) (e *graph.Edge) {
 	s.t.Helper()
 	eid, _ := graph.ParseEdgeID(id)
-	s.rep().Read(func(st *replica.State) { e = st.Edge(eid) })
+	s.rep().Read(context.Background(), func(st *replica.State) { e = st.Edge(eid) })
 	return e
 }
 

@@ -273,7 +273,9 @@ func (s *sequencer) place(batch []*waiting) (placed placement) {
 	reg := s.p.cfg.Live.Current()
 	keys := make(map[graph.MutationKey]bool, len(batch))
 	held := map[string]bool{} // sessions with a deferred mutation
-	s.rep.Read(func(st *replica.State) {
+	reading := s.rep.Begin()
+	defer reading.End()
+	reading.Try(func(st *replica.State) {
 		head := st.Head()
 		s.sync(head)
 		s.seen.SchemaVer = reg.Version

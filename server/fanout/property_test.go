@@ -83,7 +83,7 @@ func (c *chaos) commitSomething(t *rapid.T) {
 			return
 		}
 		var taken bool
-		c.replica.Read(func(st *replica.State) { taken = st.Between(label, from, to) != nil })
+		c.replica.Read(context.Background(), func(st *replica.State) { taken = st.Between(label, from, to) != nil })
 		if !taken {
 			c.made++
 			e := edge(eid(c.made), label, from, to)
@@ -146,7 +146,7 @@ func (c *chaos) commitSomething(t *rapid.T) {
 				continue
 			}
 			var ties []graph.Ref
-			c.replica.Read(func(st *replica.State) {
+			c.replica.Read(context.Background(), func(st *replica.State) {
 				note := func(e *graph.Edge) bool { ties = append(ties, graph.EdgeRef(e.ID)); return true }
 				st.Out(id, "", note)
 				st.In(id, "", note)
@@ -167,7 +167,7 @@ func (c *chaos) commitSomething(t *rapid.T) {
 }
 
 func (c *chaos) exists(ref graph.Ref) (yes bool) {
-	c.replica.Read(func(st *replica.State) {
+	c.replica.Read(context.Background(), func(st *replica.State) {
 		if ref.Kind == graph.KindEdge {
 			yes = st.Edge(graph.EdgeID(ref.ID)) != nil
 		} else {
@@ -187,7 +187,7 @@ func (c *chaos) check(t *rapid.T, cl *client, projections map[string]string) {
 		}
 		var res *replica.Result
 		p := cl.s.rights()
-		c.replica.Read(func(st *replica.State) {
+		c.replica.Read(context.Background(), func(st *replica.State) {
 			res, perr = replica.Evaluate(st, st, c.live.Current(), &p, proj, c.hub.cfg.Limits)
 		})
 		if perr != nil {
@@ -294,7 +294,7 @@ func TestWhomTheGroundsAdmitSeesTheSame(t *testing.T) {
 		if perr != nil {
 			t.Fatal(perr)
 		}
-		w.replica.Read(func(st *replica.State) {
+		w.replica.Read(context.Background(), func(st *replica.State) {
 			l := w.hub.lens(r)
 			for i := range people {
 				p := people[i]

@@ -247,14 +247,17 @@ func (s *session) loadPast(m *protocol.Sub, proj *graph.Projection) error {
 	reg := s.hub.cfg.Live.Current()
 	var res *replica.Result
 	var fault *graph.Error
-	s.relay.replica.Read(func(st *replica.State) {
+	err = s.relay.replica.Read(s.ctx, func(st *replica.State) {
 		judge := gone.Over(st)
 		walker := access.NewWalker(judge, &p, nil)
 		mayRead := func(id graph.ObjectID) bool { return walker.Holds(id, access.Read) }
-		if res, fault = replica.EvaluateAs(snapshot, mayRead, reg, proj, s.hub.cfg.Limits); fault == nil {
+		if res, fault = replica.EvaluateAs(snapshot, mayRead, reg, proj, s.hub.cfg.Limits); fault == nil && st.Missed() == 0 {
 			s.hub.lens(s.relay).recheck(judge, &p, res)
 		}
 	})
+	if err != nil {
+		return err
+	}
 	if fault != nil {
 		return fault
 	}
@@ -303,7 +306,9 @@ func (s *session) can(m *protocol.Can) {
 	reg := s.hub.cfg.Live.Current()
 	list := make([]protocol.Rights, 0, len(m.Objects))
 	seen := make(map[graph.ObjectID]bool, len(m.Objects))
-	s.relay.replica.Read(func(st *replica.State) {
+	err := s.relay.replica.Read(s.ctx, func(st *replica.State) {
+		list = list[:0]
+		clear(seen)
 		walker := access.NewWalker(st, &p, nil)
 		for _, id := range m.Objects {
 			o := st.Object(id)
@@ -318,6 +323,10 @@ func (s *session) can(m *protocol.Can) {
 			list = append(list, protocol.Rights{ID: id, Rights: walker.Rights(id, among)})
 		}
 	})
+	if err != nil {
+		s.queue(item{text: protocol.AppendError(nil, "", s.hub.problem(err))})
+		return
+	}
 	s.queue(item{text: protocol.AppendCan(nil, list)})
 }
 

@@ -165,7 +165,9 @@ func (r *relay) gather(first *command) []command {
 func (r *relay) step(commands []command) {
 	s := &step{relay: r, lens: r.hub.lens(r)}
 	renewed := false
-	r.replica.Read(func(st *replica.State) {
+	reading := r.replica.Begin()
+	defer reading.End()
+	reading.Try(func(st *replica.State) {
 		s.st, s.head = st, st.Head()
 		if s.head.Epoch != r.head.Epoch {
 			renewed = true

@@ -345,7 +345,7 @@ func TestTheSecondCheckOfRightsHoldsBackWhatTheFirstLetThrough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.replica.Read(func(st *replica.State) {
+	w.replica.Read(context.Background(), func(st *replica.State) {
 		res := &replica.Result{
 			Roots: []graph.ObjectID{oid(1), oid(2)}, Objects: []*graph.Object{st.Object(oid(1)), st.Object(oid(2))}, Edges: []*graph.Edge{st.Edge(eid(1))},
 		}

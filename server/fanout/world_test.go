@@ -202,7 +202,7 @@ func (w *world) commitAs(author, key string, edits ...edit) *graph.Commit {
 		Hash: []byte(key), Cause: graph.Cause{Kind: graph.CauseClient}, SchemaVer: w.head.SchemaVer,
 		Asked: json.RawMessage(`[]`), Done: json.RawMessage(`[]`),
 	}
-	w.replica.Read(func(st *replica.State) {
+	w.replica.Read(context.Background(), func(st *replica.State) {
 		for _, e := range edits {
 			c.Changes = append(c.Changes, w.change(st, c, e))
 		}
