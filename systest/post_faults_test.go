@@ -372,4 +372,3 @@ func TestPostProcessingUnderFaults(t *testing.T) {
 		}
 	})
 }
-
