@@ -155,6 +155,12 @@ type Store interface {
 	// EntityAt gives an entity as of a version. A deleted one has Deleted set
 	// and its last state; one that never existed by then has neither.
 	EntityAt(ctx context.Context, g GraphKey, ref Ref, at Version) (Snapshot, error)
+	// Touched gives the entities that the commits after since, up to until,
+	// touched: each once, in no order, with its state at since. CodeGone where
+	// history does not reach back, CodeInvalidVersion beyond the head,
+	// CodeTooLarge where it is more than the bounds allow. The cost is that of
+	// the stretch, and of one look-up for each entity.
+	Touched(ctx context.Context, g GraphKey, since, until Version, max TouchedBounds) ([]Touched, error)
 	// History gives versions of an entity below before (0: no bound), newest
 	// first.
 	History(ctx context.Context, g GraphKey, ref Ref, before Version, limit int) ([]*HistoryEntry, error)
