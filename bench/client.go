@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -18,23 +19,26 @@ import (
 // unframes in place and does not look into what it need not (RFC 6455, 5.2).
 // A message is valid until the next read.
 type wsClient struct {
+	t    *target
 	conn net.Conn
 	r    *bufio.Reader
 	in   []byte
 	out  []byte
 }
 
-func dial(base string) (*wsClient, error) {
-	host := strings.TrimPrefix(base, "http://")
+// dial opens the websocket of a graph. The target closes what is still open
+// when a row ends.
+func (t *target) dial(graph string) (*wsClient, error) {
+	host := strings.TrimPrefix(t.url, "http://")
 	conn, err := net.Dial("tcp", host)
 	if err != nil {
 		return nil, err
 	}
 	var key [16]byte
 	rand.Read(key[:])
-	fmt.Fprintf(conn, "GET /v1/graphs/main/sync HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: graphtide.v1\r\n\r\n",
-		host, base64.StdEncoding.EncodeToString(key[:]))
-	c := &wsClient{conn: conn, r: bufio.NewReaderSize(conn, 4<<10)}
+	fmt.Fprintf(conn, "GET /v1/graphs/%s/sync HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: graphtide.v1\r\n\r\n",
+		graph, host, base64.StdEncoding.EncodeToString(key[:]))
+	c := &wsClient{t: t, conn: conn, r: bufio.NewReaderSize(conn, 4<<10)}
 	res, err := http.ReadResponse(c.r, nil)
 	if err != nil {
 		conn.Close()
@@ -44,10 +48,21 @@ func dial(base string) (*wsClient, error) {
 		conn.Close()
 		return nil, fmt.Errorf("upgrade: %s", res.Status)
 	}
+	t.mu.Lock()
+	if t.open == nil {
+		t.open = map[*wsClient]struct{}{}
+	}
+	t.open[c] = struct{}{}
+	t.mu.Unlock()
 	return c, nil
 }
 
-func (c *wsClient) close() { c.conn.Close() }
+func (c *wsClient) close() {
+	c.conn.Close()
+	c.t.mu.Lock()
+	delete(c.t.open, c)
+	c.t.mu.Unlock()
+}
 
 // send writes one text message. The mask is zero: it is there for the protocol.
 func (c *wsClient) send(text []byte) error {
@@ -91,9 +106,7 @@ func (c *wsClient) read() ([]byte, error) {
 			n = binary.BigEndian.Uint64(b[:])
 		}
 		start := len(c.in)
-		for uint64(cap(c.in)-start) < n {
-			c.in = append(c.in[:cap(c.in)], 0)
-		}
+		c.in = slices.Grow(c.in, int(n))
 		c.in = c.in[:start+int(n)]
 		if _, err := io.ReadFull(c.r, c.in[start:]); err != nil {
 			return nil, err

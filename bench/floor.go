@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,13 +25,20 @@ import (
 type floor struct {
 	pool *pgxpool.Pool
 
-	mu      sync.RWMutex // guards objects
-	objects map[string][]byte
+	mu      sync.RWMutex // guards objects and sets
+	objects map[string]*floorObject
+	sets    map[string][]*floorObject
 
 	queue chan *floorWrite
 
 	subMu sync.Mutex // guards subs
-	subs  map[*floorSession]struct{}
+	subs  map[string]map[*floorSession]struct{}
+}
+
+// floorObject is of one set, which is what sessions subscribe to.
+type floorObject struct {
+	id, set string
+	body    []byte
 }
 
 type floorWrite struct {
@@ -40,7 +46,6 @@ type floorWrite struct {
 	patch        json.RawMessage
 	ops          []patch.Op
 	from         *floorSession
-	after        []byte
 	version      int64
 }
 
@@ -90,10 +95,11 @@ func runFloor(ctx context.Context, dbURL string, announce func(url string)) erro
 	if _, err := pool.Exec(ctx, floorTables); err != nil {
 		return err
 	}
-	f := &floor{pool: pool, objects: map[string][]byte{}, queue: make(chan *floorWrite, 8192), subs: map[*floorSession]struct{}{}}
+	f := &floor{pool: pool, objects: map[string]*floorObject{}, sets: map[string][]*floorObject{},
+		queue: make(chan *floorWrite, 8192), subs: map[string]map[*floorSession]struct{}{}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/v1/graphs/main/sync", f.sync)
-	mux.HandleFunc("/v1/graphs/main/load", f.load)
+	mux.HandleFunc("/v1/graphs/{graph}/sync", f.sync)
+	mux.HandleFunc("/v1/graphs/{graph}/load", f.load)
 	mux.HandleFunc("/seed", f.seed)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -111,76 +117,64 @@ func runFloor(ctx context.Context, dbURL string, announce func(url string)) erro
 	return nil
 }
 
-// seed makes objects: {"ids": […], "body": {…}, "more": bool}; without more
-// they replace what is there.
+// floorSeed makes objects, each of a set.
+type floorSeed struct {
+	IDs, Sets []string
+	Bodies    []json.RawMessage
+}
+
 func (f *floor) seed(w http.ResponseWriter, r *http.Request) {
-	var in struct {
-		IDs  []string
-		Body json.RawMessage
-		More bool
-	}
+	var in floorSeed
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 		http.Error(w, err.Error(), 400)
 		return
 	}
+	bodies := make([]string, len(in.Bodies))
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var err error
-	if !in.More {
-		f.objects = map[string][]byte{}
-		_, err = f.pool.Exec(r.Context(), `TRUNCATE floor_objects`)
+	for i, id := range in.IDs {
+		o := &floorObject{id, in.Sets[i], in.Bodies[i]}
+		f.objects[id], f.sets[o.set] = o, append(f.sets[o.set], o)
+		bodies[i] = string(in.Bodies[i])
 	}
-	for _, id := range in.IDs {
-		f.objects[id] = in.Body
-	}
-	if err == nil {
-		_, err = f.pool.Exec(r.Context(), `INSERT INTO floor_objects SELECT unnest($1::uuid[]), 0, $2::json`, in.IDs, string(in.Body))
-	}
-	if err != nil {
+	if _, err := f.pool.Exec(r.Context(), `INSERT INTO floor_objects SELECT i, 0, b FROM unnest($1::uuid[], $2::json[]) AS t(i, b)`, in.IDs, bodies); err != nil {
 		http.Error(w, err.Error(), 500)
 	}
 }
 
-func (f *floor) load(w http.ResponseWriter, _ *http.Request) {
+// load answers with a set, named in the request as in a subscription.
+func (f *floor) load(w http.ResponseWriter, r *http.Request) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	w.Write(f.appendLoad(make([]byte, 0, 1000*len(f.objects))))
+	w.Write(f.appendLoad(r.URL.Query().Get("set")))
 }
 
 // floorMeta stands for what a load says of each entity's making: ready bytes.
 const floorMeta = `,"meta":{"version":1,"createdVersion":1,"createdAt":"2026-01-01T00:00:00.000Z","createdBy":"bench","updatedAt":"2026-01-01T00:00:00.000Z","updatedBy":"bench"}}`
 
-func (f *floor) appendLoad(b []byte) []byte {
+func (f *floor) appendLoad(set string) []byte {
+	objects := f.sets[set]
+	b := make([]byte, 0, 1000*len(objects)+100)
 	b = append(b, `{"t":"load","sub":"s1","view":"v1","objects":{`...)
-	first := true
-	for id, body := range f.objects {
-		if len(body) > 10_000 {
-			continue // the large object is not of the book
-		}
-		if !first {
+	for i, o := range objects {
+		if i > 0 {
 			b = append(b, ',')
 		}
-		first = false
 		b = append(b, '"')
-		b = append(b, id...)
+		b = append(b, o.id...)
 		b = append(b, `":{"type":"Item","body":`...)
-		b = append(b, body...)
+		b = append(b, o.body...)
 		b = append(b, floorMeta...)
 	}
 	b = append(b, `},"edges":{`...)
-	first = true
-	for id, body := range f.objects {
-		if len(body) > 10_000 {
-			continue
-		}
-		if !first {
+	for i, o := range objects {
+		if i > 0 {
 			b = append(b, ',')
 		}
-		first = false
 		b = append(b, '"')
-		b = append(b, id...)
+		b = append(b, o.id...)
 		b = append(b, `":{"label":"book","from":"`...)
-		b = append(b, id...)
+		b = append(b, o.id...)
 		b = append(b, `","to":"`+book+`","body":{}`...)
 		b = append(b, floorMeta...)
 	}
@@ -198,16 +192,16 @@ func (f *floor) sync(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	go s.write(ctx, c)
-	defer func() { f.subMu.Lock(); delete(f.subs, s); f.subMu.Unlock() }()
+	var set string
+	defer func() { f.subMu.Lock(); delete(f.subs[set], s); f.subMu.Unlock() }()
 	for {
 		_, text, err := c.Read(ctx)
 		if err != nil {
 			return
 		}
 		var m struct {
-			T        string
-			Mutation string
-			Patch    json.RawMessage
+			T, Set, Mutation string
+			Patch            json.RawMessage
 		}
 		if json.Unmarshal(text, &m) != nil {
 			return
@@ -217,10 +211,13 @@ func (f *floor) sync(w http.ResponseWriter, r *http.Request) {
 			s.send([]byte(`{"t":"welcome"}`))
 		case "sub":
 			f.mu.RLock()
-			s.send(f.appendLoad(nil))
+			s.send(f.appendLoad(m.Set))
 			f.mu.RUnlock()
 			f.subMu.Lock()
-			f.subs[s] = struct{}{}
+			if set = m.Set; f.subs[set] == nil {
+				f.subs[set] = map[*floorSession]struct{}{}
+			}
+			f.subs[set][s] = struct{}{}
 			f.subMu.Unlock()
 		case "mutate":
 			ops, perr := patch.Parse(m.Patch, 1000)
@@ -247,14 +244,21 @@ func (s *floorSession) write(ctx context.Context, c *websocket.Conn) {
 		out := s.out
 		s.out = nil
 		s.mu.Unlock()
-		buf = buf[:0]
-		for i, b := range out {
-			if i > 0 {
-				buf = append(buf, '\n')
-			}
-			buf = append(buf, b...)
+		if len(out) == 0 {
+			continue
 		}
-		if len(buf) > 0 && c.Write(ctx, websocket.MessageText, buf) != nil {
+		text := out[0]
+		if len(out) > 1 {
+			buf = buf[:0]
+			for i, b := range out {
+				if i > 0 {
+					buf = append(buf, '\n')
+				}
+				buf = append(buf, b...)
+			}
+			text = buf
+		}
+		if c.Write(ctx, websocket.MessageText, text) != nil {
 			return
 		}
 	}
@@ -292,15 +296,17 @@ func (f *floor) commit(ctx context.Context) {
 
 func (f *floor) append(batch []*floorWrite) error {
 	n := len(batch)
+	sets := make([]string, n)
 	ids, bodies, mutations, patches := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	f.mu.Lock()
 	for i, w := range batch {
-		after, err := patch.Apply(f.objects[w.id], w.ops, patch.JSONLimits{})
+		o := f.objects[w.id]
+		after, err := patch.Apply(o.body, w.ops, patch.JSONLimits{})
 		if err != nil {
 			f.mu.Unlock()
 			return err
 		}
-		f.objects[w.id], w.after = after, after
+		o.body, sets[i] = after, o.set
 		ids[i], bodies[i], mutations[i], patches[i] = w.id, string(after), w.mutation, string(w.patch)
 	}
 	f.mu.Unlock()
@@ -308,20 +314,29 @@ func (f *floor) append(batch []*floorWrite) error {
 	if err := f.pool.QueryRow(context.Background(), `SELECT floor_append($1, $2, $3, $4)`, ids, bodies, mutations, patches).Scan(&head); err != nil {
 		return err
 	}
-	var frame strings.Builder
+	frames := map[string]*[]byte{} // of each set, the lines in one message
 	for i, w := range batch {
 		w.version = head - int64(n-1-i)
-		if i > 0 {
-			frame.WriteByte('\n')
+		b := frames[sets[i]]
+		if b == nil {
+			b = new([]byte)
+			frames[sets[i]] = b
+		} else {
+			*b = append(*b, '\n')
 		}
-		frame.WriteString(`{"t":"delta","view":"v1","version":` + strconv.FormatInt(w.version, 10) + `,"objects":{"` + w.id + `":{"patch":`)
-		frame.Write(w.patch)
-		frame.WriteString(`}},"done":true}`)
+		*b = append(*b, `{"t":"delta","view":"v1","version":`...)
+		*b = strconv.AppendInt(*b, w.version, 10)
+		*b = append(*b, `,"objects":{"`...)
+		*b = append(*b, w.id...)
+		*b = append(*b, `":{"patch":`...)
+		*b = append(*b, w.patch...)
+		*b = append(*b, `}},"done":true}`...)
 	}
-	ready := []byte(frame.String())
 	f.subMu.Lock()
-	for s := range f.subs {
-		s.send(ready)
+	for set, ready := range frames {
+		for s := range f.subs[set] {
+			s.send(*ready)
+		}
 	}
 	f.subMu.Unlock()
 	for _, w := range batch {

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -99,12 +97,10 @@ func (t *target) peer(ctx context.Context) (*target, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
+	if err := p.find(out); err != nil {
 		p.leave()
-		return nil, fmt.Errorf("a further node did not start: %w", err)
+		return nil, err
 	}
-	p.url = strings.TrimSpace(strings.TrimPrefix(line, "URL "))
 	return p, nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime"
 	"sort"
@@ -19,9 +20,8 @@ import (
 // one-field change of a 300-byte object, by one writer, on a store in memory so
 // that nothing but the pipeline is measured. Allocations are counted in a run of
 // their own, since counting them stops the world.
-func stageCosts(ctx context.Context) error {
-	const n = 5000
-	fmt.Printf("\nper commit by stage, %d one-field changes of 300 bytes, store in memory\n", n)
+func stageCosts(ctx context.Context, w io.Writer, n int) error {
+	fmt.Fprintf(w, "\nper commit by stage, %d one-field changes of 300 bytes, store in memory\n", n)
 	times := map[string]time.Duration{}
 	if err := stageRun(ctx, n, func(stage string) func() {
 		began := time.Now()
@@ -48,9 +48,9 @@ func stageCosts(ctx context.Context) error {
 	var total time.Duration
 	for _, name := range names {
 		total += times[name]
-		fmt.Printf("  %-14s %8.2f µs %8.1f allocations\n", name, float64(times[name].Nanoseconds())/1e3/n, float64(allocs[name])/(n/10))
+		fmt.Fprintf(w, "  %-14s %8.2f µs %8.1f allocations\n", name, float64(times[name].Nanoseconds())/1e3/float64(n), float64(allocs[name])/float64(n/10))
 	}
-	fmt.Printf("  %-14s %8.2f µs\n", "all stages", float64(total.Nanoseconds())/1e3/n)
+	fmt.Fprintf(w, "  %-14s %8.2f µs\n", "all stages", float64(total.Nanoseconds())/1e3/float64(n))
 	return nil
 }
 

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// figure is one number of a row; more is better unless less is set. The goal is
+// a comparison with the ratio to the floor, "≤ 1.5", or where it names a unit,
+// with the figure itself: "≤ 2.5 ms".
+type figure struct {
+	name  string
+	value float64
+	unit  string
+	less  bool
+	goal  string
+}
+
+// outcome is what came of one figure of a row over all rounds.
+type outcome struct {
+	Row    string    `json:"row"`
+	Figure string    `json:"figure"`
+	Unit   string    `json:"unit"`
+	Floor  *float64  `json:"floor,omitempty"`
+	Value  float64   `json:"value"`
+	Ratio  *float64  `json:"ratio,omitempty"`
+	Goal   string    `json:"goal,omitempty"`
+	Met    *bool     `json:"met,omitempty"`
+	Rounds []float64 `json:"rounds"`
+}
+
+// outcomes gives the medians of a row. The rounds of one row have the same
+// figures in the same order.
+func outcomes(r row, floor, node [][]figure) []outcome {
+	if len(node) == 0 {
+		return nil
+	}
+	var out []outcome
+	for i, f := range node[0] {
+		pick := func(rounds [][]figure) []float64 {
+			var v []float64
+			for _, round := range rounds {
+				v = append(v, round[i].value)
+			}
+			return v
+		}
+		o := outcome{Row: r.name, Figure: f.name, Unit: f.unit, Goal: f.goal, Rounds: pick(node)}
+		o.Value = median(o.Rounds)
+		if len(floor) > 0 {
+			fl := median(pick(floor))
+			ratio := o.Value / fl
+			o.Floor, o.Ratio = &fl, &ratio
+		}
+		o.Met = met(f, o.Value, o.Ratio)
+		out = append(out, o)
+	}
+	return out
+}
+
+// met says whether a goal is reached; nil where there is none.
+func met(f figure, value float64, ratio *float64) *bool {
+	part := strings.Fields(f.goal)
+	if len(part) < 2 {
+		return nil
+	}
+	bound, err := strconv.ParseFloat(part[1], 64)
+	if err != nil {
+		return nil
+	}
+	if len(part) == 2 && ratio != nil {
+		value = *ratio
+	}
+	ok := part[0] == "≤" && value <= bound || part[0] == "≥" && value >= bound
+	return &ok
+}
+
+func printHead(w io.Writer) {
+	fmt.Fprintf(w, "%-58s %14s %14s %8s  %-10s\n", "", "floor", "graphtide", "ratio", "goal")
+}
+
+func printOutcome(w io.Writer, o outcome) {
+	verdict := ""
+	if o.Met != nil && *o.Met {
+		verdict = "met"
+	} else if o.Met != nil {
+		verdict = "MISSED"
+	}
+	floor, ratio := "–", "–"
+	if o.Floor != nil {
+		floor, ratio = fmt.Sprintf("%.4g %s", *o.Floor, o.Unit), fmt.Sprintf("%.2f×", *o.Ratio)
+	}
+	fmt.Fprintf(w, "%-58s %14s %14s %8s  %-10s %s\n", o.Row+": "+o.Figure, floor, fmt.Sprintf("%.4g %s", o.Value, o.Unit), ratio, o.Goal, verdict)
+}
+
+func writeJSON(file string, all []outcome) error {
+	text, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
+}
+
+func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
+func us(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
+
+func quantile(d []time.Duration, q float64) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	slices.Sort(d)
+	return d[min(len(d)-1, int(q*float64(len(d))))]
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	v = slices.Clone(v)
+	sort.Float64s(v)
+	if n := len(v); n%2 == 0 {
+		return (v[n/2-1] + v[n/2]) / 2
+	}
+	return v[len(v)/2]
+}
