@@ -123,12 +123,26 @@ func newChangeIndex(at graph.Version, max int) *changeIndex {
 }
 
 func (x *changeIndex) add(v graph.Version, changes []graph.Change) {
-	if len(x.young) >= x.max {
-		x.old, x.floor = x.young, x.youngSince
-		x.young, x.youngSince = make(map[facet]graph.Version, x.max/4), v-1
-	}
+	x.room(v - 1)
 	for i := range changes {
 		facetsOf(&changes[i], func(f facet) { x.young[f] = v })
+	}
+}
+
+// room begins a new generation where the young one is full; at is the version of
+// the newest commit that is in.
+func (x *changeIndex) room(at graph.Version) {
+	if len(x.young) >= x.max {
+		x.old, x.floor = x.young, x.youngSince
+		x.young, x.youngSince = make(map[facet]graph.Version, x.max/4), at
+	}
+}
+
+// merge adds what a batch changed, whose first version is the one after v.
+func (x *changeIndex) merge(f fresh, v graph.Version) {
+	x.room(v)
+	for k, at := range f {
+		x.young[k] = at
 	}
 }
 
@@ -142,6 +156,29 @@ func (x *changeIndex) current(at graph.Version, read []facet) bool {
 	}
 	for _, f := range read {
 		if x.young[f] > at || x.old[f] > at {
+			return false
+		}
+	}
+	return true
+}
+
+// fresh has the versions at which a batch, not yet in the log, changes facets.
+type fresh map[facet]graph.Version
+
+func (x fresh) add(v graph.Version, changes []graph.Change) {
+	for i := range changes {
+		facetsOf(&changes[i], func(f facet) { x[f] = v })
+	}
+}
+
+// current reports whether the batch changes nothing of what was read after
+// version at.
+func (x fresh) current(at graph.Version, read []facet) bool {
+	if len(x) == 0 {
+		return true
+	}
+	for _, f := range read {
+		if x[f] > at {
 			return false
 		}
 	}

@@ -25,8 +25,11 @@ type sequencer struct {
 	wake   chan struct{} // holds one token; a full one means it is awake already
 
 	// What follows belongs to the goroutine of run.
-	index *changeIndex
-	seen  graph.Head // the commits up to here are in index
+	index  *changeIndex
+	seen   graph.Head    // the commits up to here are in index
+	fresh  fresh         // what the batch changes that is about to be appended
+	ours   graph.Version // of the last commit of this node
+	rivals rivalry
 }
 
 // waiting is a mutation on its way through the sequencer.
@@ -114,31 +117,50 @@ func (s *sequencer) take(n int) []*waiting {
 }
 
 func (s *sequencer) run() {
-	crowd := false
+	crowd := 0
 	for range s.wake {
 		// Those who were answered a moment ago are about to come back; letting
 		// them run first makes one full batch of what would be a lone one and a
 		// rest. A lone writer is not kept waiting.
-		if crowd {
+		if crowd > 1 {
 			runtime.Gosched()
 		}
-		if batch := s.take(s.p.cfg.MaxBatch); len(batch) > 0 {
-			crowd = len(batch) > 1
-			s.settle(batch)
-		}
+		crowd = s.next()
 	}
-	for batch := s.take(s.p.cfg.MaxBatch); len(batch) > 0; batch = s.take(s.p.cfg.MaxBatch) {
-		s.settle(batch)
+	for s.next() > 0 {
 	}
 }
 
-// settle brings every mutation of a batch to its outcome.
-func (s *sequencer) settle(batch []*waiting) {
+// next settles what waits, at most a batch, and gives how many that were. What
+// arrives while a turn is waited for goes with it.
+func (s *sequencer) next() int {
+	if s.idle() {
+		return 0
+	}
+	t := s.await()
+	batch := s.take(s.p.cfg.MaxBatch)
+	n := len(batch)
+	s.settle(batch, t)
+	return n
+}
+
+func (s *sequencer) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) == 0
+}
+
+// settle brings every mutation of a batch to its outcome, beginning in turn t if
+// there is one.
+func (s *sequencer) settle(batch []*waiting, t *turn) {
 	give := s.p.cfg.Clock().Add(s.p.cfg.Patience)
 	pause := 20 * time.Millisecond
 	for len(batch) > 0 {
-		rest, err := s.round(batch)
-		batch = rest
+		if t == nil {
+			t = s.await()
+		}
+		rest, err := s.round(batch, t)
+		batch, t = rest, nil
 		late := s.p.cfg.Clock().After(give)
 		if err == nil {
 			if late && len(batch) > 0 {
@@ -155,7 +177,7 @@ func (s *sequencer) settle(batch []*waiting) {
 		if !isUnavailable(err) && len(batch) > 1 {
 			// Something in the batch cannot be written. Halving finds it, and
 			// its neighbours go their own way.
-			s.settle(batch[:len(batch)/2])
+			s.settle(batch[:len(batch)/2], nil)
 			batch = batch[len(batch)/2:]
 			continue
 		}
@@ -184,12 +206,16 @@ func refuseAll(batch []*waiting, err error) {
 	}
 }
 
-// round settles a batch on the present head and appends it. It answers, in
-// order, those whose outcome is known, and gives back those to settle again;
-// with an error, the state of the log is unknown.
-func (s *sequencer) round(batch []*waiting) (rest []*waiting, err error) {
+// round settles a batch on the present head and appends it, in turn t if there
+// is one, which it ends. It answers, in order, those whose outcome is known, and
+// gives back those to settle again; with an error, the state of the log is
+// unknown.
+func (s *sequencer) round(batch []*waiting, t *turn) (rest []*waiting, err error) {
+	defer t.release()
 	for _, w := range batch {
 		if w.past != nil && len(w.past.wanted) > 0 {
+			t.release() // nobody is kept waiting while the store is asked
+			t = nil
 			w.past.fetch()
 			w.draft = nil
 		}
@@ -197,18 +223,19 @@ func (s *sequencer) round(batch []*waiting) (rest []*waiting, err error) {
 	placed := s.place(batch)
 	ctx, cancel := context.WithTimeout(s.p.ctx, s.p.cfg.Patience)
 	defer cancel()
-	if len(placed.commits) == 0 && s.needsHead(batch) {
+	if len(placed.commits) == 0 && t == nil && s.needsHead(batch) {
 		moved, err := s.headMoved(ctx)
 		if err != nil || moved {
-			s.forget(batch)
+			s.retract(batch)
 			return batch, err
 		}
 	}
 	if len(placed.commits) > 0 {
-		if done, err := s.append(ctx, batch, placed); !done {
+		if done, err := s.append(ctx, batch, placed, t); !done {
 			return batch, err
 		}
 	}
+	t.release()
 	if err := s.decideOthers(ctx, batch, placed.deferred); err != nil {
 		// What was appended is decided and stays so; the others are asked again.
 		return batch, err
@@ -233,9 +260,13 @@ type placement struct {
 
 // append writes the commits and gives them to the replica; done is false where
 // the batch is to be settled again.
-func (s *sequencer) append(ctx context.Context, batch []*waiting, placed placement) (done bool, err error) {
+func (s *sequencer) append(ctx context.Context, batch []*waiting, placed placement, t *turn) (done bool, err error) {
 	head, commits := s.seen, placed.commits
-	res, err := s.p.cfg.Store.Append(ctx, &graph.Batch{Graph: s.rep.Key(), Expect: head, Commits: commits})
+	write := s.p.cfg.Store.Append
+	if t != nil {
+		write = t.Append
+	}
+	res, err := write(ctx, &graph.Batch{Graph: s.rep.Key(), Expect: head, Commits: commits})
 	switch {
 	case err != nil:
 		s.forget(batch)
@@ -246,15 +277,19 @@ func (s *sequencer) append(ctx context.Context, batch []*waiting, placed placeme
 		}
 		return false, err
 	case res.Moved:
-		s.forget(batch)
+		s.retract(batch)
+		s.rivals.lost()
 		return false, s.follow(ctx, res.Head)
 	case len(res.Hits) > 0:
-		s.forget(batch)
+		s.retract(batch)
 		s.decideHits(placed.appended, res.Hits)
 		return false, nil
 	}
+	s.rivals.won(t != nil, t != nil && t.others)
+	s.index.merge(s.fresh, head.Version)
 	last := commits[len(commits)-1]
 	s.seen = graph.Head{Version: last.Version, Epoch: head.Epoch, At: last.At, SchemaVer: head.SchemaVer}
+	s.ours = last.Version
 	if err := s.rep.Apply(commits); err != nil {
 		s.p.cfg.Log.Error("the replica did not take a commit of its own node", "graph", s.rep.Name(), "err", err)
 	}
@@ -279,6 +314,7 @@ func (s *sequencer) place(batch []*waiting) (placed placement) {
 		head := st.Head()
 		s.sync(head)
 		s.seen.SchemaVer = reg.Version
+		s.fresh = make(fresh, 2*len(batch))
 		over := newOverlay(st)
 		at := s.p.cfg.Clock().UTC().Truncate(time.Millisecond)
 		if at.Before(head.At) {
@@ -300,7 +336,7 @@ func (s *sequencer) place(batch []*waiting) (placed placement) {
 			}
 			keys[w.key()] = true
 			d := w.draft
-			if d == nil || d.reg != reg || d.at.Epoch != head.Epoch || !s.index.current(d.at.Version, d.read.read) {
+			if d == nil || d.reg != reg || d.at.Epoch != head.Epoch || !s.current(d) {
 				w.past.batch, w.past.locked = placed.commits, true
 				s.p.prepare(w, over, graph.Head{Version: next, Epoch: head.Epoch}, w.past)
 				w.past.batch, w.past.locked = nil, false
@@ -318,12 +354,18 @@ func (s *sequencer) place(batch []*waiting) (placed placement) {
 			d.stamp(next, at)
 			w.commit = newCommit(d, next, head.Epoch, at)
 			over.apply(d.changes)
-			s.index.add(next, d.changes)
+			s.fresh.add(next, d.changes)
 			placed.commits = append(placed.commits, w.commit)
 			placed.appended = append(placed.appended, w)
 		}
 	})
 	return placed
+}
+
+// current reports whether nothing that a draft read has changed since, neither in
+// the log nor by the batch under way.
+func (s *sequencer) current(d *Draft) bool {
+	return s.index.current(d.at.Version, d.read.read) && s.fresh.current(d.at.Version, d.read.read)
 }
 
 // sync brings the index up to the replica's head, which others may have moved.
@@ -347,8 +389,18 @@ func (s *sequencer) sync(head graph.Head) {
 // maxFacets bounds one generation of the change index (some 10 MB).
 const maxFacets = 100_000
 
-// forget drops what was found on top of a batch that was not appended, or
-// perhaps not: the index of its changes, and the drafts that saw them.
+// retract drops the drafts that were prepared on top of a batch that was not
+// appended. The others stay: whether they are current on the next head, the
+// index tells.
+func (s *sequencer) retract(batch []*waiting) {
+	for _, w := range batch {
+		if !w.final && w.draft != nil && w.draft.at.Version > s.seen.Version {
+			w.draft, w.refusal = nil, nil
+		}
+	}
+}
+
+// forget drops all that was found for a batch that was perhaps appended.
 func (s *sequencer) forget(batch []*waiting) {
 	s.index = nil
 	for _, w := range batch {
