@@ -116,6 +116,8 @@ type StateFunc func(objects []*Object, edges []*Edge) error
 // concurrent use. Errors that are worth another try carry CodeUnavailable.
 // A GraphKey that is gone gives CodeNotFound.
 type Store interface {
+	PieceStore
+
 	// EnsureGraph makes the graph if it does not exist.
 	EnsureGraph(ctx context.Context, name string) (info GraphInfo, created bool, err error)
 	Graph(ctx context.Context, name string) (GraphInfo, error)
