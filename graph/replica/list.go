@@ -22,7 +22,7 @@ type list struct {
 	members []member
 	places  []Position
 	keys    []key // what places hold, in one piece
-	filter  filter
+	filter  Filter
 }
 
 func (l *list) start(of *graph.List, lim *graph.Limits) *list {
@@ -43,7 +43,7 @@ func (l *list) offer(o *graph.Object, e *graph.Edge) bool {
 	if l.offered > l.limit {
 		return false
 	}
-	if l.filter.matches(l.of.Where, o, e) {
+	if l.filter.Matches(l.of.Where, o, e) {
 		l.members = append(l.members, member{o, e})
 	}
 	return true

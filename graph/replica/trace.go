@@ -65,7 +65,7 @@ func (t *Trace) Add(src Source, mayRead func(graph.ObjectID) bool, edges []*grap
 			if s.Label != e.Label || !followed {
 				continue
 			}
-			if o := src.Object(far); o != nil && w.mayRead(o, nil) && w.list.filter.matches(s.Where, o, e) {
+			if o := src.Object(far); o != nil && w.mayRead(o, nil) && w.list.filter.Matches(s.Where, o, e) {
 				w.reached(task{visit{near, s}, levels}, member{o, e})
 			}
 		}

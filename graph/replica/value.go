@@ -7,6 +7,10 @@ import (
 	"github.com/graphtide/graphtide/patch"
 )
 
+// ValueAt gives the JSON text that a path points to in an object, nil where there
+// is nothing, and for a path into an edge.
+func ValueAt(p graph.Path, o *graph.Object) []byte { return valueAt(p, o, nil) }
+
 // valueAt gives the JSON text that a path of a projection points to, nil where
 // there is nothing. The access of an object is nothing here: what a condition
 // can tell apart, it tells.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strconv"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/patch"
@@ -17,41 +18,42 @@ import (
 // only between two numbers, two strings or two booleans. `prefix` holds for
 // strings alone.
 func Matches(c *graph.Cond, o *graph.Object, edge *graph.Edge) bool {
-	return new(filter).matches(c, o, edge)
+	return new(Filter).Matches(c, o, edge)
 }
 
-// filter judges the conditions of one evaluation. It remembers the values of
-// long `in` lists in order, so that a candidate costs a search and not a walk
-// through thousands.
-type filter struct {
+// Filter judges the conditions of one projection, for one goroutine. It
+// remembers the values of long `in` lists in order, so that a candidate costs a
+// search and not a walk through thousands. The zero Filter is ready.
+type Filter struct {
 	sorted map[*graph.Cond][]json.RawMessage
 }
 
 // longList is from how many values on sorting pays.
 const longList = 32
 
-func (f *filter) matches(c *graph.Cond, o *graph.Object, edge *graph.Edge) bool {
+// Matches is the function of that name, remembered.
+func (f *Filter) Matches(c *graph.Cond, o *graph.Object, edge *graph.Edge) bool {
 	if c == nil {
 		return true
 	}
 	switch c.Op {
 	case graph.CondAnd:
 		for _, sub := range c.Sub {
-			if !f.matches(sub, o, edge) {
+			if !f.Matches(sub, o, edge) {
 				return false
 			}
 		}
 		return true
 	case graph.CondOr:
 		for _, sub := range c.Sub {
-			if f.matches(sub, o, edge) {
+			if f.Matches(sub, o, edge) {
 				return true
 			}
 		}
 		return false
 	case graph.CondNot:
 		for _, sub := range c.Sub {
-			if f.matches(sub, o, edge) {
+			if f.Matches(sub, o, edge) {
 				return false
 			}
 		}
@@ -93,7 +95,7 @@ func (f *filter) matches(c *graph.Cond, o *graph.Object, edge *graph.Edge) bool 
 }
 
 // in reports whether the value is one of the condition's.
-func (f *filter) in(v []byte, c *graph.Cond) bool {
+func (f *Filter) in(v []byte, c *graph.Cond) bool {
 	if v == nil || len(c.Values) < longList {
 		return equalsAny(v, c.Values)
 	}
@@ -134,4 +136,18 @@ func equalsAny[V ~[]byte](v []byte, among []V) bool {
 func ordered(a, b kind) bool {
 	isBool := func(k kind) bool { return k == kindFalse || k == kindTrue }
 	return a == b && (a == kindNumber || a == kindString) || isBool(a) && isBool(b)
+}
+
+// ValueKey names a JSON value for the look-up of conditions that ask for
+// equality: values that are equal have the same key. Others may share one; nil,
+// a missing value, has a key of its own.
+func ValueKey(v []byte) string {
+	switch k := keyOf(v); k.kind {
+	case kindNumber:
+		return "n" + strconv.FormatFloat(k.num+0, 'g', -1, 64) // -0 is 0
+	case kindString:
+		return "s" + string(k.text)
+	default:
+		return string('a' + rune(k.kind))
+	}
 }
