@@ -23,7 +23,10 @@ import (
 const catchUpWait = 5 * time.Second
 
 // connection is a websocket, before and after its hello.
-type connection struct{ socket }
+type connection struct {
+	socket
+	wire *wire
+}
 
 // refused closes a connection with a code.
 type refused protocol.CloseCode
@@ -38,15 +41,19 @@ func (h *Hub) ServeSync(w http.ResponseWriter, r *http.Request, graphName string
 		writeProblem(w, graph.Errf(graph.CodeForbidden, "pages of this origin may not connect; see --allowed-origins"))
 		return
 	}
-	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	taken := &hijacker{ResponseWriter: w}
+	c, err := websocket.Accept(taken, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{protocol.Subprotocol},
 		InsecureSkipVerify: true, // the Origin is judged above, with its scheme
 		CompressionMode:    websocket.CompressionDisabled,
+		// A peer that takes nothing gets no pong either: it would wait behind the
+		// rest, and hold up the reading.
+		OnPingReceived: func(context.Context, []byte) bool { return taken.wire.stuck(time.Now()) < time.Second },
 	})
 	if err != nil {
 		return // answered
 	}
-	conn := &connection{c}
+	conn := &connection{c, taken.wire}
 	if !h.enter(conn) {
 		c.Write(r.Context(), websocket.MessageText, protocol.AppendBye(nil, retryAfter(0)))
 		h.shut(conn, protocol.CloseDraining)
@@ -135,7 +142,7 @@ func (h *Hub) hello(c *connection) (*protocol.Hello, [][]byte, error) {
 }
 
 // read gives the next message of a client.
-func (h *Hub) read(c *connection) ([]byte, error) {
+func (h *Hub) read(c socket) ([]byte, error) {
 	typ, r, err := c.Reader(context.Background())
 	if err != nil {
 		return nil, err
@@ -161,8 +168,8 @@ func (h *Hub) begin(ctx context.Context, c *connection, hello *protocol.Hello, g
 		hello.Session = uuid.NewString()
 	}
 	s := &session{
-		hub: h, conn: c.socket, id: hello.Session, user: p.User,
-		wake: make(chan struct{}, 1), room: make(chan struct{}, 1), flight: make(chan struct{}, h.cfg.InFlight),
+		hub: h, conn: c.socket, wire: c.wire, id: hello.Session, user: p.User,
+		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 		limiter:   rate.NewLimiter(rate.Limit(h.cfg.Rate), int(h.cfg.Rate*5)),
 		principal: p, expires: expires, lastAt: time.Now(), lastPing: time.Now(),
 	}

@@ -15,7 +15,11 @@ type body struct {
 	once   sync.Once
 	build  func() [][]byte
 	frames [][]byte
+	weight int // about how much memory it keeps
 }
+
+// entityWeight is what an entity takes in a load, on average.
+const entityWeight = 400
 
 func (b *body) encoded() [][]byte {
 	b.once.Do(func() { b.frames, b.build = b.build(), nil })
@@ -24,7 +28,7 @@ func (b *body) encoded() [][]byte {
 
 // wholeBody is that of a whole view. It takes the slices over.
 func wholeBody(objects []*graph.Object, edges []*graph.Edge, roots []graph.ObjectID, digest uint32) *body {
-	return &body{build: func() [][]byte {
+	return &body{weight: entityWeight * (len(objects) + len(edges)), build: func() [][]byte {
 		slices.SortFunc(objects, func(a, b *graph.Object) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 		slices.SortFunc(edges, func(a, b *graph.Edge) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 		l := protocol.Load{Roots: roots, Digest: digest}
@@ -42,7 +46,7 @@ func wholeBody(objects []*graph.Object, edges []*graph.Edge, roots []graph.Objec
 
 // differenceBody is that of a load that builds on what the client holds.
 func differenceBody(d *difference, roots []graph.ObjectID, digest uint32) *body {
-	return &body{build: func() [][]byte {
+	return &body{weight: entityWeight * len(d.entries), build: func() [][]byte {
 		l := protocol.Load{Entries: d.encoded(), Roots: roots, Digest: digest, Mutations: d.mutations}
 		return l.Bodies(protocol.MaxMessage)
 	}}
@@ -50,7 +54,7 @@ func differenceBody(d *difference, roots []graph.ObjectID, digest uint32) *body 
 
 // deltaBody is a whole delta, for a session that has fallen behind.
 func deltaBody(d *difference, view string, at graph.Version) *body {
-	return &body{build: func() [][]byte {
+	return &body{weight: entityWeight * len(d.entries), build: func() [][]byte {
 		p := protocol.Delta{
 			View: view, Version: at, At: d.at, By: d.by, Mutations: d.mutations,
 			Entries: d.encoded(), Roots: d.roots, HasRoots: d.rerooted,

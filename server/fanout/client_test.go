@@ -344,7 +344,7 @@ func (w *world) connect(p graph.Principal) *client {
 	}
 	s := &session{
 		hub: w.hub, relay: r, conn: &silent{}, id: "s", user: p.User, principal: p,
-		wake: make(chan struct{}, 1), room: make(chan struct{}, 1), flight: make(chan struct{}, 1024),
+		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 		limiter: rate.NewLimiter(rate.Inf, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -417,9 +417,6 @@ func (c *client) drain() error {
 					return err
 				}
 			}
-		}
-		for range got.answers {
-			<-c.s.flight
 		}
 		if !got.more && len(got.parts) == 0 {
 			return nil

@@ -22,13 +22,22 @@ type item struct {
 	last  protocol.CloseCode // set: nothing follows, and the connection closes so
 }
 
+// weight is about how much memory the item keeps.
+func (it *item) weight() int {
+	w := itemWeight + len(it.text)
+	if it.body != nil {
+		w += it.body.weight
+	}
+	return w
+}
+
 // answer is what became of one mutation: they go out in the order in which the
 // mutations came.
 type answer struct {
 	mutation string
-	done     bool
-	version  graph.Version
-	problem  *graph.Error
+	size     int           // of the mutation
+	text     []byte        // nil until it is known
+	version  graph.Version // of the commit; 0 for a refusal
 }
 
 // part is a piece of what collect found: texts as they are, or a load.
@@ -42,7 +51,6 @@ type part struct {
 type collected struct {
 	parts   []part
 	size    int
-	answers int  // mutations answered
 	more    bool // something is left
 	lagging bool // the feed no longer has what the session needs
 	last    protocol.CloseCode
@@ -86,6 +94,7 @@ func (s *session) collect() (c collected) {
 			c.more = true
 			return c
 		}
+		s.waiting -= it.weight()
 		s.items[0] = item{}
 		if s.items = s.items[1:]; len(s.items) == 0 {
 			s.items = nil
@@ -208,24 +217,21 @@ func (s *session) takeFrom(c *collected, sub *subscription, before graph.Version
 func (s *session) takeAnswers(c *collected, reached graph.Version) {
 	n := 0
 	for _, a := range s.answers {
-		if !a.done {
+		if a.text == nil {
 			break
 		}
 		if a.version > reached {
 			s.relay.wakeAt(s)
 			break
 		}
-		if a.problem != nil {
-			c.text(protocol.AppendReject(nil, a.mutation, a.problem))
-		} else {
-			c.text(protocol.AppendAck(nil, a.mutation, a.version))
-		}
+		c.text(a.text)
+		s.waiting -= answerWeight + len(a.text)
+		s.answers[n] = nil
 		n++
 	}
 	if s.answers = s.answers[n:]; len(s.answers) == 0 {
 		s.answers = nil
 	}
-	c.answers = n
 }
 
 // digests gives those of the session's views. The caller holds feedMu and mu.

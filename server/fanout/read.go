@@ -15,17 +15,13 @@ import (
 // run serves a session until it ends. rest are lines that came with the hello.
 func (s *session) run(rest [][]byte) {
 	s.hub.metrics.sessions.Inc()
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		s.writeLoop()
-	}()
+	s.helpers.Go(s.writeLoop)
 	s.readLoop(rest)
 	s.abandon()
-	<-written
 	s.relay.leave(s)
 	s.hub.release(s)
 	s.helpers.Wait()
+	s.wire.finish()
 	s.hub.metrics.sessions.Dec()
 }
 
@@ -33,13 +29,14 @@ func (s *session) run(rest [][]byte) {
 // connection.
 func (s *session) readLoop(rest [][]byte) {
 	for _, line := range rest {
-		if !s.line(line) {
+		if !s.hasRoom() || !s.line(line) {
 			return
 		}
 	}
-	c := &connection{s.conn}
 	for s.hasRoom() {
-		msg, err := s.hub.read(c)
+		s.reading.Store(time.Now().UnixNano())
+		msg, err := s.hub.read(s.conn)
+		s.reading.Store(0)
 		var code refused
 		switch {
 		case errors.As(err, &code):
@@ -53,18 +50,19 @@ func (s *session) readLoop(rest [][]byte) {
 				s.close(protocol.CloseBadMessage)
 				return
 			}
-			if !s.line(line) {
+			if !s.hasRoom() || !s.line(line) {
 				return
 			}
 		}
 	}
 }
 
-// hasRoom waits while too much waits to be written; false once the session ends.
+// hasRoom waits while too much waits to be written or to be committed; false
+// once the session ends.
 func (s *session) hasRoom() bool {
 	for {
 		s.mu.Lock()
-		full := len(s.items) > maxItems
+		full := s.waiting > maxWaiting || s.flying > maxFlying || len(s.answers) >= s.hub.cfg.InFlight
 		closed := s.closed
 		s.mu.Unlock()
 		if closed {
@@ -101,9 +99,7 @@ func (s *session) line(text []byte) bool {
 		s.close(protocol.CloseBadMessage)
 		return false
 	case refusal.Mutation != "":
-		if a := s.expect(refusal.Mutation); a != nil {
-			s.answered(a, graph.Receipt{}, refusal.Problem)
-		}
+		s.answered(s.expect(refusal.Mutation, 0), graph.Receipt{}, refusal.Problem)
 	default:
 		s.queue(item{text: protocol.AppendError(nil, refusal.Sub, refusal.Problem)})
 	}
@@ -274,26 +270,20 @@ func (s *session) loadPast(m *protocol.Sub, proj *graph.Projection) error {
 	return nil
 }
 
-// expect takes a place in the order of answers; nil once the session ends.
-func (s *session) expect(mutation string) *answer {
-	select {
-	case s.flight <- struct{}{}:
-	case <-s.ctx.Done():
-		return nil
-	}
-	a := &answer{mutation: mutation}
+// expect takes a place in the order of answers, for a mutation of a size.
+func (s *session) expect(mutation string, size int) *answer {
+	a := &answer{mutation: mutation, size: size}
 	s.mu.Lock()
 	s.answers = append(s.answers, a)
+	s.waiting += answerWeight
+	s.flying += size
 	s.mu.Unlock()
 	return a
 }
 
 // mutate hands a transaction to the write path, which outlives the connection.
 func (s *session) mutate(m *protocol.Mutate) {
-	a := s.expect(m.Mutation)
-	if a == nil {
-		return
-	}
+	a := s.expect(m.Mutation, len(m.Patch))
 	s.hub.cfg.Submitter.Enqueue(s.hub.ctx, s.relay.name, &graph.Mutation{
 		Key: m.Mutation, Patch: m.Patch, Author: s.rights(), Session: s.id,
 		Base: m.Base, Group: m.Group, Note: m.Note,

@@ -15,9 +15,20 @@ import (
 	"github.com/graphtide/graphtide/server/protocol"
 )
 
-// maxItems bounds what waits for one session alone. Its client's messages are
-// not read while there is more: what waits is mostly answers to them.
-const maxItems = 1024
+// A session is not read from while more than this waits for it: what waits is
+// mostly answers to what it asked.
+const (
+	maxWaiting = 8 << 20 // bytes to be written
+	maxFlying  = 8 << 20 // bytes of unanswered mutations
+)
+
+// What things weigh beside their text.
+const (
+	itemWeight   = 200
+	answerWeight = 200
+	// askWeight stands for a load that was asked for and is not there yet.
+	askWeight = 1 << 20
+)
 
 // socket is what a session needs of a *websocket.Conn.
 type socket interface {
@@ -34,13 +45,13 @@ type session struct {
 	hub     *Hub
 	relay   *relay
 	conn    socket
+	wire    *wire  // under conn
 	id      string // the client's
 	user    string // of the token: it never changes
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wake    chan struct{} // one place: there may be something to write
 	room    chan struct{} // one place: there may be room again for what is asked
-	flight  chan struct{} // one token for each unanswered mutation
 	limiter *rate.Limiter
 	helpers sync.WaitGroup // pings and the closing of the connection
 
@@ -48,8 +59,9 @@ type session struct {
 	// waits for it, so that the mutations of both stay in order.
 	handling sync.Mutex
 
-	// writing is when the write under way began, in Unix nanoseconds; 0 for none.
-	writing atomic.Int64
+	// reading is since when the client's next message is waited for, in Unix
+	// nanoseconds; 0 while one is worked on, or there is no room for it.
+	reading atomic.Int64
 	pinging atomic.Bool
 
 	mu        sync.Mutex // guards the fields below; taken after relay.feedMu
@@ -57,7 +69,9 @@ type session struct {
 	expires   time.Time
 	subs      []*subscription
 	items     []item
-	answers   []*answer
+	answers   []*answer // of the mutations sent, in order
+	waiting   int       // what items and answers weigh, and loads that were asked for
+	flying    int       // bytes of unanswered mutations
 	wantAt    bool
 	lastAt    time.Time
 	lastPing  time.Time
@@ -83,11 +97,29 @@ func signal(ch chan struct{}) {
 // queue adds an item. The caller may hold feedMu.
 func (s *session) queue(it item) {
 	s.mu.Lock()
-	if !s.closed {
-		s.items = append(s.items, it)
-	}
+	s.push(it)
 	s.mu.Unlock()
 	s.wakeUp()
+}
+
+// push is queue for who holds mu.
+func (s *session) push(it item) {
+	if s.closed {
+		return
+	}
+	s.items = append(s.items, it)
+	s.waiting += it.weight()
+}
+
+// drop takes items out that nobody waits for any more. The caller holds mu.
+func (s *session) drop(gone func(*item) bool) {
+	s.items = slices.DeleteFunc(s.items, func(it item) bool {
+		if !gone(&it) {
+			return false
+		}
+		s.waiting -= it.weight()
+		return true
+	})
 }
 
 // subscriptions gives the present ones.
@@ -106,6 +138,7 @@ func (s *session) add(sub *subscription) (old *subscription, ok bool) {
 		if other.name == sub.name {
 			s.subs[i] = sub
 			s.forget(other)
+			s.waiting += askWeight
 			return other, true
 		}
 	}
@@ -113,6 +146,7 @@ func (s *session) add(sub *subscription) (old *subscription, ok bool) {
 		return nil, false
 	}
 	s.subs = append(s.subs, sub)
+	s.waiting += askWeight
 	return nil, true
 }
 
@@ -134,7 +168,18 @@ func (s *session) remove(name string) *subscription {
 // have given its name to another, must not take it for that one's. The caller
 // holds mu.
 func (s *session) forget(sub *subscription) {
-	s.items = slices.DeleteFunc(s.items, func(it item) bool { return it.sub == sub })
+	s.arrived(sub)
+	s.drop(func(it *item) bool { return it.sub == sub })
+}
+
+// arrived notes that what a subscription asked for is there, or will not come.
+// The caller holds mu.
+func (s *session) arrived(sub *subscription) {
+	if !sub.served {
+		sub.served = true
+		s.waiting -= askWeight
+		signal(s.room)
+	}
 }
 
 // The methods from here to caughtUp are the relay's. attach to refuse are called
@@ -149,7 +194,8 @@ func (s *session) attach(sub *subscription, v *view, it item) bool {
 		return false
 	}
 	sub.view, sub.cursor = v, it.at
-	s.items = append(s.items, it)
+	s.push(it)
+	s.arrived(sub)
 	s.wakeUp()
 	return true
 }
@@ -164,7 +210,8 @@ func (s *session) refuse(sub *subscription, err *graph.Error) {
 	}
 	s.subs = slices.Delete(s.subs, i, i+1)
 	sub.view = nil
-	s.items = append(s.items, item{text: protocol.AppendError(nil, sub.name, err)})
+	s.arrived(sub)
+	s.push(item{text: protocol.AppendError(nil, sub.name, err)})
 	s.wakeUp()
 }
 
@@ -199,7 +246,7 @@ func (s *session) takeLoad(sub *subscription) (item, bool) {
 		return item{}, false
 	}
 	it := s.items[i]
-	s.items = slices.DeleteFunc(s.items, func(it item) bool { return it.sub == sub })
+	s.drop(func(it *item) bool { return it.sub == sub })
 	return it, true
 }
 
@@ -219,15 +266,19 @@ func (s *session) caughtUp() {
 
 // answered files the outcome of a mutation. It never blocks.
 func (s *session) answered(a *answer, receipt graph.Receipt, err error) {
-	s.mu.Lock()
-	a.done = true
+	var text []byte
 	if err != nil {
-		a.problem = s.hub.problem(err)
+		text = protocol.AppendReject(nil, a.mutation, s.hub.problem(err))
 	} else {
-		a.version = receipt.Version
+		text = protocol.AppendAck(nil, a.mutation, receipt.Version)
 	}
+	s.mu.Lock()
+	a.text, a.version = text, receipt.Version
+	s.waiting += len(text)
+	s.flying -= a.size
 	s.mu.Unlock()
 	s.wakeUp()
+	signal(s.room)
 }
 
 // tell files what a session does on an object. The caller may hold feedMu.
@@ -286,7 +337,7 @@ func (s *session) bye(after time.Duration, code protocol.CloseCode) {
 
 // keepHouse does what is due.
 func (s *session) keepHouse(now time.Time) {
-	if since := s.writing.Load(); since != 0 && now.UnixNano()-since >= int64(s.hub.cfg.Stall) {
+	if s.wire.stuck(now) >= s.hub.cfg.Stall {
 		// A close frame cannot overtake what is stuck.
 		s.hub.metrics.close(protocol.CloseStalled)
 		s.abandon()
@@ -298,7 +349,11 @@ func (s *session) keepHouse(now time.Time) {
 	if wantAt {
 		s.wantAt, s.lastAt = true, now
 	}
-	ping := now.Sub(s.lastPing) >= s.hub.cfg.Ping && !s.closed
+	ping := now.Sub(s.lastPing) >= s.hub.cfg.Ping && s.reading.Load() != 0 && s.wire.stuck(now) == 0
+	if ping && !s.closed && s.pinging.CompareAndSwap(false, true) {
+		s.lastPing = now
+		s.helpers.Go(s.ping) // not once closed: run may have waited for all
+	}
 	s.mu.Unlock()
 	if expired {
 		s.close(protocol.CloseUnauthenticated)
@@ -307,21 +362,21 @@ func (s *session) keepHouse(now time.Time) {
 	if wantAt {
 		s.wakeUp()
 	}
-	if ping && s.writing.Load() == 0 && s.pinging.CompareAndSwap(false, true) {
-		s.mu.Lock()
-		s.lastPing = now
-		s.mu.Unlock()
-		s.helpers.Go(s.ping)
-	}
 }
 
 // ping asks for a sign of life. A peer that does not read does not answer,
-// however much of what it was sent still fits into the network's buffers.
+// however much of what it was sent still fits into the network's buffers. Its
+// answer is only found while its messages are read.
 func (s *session) ping() {
 	defer s.pinging.Store(false)
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(s.ctx, s.hub.cfg.Stall)
 	defer cancel()
-	if err := s.conn.Ping(ctx); err != nil && ctx.Err() != nil && s.ctx.Err() == nil {
+	err := s.conn.Ping(ctx)
+	if err == nil || ctx.Err() == nil || s.ctx.Err() != nil {
+		return
+	}
+	if reading := s.reading.Load(); reading != 0 && reading <= began.UnixNano() {
 		s.close(protocol.CloseStalled)
 	}
 }

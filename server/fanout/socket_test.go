@@ -181,6 +181,7 @@ func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 // serveInMemory makes the world reachable over pipes. The caller calls stop.
 func (w *world) serveInMemory() (client *http.Client, stop func()) {
 	l := newPipes()
+	w.pipes = l
 	srv := &http.Server{Handler: w.handler()}
 	go srv.Serve(l)
 	transport := &http.Transport{DialContext: l.dial, DisableKeepAlives: true}

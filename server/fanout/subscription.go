@@ -21,4 +21,6 @@ type subscription struct {
 	// goroutine, which alone sets view, may read view without.
 	view   *view         // nil until attached
 	cursor graph.Version // everything up to it has been taken out of the feed
+	// served: what was asked for is there, or will not come. session.mu guards it.
+	served bool
 }

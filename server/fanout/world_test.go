@@ -40,6 +40,7 @@ type world struct {
 	hub     *Hub
 	replica *replica.Replica
 	key     graph.GraphKey
+	pipes   *pipes // once served in memory
 
 	mu       sync.Mutex // guards the fields below
 	head     graph.Head

@@ -3,7 +3,6 @@ package fanout
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -32,9 +31,6 @@ func (s *session) writeLoop() {
 			if !s.send(&c) {
 				s.abandon()
 				return
-			}
-			for range c.answers {
-				<-s.flight
 			}
 			if len(c.parts) > 0 {
 				signal(s.room)
@@ -109,9 +105,7 @@ func (s *session) send(c *collected) bool {
 // write sends one message. It has no deadline of its own, which would cost a
 // timer each time: keepHouse ends the session of a peer that does not read.
 func (s *session) write(text []byte) bool {
-	s.writing.Store(time.Now().UnixNano())
 	err := s.conn.Write(context.Background(), websocket.MessageText, text)
-	s.writing.Store(0)
 	s.hub.metrics.sent.Inc()
 	s.hub.metrics.bytes.Add(float64(len(text)))
 	return err == nil

@@ -1,0 +1,95 @@
+package fanout
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// wirePiece is how much is written at once: what a slow peer takes of it counts
+// as a sign of life.
+const wirePiece = 16 << 10
+
+// wire is the connection under a websocket. It knows since when the peer has
+// taken nothing of what is being written, and it writes pings and pongs aside:
+// the library gives those five seconds and then cuts the connection, before a
+// peer that does not read can be told so.
+type wire struct {
+	net.Conn
+	turn  chan struct{}  // one place: held by who writes
+	aside sync.WaitGroup // pings and pongs being written
+	since atomic.Int64   // when the write under way last got on, in Unix nanoseconds; 0 for none
+}
+
+func newWire(c net.Conn) *wire { return &wire{Conn: c, turn: make(chan struct{}, 1)} }
+
+// Write writes all of p, or all but a ping that follows later.
+func (w *wire) Write(p []byte) (int, error) {
+	w.turn <- struct{}{} // who holds it gives it back: Close ends its write
+	if isPing(p) {
+		frame := append([]byte(nil), p...)
+		w.aside.Go(func() {
+			w.write(frame) // whoever writes next meets the same fault
+			<-w.turn
+		})
+		return len(p), nil
+	}
+	defer func() { <-w.turn }()
+	return w.write(p)
+}
+
+func (w *wire) write(p []byte) (n int, err error) {
+	defer w.since.Store(0)
+	for err == nil && n < len(p) {
+		w.since.Store(time.Now().UnixNano())
+		var more int
+		more, err = w.Conn.Write(p[n:min(n+wirePiece, len(p))])
+		n += more
+	}
+	return n, err
+}
+
+// stuck tells for how long the peer has taken nothing of what is being written.
+func (w *wire) stuck(now time.Time) time.Duration {
+	if w == nil {
+		return 0
+	}
+	since := w.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return now.Sub(time.Unix(0, since))
+}
+
+// finish waits for what is written aside. The wire is closed.
+func (w *wire) finish() {
+	if w != nil {
+		w.aside.Wait()
+	}
+}
+
+// isPing tells a whole ping or pong frame. A piece of a text may look like one:
+// it goes out in its place all the same.
+func isPing(p []byte) bool {
+	return len(p) >= 2 && len(p) <= 127 && (p[0] == 0x89 || p[0] == 0x8a) && int(p[1]) == len(p)-2
+}
+
+// hijacker hands the websocket library a wire in the place of the connection.
+type hijacker struct {
+	http.ResponseWriter
+	wire *wire // once hijacked
+}
+
+// Hijack takes the connection over.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.wire = newWire(conn)
+	rw.Writer.Reset(h.wire)
+	return h.wire, rw, nil
+}
