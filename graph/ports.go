@@ -130,10 +130,10 @@ type Store interface {
 	// Append writes all commits or none, in one round trip and one short
 	// database transaction. ctx bounds the waiting for a connection alone.
 	Append(ctx context.Context, b *Batch) (AppendResult, error)
-	// Turn waits until the caller may append next. It takes two more round
-	// trips than an Append that finds the head where it was, and fewer than one
-	// that does not.
-	Turn(ctx context.Context, g GraphKey) (Turn, error)
+	// Turn waits until the caller may append next, and brings what of the log
+	// came after since. It takes one more round trip than an Append that finds
+	// the head where it was, and fewer than one that does not.
+	Turn(ctx context.Context, g GraphKey, since Version) (Turn, error)
 	// Recorded looks up mutations by author and key.
 	Recorded(ctx context.Context, g GraphKey, keys []MutationKey) (map[MutationKey]Recorded, error)
 

@@ -2,6 +2,9 @@ package graph
 
 import "context"
 
+// MaxTail bounds the commits that come with a turn.
+const MaxTail = 512
+
 // Turn is the right to append to a graph's log next. While it lasts nobody
 // else appends, on any node, so an append on its head cannot find that the head
 // has moved.
@@ -15,9 +18,9 @@ import "context"
 type Turn interface {
 	// Head is where the log stands for as long as the turn lasts.
 	Head() Head
-	// Log is Store.Log, asked by way of the turn: it waits for no other
-	// connection.
-	Log(ctx context.Context, since Version, limit int) ([]*Commit, error)
+	// Tail is what Store.Log gives after the version that the turn was asked
+	// with: as far as Head, or the first MaxTail commits.
+	Tail() []*Commit
 	// Append is Store.Append, with all its answers, and ends the turn.
 	Append(ctx context.Context, b *Batch) (AppendResult, error)
 	// Release ends the turn with nothing written. After the end it does nothing.

@@ -31,6 +31,7 @@ type turn struct {
 	s     *Store
 	key   graph.GraphKey
 	head  graph.Head
+	tail  []*graph.Commit
 	clock *time.Timer
 
 	mu   sync.Mutex // guards over
@@ -38,7 +39,7 @@ type turn struct {
 }
 
 // Turn waits for the write lock and holds it until the turn ends.
-func (s *Store) Turn(ctx context.Context, key graph.GraphKey) (graph.Turn, error) {
+func (s *Store) Turn(ctx context.Context, key graph.GraphKey, since graph.Version) (graph.Turn, error) {
 	if err := s.write.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -49,11 +50,15 @@ func (s *Store) Turn(ctx context.Context, key graph.GraphKey) (graph.Turn, error
 		head = g.head
 	}
 	s.mu.RUnlock()
+	var tail []*graph.Commit
+	if err == nil {
+		tail, err = s.Log(ctx, key, since, graph.MaxTail)
+	}
 	if err != nil {
 		s.write.Unlock()
 		return nil, err
 	}
-	t := &turn{s: s, key: key, head: head}
+	t := &turn{s: s, key: key, head: head, tail: tail}
 	t.mu.Lock()
 	t.clock = time.AfterFunc(silence, t.Release)
 	t.mu.Unlock()
@@ -62,15 +67,7 @@ func (s *Store) Turn(ctx context.Context, key graph.GraphKey) (graph.Turn, error
 
 func (t *turn) Head() graph.Head { return t.head }
 
-func (t *turn) Log(ctx context.Context, since graph.Version, limit int) ([]*graph.Commit, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.over {
-		return nil, errTurnOver()
-	}
-	t.clock.Reset(silence)
-	return t.s.Log(ctx, t.key, since, limit)
-}
+func (t *turn) Tail() []*graph.Commit { return t.tail }
 
 func (t *turn) Append(_ context.Context, b *graph.Batch) (graph.AppendResult, error) {
 	t.mu.Lock()

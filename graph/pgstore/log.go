@@ -16,26 +16,42 @@ import (
 // log does not reach back to since.
 func (s *Store) Log(ctx context.Context, g graph.GraphKey, since graph.Version, limit int) (log []*graph.Commit, err error) {
 	err = s.read(ctx, "read the log", func(conn *pgx.Conn) (err error) {
-		log, err = logOn(ctx, conn, g, since, limit)
+		q := logQuery{graph: g, since: since, limit: limit}
+		batch := &pgx.Batch{}
+		q.queue(batch)
+		if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+			return err
+		}
+		log, err = q.commits()
 		return err
 	})
 	return log, err
 }
 
-// logOn reads the log on a connection, in whatever transaction it is in.
-func logOn(ctx context.Context, conn *pgx.Conn, g graph.GraphKey, since graph.Version, limit int) ([]*graph.Commit, error) {
+// logQuery reads a stretch of the log as a part of a batch of statements.
+type logQuery struct {
+	graph graph.GraphKey
+	since graph.Version
+	limit int
+	log   []*graph.Commit
+}
+
+// queue puts the statements into a batch; commits gives what came of them.
+func (q *logQuery) queue(batch *pgx.Batch) {
 	const floor = `
 		-- name: log.floor
 		SELECT floor FROM graphs WHERE key = $1 AND name IS NOT NULL`
 	const commits = `
 		-- name: log.commits
 		SELECT version, at, schema_version, cause_version, depth, epoch, author, mutation, session, grp, note,
-			cause, cause_run, hash, principals, asked, coalesce(done, asked)
+			cause, cause_run, hash, principals, asked, done
 		FROM commits
 		WHERE graph = $1 AND version > $2
 		ORDER BY version LIMIT $3`
 	// Read after the commits, it has the changes of all of them. Versions are
-	// dense: so many commits end at since + limit.
+	// dense: so many commits end at since + limit. The state before is looked up
+	// for removals alone: the condition stands inside, where it spares the
+	// others the look.
 	const changes = `
 		-- name: log.changes
 		SELECT h.id, h.from_id, h.to_id, h.type, h.version, h.created_version, h.at, h.created_at, h.by, h.created_by, h.access, h.body,
@@ -43,49 +59,48 @@ func logOn(ctx context.Context, conn *pgx.Conn, g graph.GraphKey, since graph.Ve
 		FROM history h
 		LEFT JOIN LATERAL (
 			SELECT p.version, p.at, p.by, p.access, p.body FROM history p
-			WHERE p.graph = h.graph AND p.kind = h.kind AND p.id = h.id AND p.version < h.version
+			WHERE h.what & 3 = 3 AND p.graph = h.graph AND p.kind = h.kind AND p.id = h.id AND p.version < h.version
 			ORDER BY p.version DESC LIMIT 1
-		) p ON h.what & 3 = 3
+		) p ON true
 		WHERE h.graph = $1 AND h.version > $2 AND h.version <= $2 + $3
 		ORDER BY h.version, h.ord`
-	since = max(since, 0)
-	if limit <= 0 {
-		return nil, nil
+	q.since = max(q.since, 0)
+	if q.limit <= 0 {
+		return
 	}
-	var log []*graph.Commit
-	batch := &pgx.Batch{}
-	batch.Queue(commits, g, since, limit).Query(func(rows pgx.Rows) (err error) {
-		log, err = pgx.CollectRows(rows, scanCommit)
+	batch.Queue(commits, q.graph, q.since, q.limit).Query(func(rows pgx.Rows) (err error) {
+		q.log, err = pgx.CollectRows(rows, scanCommit)
 		return err
 	})
-	batch.Queue(changes, g, since, int64(limit)).Query(func(rows pgx.Rows) error {
+	batch.Queue(changes, q.graph, q.since, int64(q.limit)).Query(func(rows pgx.Rows) error {
 		_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
-			return struct{}{}, addChange(row, log, since)
+			return struct{}{}, addChange(row, q.log, q.since)
 		})
 		return err
 	})
 	// Last: a compaction raises the floor before it removes anything, so what
 	// was read above is whole if the floor is still low enough.
-	batch.Queue(floor, g).QueryRow(func(row pgx.Row) error {
+	batch.Queue(floor, q.graph).QueryRow(func(row pgx.Row) error {
 		var floor graph.Version
 		err := row.Scan(&floor)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return graph.NotFound("graph")
 		}
-		if err == nil && since < floor {
+		if err == nil && q.since < floor {
 			return graph.Errf(graph.CodeGone, "the log begins after version %d", floor)
 		}
 		return err
 	})
-	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, err
-	}
-	for _, c := range log {
+}
+
+// commits gives what was read, once the batch is closed.
+func (q *logQuery) commits() ([]*graph.Commit, error) {
+	for _, c := range q.log {
 		if err := distribute(c); err != nil {
 			return nil, err
 		}
 	}
-	return log, nil
+	return q.log, nil
 }
 
 // scanCommit reads a row of commits with the columns of log.commits.
@@ -98,6 +113,9 @@ func scanCommit(row pgx.CollectableRow) (*graph.Commit, error) {
 		&c.Cause.Kind, &run, &c.Hash, &who, (*[]byte)(&c.Asked), (*[]byte)(&c.Done))
 	if err != nil {
 		return nil, err
+	}
+	if c.Done == nil {
+		c.Done = c.Asked
 	}
 	c.At = c.At.UTC()
 	c.Session, c.Group, c.Note, c.Cause.Run = orEmpty(session), orEmpty(group), orEmpty(note), orEmpty(run)

@@ -21,11 +21,12 @@ type turn struct {
 	key  graph.GraphKey
 	conn *pgxpool.Conn // nil once the turn has ended
 	head graph.Head
+	tail []*graph.Commit
 }
 
 // Turn takes the lock of the graph's row and holds it until the turn ends. ctx
 // bounds the waiting, as does lock_timeout.
-func (s *Store) Turn(ctx context.Context, g graph.GraphKey) (graph.Turn, error) {
+func (s *Store) Turn(ctx context.Context, g graph.GraphKey, since graph.Version) (graph.Turn, error) {
 	t := &turn{s: s, key: g}
 	for tries := 1; ; tries++ {
 		conn, err := s.acquire(ctx)
@@ -33,7 +34,7 @@ func (s *Store) Turn(ctx context.Context, g graph.GraphKey) (graph.Turn, error) 
 			return nil, err
 		}
 		t.conn = conn
-		if t.head, err = lockHead(ctx, conn.Conn(), g); err == nil {
+		if t.head, t.tail, err = lockHead(ctx, conn.Conn(), g, since); err == nil {
 			return t, nil
 		}
 		dead := conn.Conn().IsClosed()
@@ -44,10 +45,11 @@ func (s *Store) Turn(ctx context.Context, g graph.GraphKey) (graph.Turn, error) 
 	}
 }
 
-// lockHead begins a transaction and locks the graph's row in it, in one round
-// trip. In a statement of its own, the read sees what was committed by whoever
-// had the lock before.
-func lockHead(ctx context.Context, conn *pgx.Conn, g graph.GraphKey) (head graph.Head, err error) {
+// lockHead begins a transaction, locks the graph's row in it and reads what of the
+// log is new to the caller, in one round trip. Each statement sees what was
+// committed before it began, so what is read after the lock is what the holder
+// before us left.
+func lockHead(ctx context.Context, conn *pgx.Conn, g graph.GraphKey, since graph.Version) (head graph.Head, tail []*graph.Commit, err error) {
 	const begin = `
 		-- name: turn.begin
 		BEGIN`
@@ -67,18 +69,18 @@ func lockHead(ctx context.Context, conn *pgx.Conn, g graph.GraphKey) (head graph
 		}
 		return err
 	})
-	return head, conn.SendBatch(ctx, batch).Close()
+	q := logQuery{graph: g, since: since, limit: graph.MaxTail}
+	q.queue(batch)
+	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+		return head, nil, err
+	}
+	tail, err = q.commits()
+	return head, tail, err
 }
 
 func (t *turn) Head() graph.Head { return t.head }
 
-func (t *turn) Log(ctx context.Context, since graph.Version, limit int) ([]*graph.Commit, error) {
-	if t.conn == nil {
-		return nil, errTurnOver()
-	}
-	log, err := logOn(ctx, t.conn.Conn(), t.key, since, limit)
-	return log, failed("read the log", err)
-}
+func (t *turn) Tail() []*graph.Commit { return t.tail }
 
 func (t *turn) Append(ctx context.Context, b *graph.Batch) (graph.AppendResult, error) {
 	if t.conn == nil {

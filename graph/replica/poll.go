@@ -20,7 +20,7 @@ func (s *Set) hint(key graph.GraphKey, epoch string, v graph.Version) {
 	case epoch != "" && epoch != head.Epoch:
 		// Perhaps a late hint of the epoch before: only the store knows.
 		s.pollSoon()
-	case v > head.Version:
+	case v > head.Version && !r.lead.leaves(v):
 		r.wake()
 	}
 }

@@ -14,6 +14,7 @@ type Replica struct {
 	name string
 
 	follow follower
+	lead   lead
 	news   news
 	graves graves
 

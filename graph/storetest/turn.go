@@ -11,7 +11,7 @@ import (
 
 func (w *World) turn() graph.Turn {
 	w.T.Helper()
-	turn, err := w.Store.Turn(w.T.Context(), w.Info.Key)
+	turn, err := w.Store.Turn(w.T.Context(), w.Info.Key, w.Head.Version)
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -42,14 +42,16 @@ func turnAppendsAtItsHead(t *testing.T, s Suite) {
 		w.Build(func(d *Draft) { d.Link("l", id, d.Create(`{}`), `{}`) })
 	}
 	w.take(turn)
-	turn = w.turn()
+	turn, err := w.Store.Turn(t.Context(), w.Info.Key, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer turn.Release()
 	if turn.Head() != w.Head {
 		t.Errorf("the head is %+v, want %+v", turn.Head(), w.Head)
 	}
-	log, err := turn.Log(t.Context(), 1, 10)
-	if err != nil || len(log) != 3 || log[0].Version != 2 || len(log[0].Changes) != 2 {
-		t.Errorf("the log in the turn: %d commits, %v", len(log), err)
+	if tail := turn.Tail(); len(tail) != 3 || tail[0].Version != 2 || len(tail[0].Changes) != 2 {
+		t.Errorf("%d commits came with the turn", len(tail))
 	}
 	turn.Release()
 	w.CheckAll()
@@ -83,9 +85,6 @@ func turnEndsWithItsAppendOrRelease(t *testing.T, s Suite) {
 		if _, err := over.Append(t.Context(), w.Batch()); graph.CodeOf(err) != graph.CodeUnavailable {
 			t.Errorf("append after the end: %v", err)
 		}
-		if _, err := over.Log(t.Context(), 0, 1); graph.CodeOf(err) != graph.CodeUnavailable {
-			t.Errorf("log after the end: %v", err)
-		}
 		over.Release()
 	}
 	w.Append() // nothing is locked
@@ -97,7 +96,7 @@ func turnIsOfNoGraphThatIsGone(t *testing.T, s Suite) {
 	if err := w.Store.DeleteGraph(t.Context(), w.Info.Name); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Store.Turn(t.Context(), w.Info.Key); graph.CodeOf(err) != graph.CodeNotFound {
+	if _, err := w.Store.Turn(t.Context(), w.Info.Key, 0); graph.CodeOf(err) != graph.CodeNotFound {
 		t.Errorf("got %v", err)
 	}
 	again := NewWorld(t, w.Store) // nothing is locked
@@ -110,20 +109,20 @@ func turnMakesOthersWait(t *testing.T, s Suite) {
 	turn := w.turn()
 	impatient, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if second, err := other.Turn(impatient, w.Info.Key); err == nil {
+	if second, err := other.Turn(impatient, w.Info.Key, 0); err == nil {
 		second.Release()
 		t.Fatal("two turns at a time")
 	}
 	var waiting sync.WaitGroup
 	waiting.Go(func() { // sent before the turn ends, or after: never granted in between
-		second, err := other.Turn(t.Context(), w.Info.Key)
+		second, err := other.Turn(t.Context(), w.Info.Key, 0)
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		defer second.Release()
-		if second.Head().Version != 1 {
-			t.Errorf("the next turn is at %d", second.Head().Version)
+		if second.Head().Version != 1 || len(second.Tail()) != 1 {
+			t.Errorf("the next turn is at %d, with %d commits", second.Head().Version, len(second.Tail()))
 		}
 	})
 	w.Build(func(d *Draft) { d.Create(`{}`) })

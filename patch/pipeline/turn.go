@@ -19,7 +19,6 @@ import (
 const (
 	lossesToTurns = 2  // appends in a row that found the head moved
 	turnsToPeace  = 16 // turns in a row that found nothing new
-	maxJoin       = 512
 )
 
 // rivalry keeps count of how often other nodes came first.
@@ -71,12 +70,13 @@ func (s *sequencer) await() *turn {
 	}
 	ctx, cancel := context.WithTimeout(s.p.ctx, s.p.cfg.Patience)
 	defer cancel()
-	got, err := s.p.cfg.Store.Turn(ctx, s.rep.Key())
+	defer s.rep.Lead()() // what others commit meanwhile comes with the turn
+	got, err := s.p.cfg.Store.Turn(ctx, s.rep.Key(), s.rep.Head().Version)
 	if err != nil {
 		return nil
 	}
 	t := &turn{Turn: got}
-	if s.join(ctx, t) {
+	if s.join(t) {
 		return t
 	}
 	t.Release()
@@ -87,25 +87,14 @@ func (s *sequencer) await() *turn {
 }
 
 // join brings the replica to the head of a turn.
-func (s *sequencer) join(ctx context.Context, t *turn) bool {
+func (s *sequencer) join(t *turn) bool {
 	at := t.Head()
-	if at.SchemaVer != s.p.cfg.Live.Current().Version {
+	t.others = at.Version > s.ours
+	if at.SchemaVer != s.p.cfg.Live.Current().Version || at.Epoch != s.rep.Head().Epoch {
 		return false
 	}
-	for {
-		head := s.rep.Head()
-		gap := at.Version - head.Version
-		switch {
-		case head.Epoch != at.Epoch || gap < 0 || gap > maxJoin:
-			return false
-		case gap == 0:
-			// The follower may have been faster than the reading.
-			t.others = t.others || at.Version > s.ours
-			return true
-		}
-		commits, err := t.Log(ctx, head.Version, int(gap))
-		if err != nil || len(commits) == 0 || s.rep.Apply(commits) != nil {
-			return false
-		}
+	if err := s.rep.Apply(t.Tail()); err != nil {
+		return false // a gap: the follower, or a load, has brought it elsewhere
 	}
+	return s.rep.Head().Version == at.Version
 }

@@ -17,12 +17,12 @@ type counted struct {
 	broken                bool
 }
 
-func (c *counted) Turn(ctx context.Context, g graph.GraphKey) (graph.Turn, error) {
+func (c *counted) Turn(ctx context.Context, g graph.GraphKey, since graph.Version) (graph.Turn, error) {
 	if c.broken {
 		return nil, &graph.Error{Code: graph.CodeUnavailable, Message: "no turns"}
 	}
 	c.turns.Add(1)
-	return c.Store.Turn(ctx, g)
+	return c.Store.Turn(ctx, g, since)
 }
 
 func (c *counted) Append(ctx context.Context, b *graph.Batch) (graph.AppendResult, error) {
