@@ -1,0 +1,80 @@
+// Command torture breaks a deployment of Graphtide for as long as one likes, and
+// judges it: see systest/torture. Its exit status is 0 for a sound program, 1 for
+// a broken guarantee, 2 where there is no verdict.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/graphtide/graphtide/systest/torture"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context) int {
+	var o torture.Options
+	flag.Uint64Var(&o.Seed, "seed", 0, "of all that is left to chance; 0: another one each time")
+	flag.DurationVar(&o.For, "for", 2*time.Minute, "chaos in all")
+	flag.DurationVar(&o.Round, "round", 0, "chaos between two judgements (default 45s)")
+	flag.Float64Var(&o.Rate, "rate", 0, "faults a second (default 1)")
+	flag.IntVar(&o.Writers, "writers", 0, "writers over HTTP (default 20)")
+	flag.IntVar(&o.Readers, "readers", 0, "readers over websockets (default 16)")
+	flag.DurationVar(&o.Pace, "pace", 0, "mean pause of a writer (default 250ms)")
+	flag.BoolVar(&o.Detail, "detail", false, "keep what copies held, to explain violations")
+	flag.StringVar(&o.Binary, "binary", "", "the program to torture (default: built from this tree)")
+	flag.Parse()
+	o.Out = os.Stdout
+	if o.Seed == 0 {
+		o.Seed = rand.Uint64()
+	}
+	if o.Binary == "" {
+		dir, err := os.MkdirTemp("", "gt-torture-bin-")
+		if err != nil {
+			return failed(err)
+		}
+		defer os.RemoveAll(dir)
+		if o.Binary, err = build(ctx, dir); err != nil {
+			return failed(err)
+		}
+	}
+	v, err := torture.Run(ctx, o)
+	if v != nil {
+		v.Print(os.Stdout)
+	}
+	switch {
+	case err != nil:
+		return failed(err)
+	case !v.Good():
+		return 1
+	}
+	return 0
+}
+
+func failed(err error) int {
+	fmt.Fprintln(os.Stderr, "torture:", err)
+	return 2
+}
+
+// build makes the program from the tree that this is run in.
+func build(ctx context.Context, dir string, args ...string) (string, error) {
+	path := filepath.Join(dir, "graphtide")
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, args...), "-o", path, "github.com/graphtide/graphtide/cmd/graphtide")...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+}

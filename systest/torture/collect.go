@@ -1,0 +1,92 @@
+package torture
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// collector reads the log as an administrator, and keeps what the judge has not
+// yet looked at.
+type collector struct {
+	w *world
+
+	mu      sync.Mutex // guards the fields below
+	commits []*commit
+	read    int // the version read up to
+	synced  time.Time
+}
+
+// page is how many commits are asked for at a time.
+const page = 500
+
+// sync reads the log to its end.
+func (c *collector) sync(ctx context.Context, node int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	tok := token(principalOf("root", nil))
+	for {
+		a, err := c.w.request(ctx, node, "GET", graphPath(fmt.Sprintf("/log?since=%d&limit=%d", c.read, page)), tok, "")
+		if err != nil {
+			return err
+		}
+		if a.status == 410 {
+			c.w.violate("H5 pruning", "the log after %d is gone, though it is younger than the grace of the compaction", c.read)
+		}
+		if a.status != 200 {
+			return fmt.Errorf("the log is answered with %d %s", a.status, a.body)
+		}
+		list, _ := a.doc["commits"].([]any)
+		for _, raw := range list {
+			m, _ := raw.(map[string]any)
+			x := &commit{version: toInt(m["version"])}
+			x.at, _ = m["at"].(string)
+			x.by, _ = m["by"].(string)
+			x.mutation, _ = m["mutation"].(string)
+			x.patch, _ = m["patch"].([]any)
+			if x.version != c.read+1 {
+				c.w.violate("W5 dense", "version %d follows %d in the log", x.version, c.read)
+				return fmt.Errorf("the log has a gap")
+			}
+			c.read = x.version
+			c.commits = append(c.commits, x)
+		}
+		if len(list) == 0 {
+			c.synced = time.Now()
+			c.w.saw(c.read)
+			return nil
+		}
+	}
+}
+
+// fresh reports whether the log was read to its end a moment ago, so that what
+// is older may be forgotten.
+func (c *collector) fresh() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Since(c.synced) < 3*time.Second
+}
+
+// follow reads on until ctx ends.
+func (c *collector) follow(ctx context.Context) {
+	tick := time.NewTicker(400 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_ = c.sync(ctx, i%len(c.w.urls)) // the next one may find a node that answers
+		}
+	}
+}
+
+// take gives what was read and begins anew.
+func (c *collector) take() []*commit {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.commits
+	c.commits = nil
+	return out
+}

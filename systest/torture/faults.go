@@ -1,0 +1,299 @@
+package torture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// faults are what the tormentor does, with how often beside each other. Those
+// of readers are done by the readers themselves.
+var faults = []struct {
+	name   string
+	weight int
+	do     func(*tormentor) error
+}{
+	{"kill-node", 6, (*tormentor).killNode},
+	{"terminate-node", 3, (*tormentor).terminateNode},
+	{"stop-node", 5, (*tormentor).stopNode},
+	{"kill-redis", 4, (*tormentor).killRedis},
+	{"stop-redis", 4, (*tormentor).stopRedis},
+	{"flush-redis", 6, func(t *tormentor) error { return flush(t.ctx, t.w.redisURL) }},
+	{"restart-postgres", 3, (*tormentor).restartPostgres},
+	{"cut-backend", 8, func(t *tormentor) error { return t.w.pg.cutBackend(t.rng.IntN) }},
+	{"new-epoch", 2, (*tormentor).newEpoch},
+	{"compact", 2, (*tormentor).compact},
+	{"cut", 14, nil},
+	{"stall", 8, nil},
+	{"slow", 6, nil},
+	{"token", 12, nil},
+	{"resume-past", 12, nil},
+	{"resume-zero", 4, nil},
+	{"resume-head", 6, nil},
+	{"resume-beyond", 2, nil},
+	{"resume-other-epoch", 3, nil},
+	{"resume-other-key", 3, nil},
+}
+
+// tormentor brings the faults about, one after another; what they break, it mends
+// again after a while of the fault's own.
+type tormentor struct {
+	w    *world
+	ctx  context.Context // ends with the run
+	rng  *rand.Rand
+	read []*reader
+
+	mending sync.WaitGroup
+	mu      sync.Mutex // guards busy
+	busy    map[string]bool
+}
+
+// chaos runs for a time.
+func (t *tormentor) chaos(d time.Duration) {
+	end := time.After(d)
+	for {
+		next := time.Duration(t.rng.ExpFloat64() * float64(time.Second) / t.w.o.Rate)
+		select {
+		case <-end:
+			return
+		case <-t.ctx.Done():
+			return
+		case <-t.w.broken:
+			return
+		case <-time.After(min(next, 5*time.Second)):
+			t.strike()
+		}
+	}
+}
+
+// strike does one fault.
+func (t *tormentor) strike() {
+	total := 0
+	for _, f := range faults {
+		total += t.w.plan.Weights[f.name]
+	}
+	n := t.rng.IntN(total)
+	for _, f := range faults {
+		if n -= t.w.plan.Weights[f.name]; n >= 0 {
+			continue
+		}
+		if f.do == nil {
+			r := t.read[t.rng.IntN(len(t.read))]
+			select {
+			case r.commands <- f.name:
+				t.w.fault(f.name)
+			default: // it has enough to do
+			}
+			return
+		}
+		switch err := f.do(t); {
+		case err == nil:
+			t.w.fault(f.name)
+		case errors.Is(err, errBusy):
+		default:
+			fmt.Fprintf(t.w.o.Out, "  the fault %s did not work: %v\n", f.name, err)
+		}
+		return
+	}
+}
+
+// errBusy says that what was to break is broken already.
+var errBusy = errors.New("it is broken already")
+
+// breaks notes that something was broken, and has mend make it whole later.
+func (t *tormentor) breaks(what string, after time.Duration, mend func() error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.busy[what] {
+		return errBusy
+	}
+	t.busy[what] = true
+	t.mending.Go(func() {
+		select {
+		case <-time.After(after):
+		case <-t.ctx.Done():
+		}
+		if err := mend(); err != nil {
+			t.w.violate("W8 known outcome", "%s does not come back: %v", what, err)
+		}
+		t.mu.Lock()
+		t.busy[what] = false
+		t.mu.Unlock()
+	})
+	return nil
+}
+
+// while gives a span between two times.
+func (t *tormentor) while(lo, hi time.Duration) time.Duration {
+	return lo + time.Duration(t.rng.Int64N(int64(hi-lo)))
+}
+
+// startTime bounds the start of a process.
+const startTime = 45 * time.Second
+
+func (t *tormentor) starts(p *process) func() error {
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), startTime)
+		defer cancel()
+		for {
+			err := p.start(ctx)
+			if err == nil || ctx.Err() != nil {
+				return err
+			}
+			// It may have started while the database was away.
+			select {
+			case <-time.After(200 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+func (t *tormentor) killNode() error {
+	n := t.w.nodes[t.rng.IntN(len(t.w.nodes))]
+	if !t.free(n.name) {
+		return errBusy
+	}
+	n.end(syscall.SIGKILL, time.Second)
+	return t.breaks(n.name, t.while(0, 2*time.Second), t.starts(n))
+}
+
+func (t *tormentor) free(what string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.busy[what]
+}
+
+// drainTime is how long a node that is asked to end may take.
+const drainTime = 25 * time.Second
+
+func (t *tormentor) terminateNode() error {
+	n := t.w.nodes[t.rng.IntN(len(t.w.nodes))]
+	start := t.starts(n)
+	return t.breaks(n.name, 0, func() error {
+		if !n.end(syscall.SIGTERM, drainTime) {
+			t.w.violate("W8 known outcome", "%s did not end within %s of SIGTERM", n.name, drainTime)
+		}
+		return start()
+	})
+}
+
+func (t *tormentor) stopNode() error {
+	n := t.w.nodes[t.rng.IntN(len(t.w.nodes))]
+	if !t.free(n.name) {
+		return errBusy
+	}
+	n.signal(syscall.SIGSTOP)
+	return t.breaks(n.name, t.while(200*time.Millisecond, 4*time.Second), func() error { n.signal(syscall.SIGCONT); return nil })
+}
+
+func (t *tormentor) killRedis() error {
+	r := t.w.redis
+	if !t.free(r.name) {
+		return errBusy
+	}
+	r.end(syscall.SIGKILL, time.Second)
+	return t.breaks(r.name, t.while(0, 4*time.Second), t.starts(r))
+}
+
+func (t *tormentor) stopRedis() error {
+	r := t.w.redis
+	if !t.free(r.name) {
+		return errBusy
+	}
+	r.signal(syscall.SIGSTOP)
+	return t.breaks(r.name, t.while(200*time.Millisecond, 4*time.Second), func() error { r.signal(syscall.SIGCONT); return nil })
+}
+
+func (t *tormentor) restartPostgres() error {
+	return t.breaks("postgres", 0, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), startTime)
+		defer cancel()
+		return t.w.pg.restart(ctx)
+	})
+}
+
+// compact forgets old history: what the judge has read.
+func (t *tormentor) compact() error {
+	if !t.w.log.fresh() || !t.free("postgres") {
+		return errBusy
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, startTime)
+	defer cancel()
+	_, err := t.w.run(ctx, "compact", "--database-url", t.w.pg.pg.URL(), "--graph", graphName, "--grace", "8s")
+	return err
+}
+
+// newEpoch does what is done after a restore.
+func (t *tormentor) newEpoch() error {
+	if !t.free("postgres") {
+		return errBusy
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, startTime)
+	defer cancel()
+	_, err := t.w.run(ctx, "epoch", "--new", "--database-url", t.w.pg.pg.URL(), "--graph", graphName)
+	if err == nil {
+		t.w.epochs.changed()
+	}
+	return err
+}
+
+// epochs are those that the graph had, as far as clients have seen them.
+type epochs struct {
+	mu   sync.Mutex // guards the fields below
+	seen []string
+	gone map[string]time.Time // since when another holds
+}
+
+// changed notes that all epochs of until now are over.
+func (e *epochs) changed() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.seen {
+		if _, known := e.gone[s]; !known {
+			e.gone[s] = time.Now()
+		}
+	}
+	e.seen = nil
+}
+
+// staleAfter is how long a node may not know of a new epoch, at the most: it may
+// be stopped for a while, or without its database.
+const staleAfter = 20 * time.Second
+
+// judgeEpoch complains of one that is over.
+func (w *world) judgeEpoch(epoch string) *fault {
+	e := &w.epochs
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if since, over := e.gone[epoch]; over {
+		if d := time.Since(since); d > staleAfter {
+			return &fault{"S5 resumable", fmt.Sprintf("the epoch %s is told %s after it ended", epoch, d)}
+		}
+		return nil
+	}
+	e.seen = append(e.seen, epoch)
+	return nil
+}
+
+// heal makes everything work again and returns once it does.
+func (t *tormentor) heal() error {
+	for _, r := range t.read {
+		select {
+		case r.commands <- "heal":
+		default:
+		}
+	}
+	t.mending.Wait()
+	for _, p := range append([]*process{t.w.redis}, t.w.nodes...) {
+		if !p.running() {
+			return fmt.Errorf("%s ended by itself:\n%s", p.name, strings.TrimSpace(p.said.String()))
+		}
+	}
+	return nil
+}

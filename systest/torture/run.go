@@ -1,0 +1,230 @@
+package torture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+)
+
+// healTime is how long everything that is under way may take once all works
+// again.
+const healTime = 30 * time.Second
+
+// Run tortures a deployment of its own and gives the verdict. An error means
+// that there is none: something of the harness did not work.
+func Run(ctx context.Context, o Options) (*Verdict, error) {
+	o = o.withDefaults()
+	if o.Binary == "" {
+		return nil, errors.New("there is no program to torture")
+	}
+	planOf(o).print(o)
+	begin, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	w, err := newWorld(begin, o)
+	cancel()
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	run, end := context.WithCancel(ctx)
+	defer end()
+	t := &tormentor{w: w, ctx: run, rng: rand.New(rand.NewPCG(o.Seed, 2)), busy: map[string]bool{}}
+	for i := range o.Readers {
+		t.read = append(t.read, newReader(w, i))
+	}
+	j := newJudge(w)
+	w.start = time.Now()
+	for n, left := 0, o.For; left > 0 && ctx.Err() == nil && !w.isBroken(); n++ {
+		d := min(left, o.Round)
+		left -= d
+		if err := w.round(run, t, j, n, d); err != nil {
+			return w.verdict(o.Seed), err
+		}
+		w.count(cRounds, 1)
+		w.mu.Lock()
+		fmt.Fprintf(o.Out, "  round %d: %d commits, %d copies, %d violations\n", n+1, w.counts[cCommits], w.counts[cCopies], len(w.violations))
+		w.mu.Unlock()
+	}
+	if err := ctx.Err(); err != nil && !w.isBroken() {
+		return w.verdict(o.Seed), err
+	}
+	return w.verdict(o.Seed), nil
+}
+
+// round is chaos for a time, then peace, then judgement.
+func (w *world) round(ctx context.Context, t *tormentor, j *judge, n int, d time.Duration) error {
+	w.calm.Store(false)
+	live, cut := context.WithCancel(ctx) // of the clients
+	defer cut()
+	var writers, readers, others sync.WaitGroup
+	for i := range w.o.Writers {
+		writers.Go(func() { w.writer(live, i, n) })
+	}
+	for _, r := range t.read {
+		r.target = 0
+		readers.Go(func() { r.run(live) })
+	}
+	others.Go(func() { w.log.follow(live) })
+	others.Go(func() { w.watcher(live, n) })
+	defer others.Wait()
+	defer cut()
+
+	t.chaos(d)
+	if err := t.heal(); err != nil {
+		w.violate("W8 known outcome", "%v", err)
+		return nil
+	}
+	healed := time.Now()
+	w.calm.Store(true)
+	if !within(&writers, healTime) {
+		w.violate("W8 known outcome", "%s after everything works again, some transactions are still without an answer", healTime)
+		cut()
+		writers.Wait()
+	}
+	// Nobody but the readers writes any more, and they only what is pending.
+	target, err := w.settleHead(live, t)
+	if err != nil {
+		w.violate("W8 known outcome", "the graph cannot be read though everything works again: %v", err)
+		return nil
+	}
+	for _, r := range t.read {
+		select {
+		case r.commands <- fmt.Sprintf("settle %d", target):
+		case <-time.After(healTime):
+		}
+	}
+	if !within(&readers, max(time.Second, healTime-time.Since(healed))) {
+		for _, r := range t.read {
+			if f := r.behind.Load(); f != nil {
+				w.violate("S2 gap-free", "%s after everything works again, %s is not at %d: %s", healTime, r.name, target, *f)
+			}
+		}
+	}
+	cut()
+	readers.Wait()
+	others.Wait()
+	return w.judge(ctx, t, j)
+}
+
+// within waits for a group, for a time.
+func within(wg *sync.WaitGroup, d time.Duration) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		wg.Wait()
+	}()
+	select {
+	case <-done:
+		return true
+	case <-time.After(d):
+		return false
+	}
+}
+
+// settleHead waits until the readers know the fate of all that they asked for,
+// and gives the version at which the graph then is.
+func (w *world) settleHead(ctx context.Context, t *tormentor) (int, error) {
+	tok := token(principalOf("root", nil))
+	give := time.Now().Add(healTime)
+	version, since := 0, time.Now()
+	for {
+		a, err := w.request(ctx, 0, "GET", graphPath(""), tok, "")
+		switch {
+		case err != nil:
+		case a.status == 200 && a.int("version") != version:
+			version, since = a.int("version"), time.Now()
+		case a.status == 200 && time.Since(since) > time.Second:
+			return version, nil
+		}
+		if time.Now().After(give) {
+			return 0, fmt.Errorf("%v %v", a, err)
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// judge replays what happened, and looks at the whole from all sides.
+func (w *world) judge(ctx context.Context, t *tormentor, j *judge) error {
+	for node := range w.urls {
+		var err error
+		for range 20 {
+			if err = w.log.sync(ctx, node); err == nil {
+				break
+			}
+			pause(ctx, t.rng, 100*time.Millisecond)
+		}
+		if err != nil {
+			w.violate("W8 known outcome", "the log cannot be read though everything works again: %v", err)
+			return nil
+		}
+		for _, user := range []string{"root", "ann", "bob", "cat", "dan"} {
+			p := principalOf(user, nil)
+			for q := range queryKinds {
+				if w.load(ctx, node, q, p, token(p), w.log.read) == 0 && !w.mayBeEmpty(q) {
+					w.violate("W8 known outcome", "node %d does not load query %d for %s though everything works again", node, q, p)
+				}
+			}
+		}
+		if err := w.alarms(ctx, node); err != nil {
+			return err
+		}
+	}
+	j.round()
+	limit, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	if out, err := w.run(limit, "verify", "--database-url", w.pg.pg.URL(), "--graph", graphName); err != nil {
+		w.violate("W1 atomic", "graphtide verify: %v %s", err, out)
+	}
+	return nil
+}
+
+// mayBeEmpty reports whether a query names roots, none of which need be readable.
+func (w *world) mayBeEmpty(q int) bool {
+	_, typed := w.things.queries[q].doc["root"].(map[string]any)
+	return !typed
+}
+
+// alarm is a metric that is above zero only if one of the two checks of rights
+// let something through that the other did not.
+var alarm = regexp.MustCompile(`(?m)^(graphtide_\w*read_check_disagreements_total\S*) ([0-9.e+]+)$`)
+
+// alarms looks whether the two checks of rights agreed.
+func (w *world) alarms(ctx context.Context, node int) error {
+	a, err := w.request(ctx, node, "GET", "/metrics", token(principalOf("root", nil)), "")
+	if err != nil {
+		return fmt.Errorf("the metrics of node %d: %w", node, err)
+	}
+	found := alarm.FindAllStringSubmatch(string(a.body), -1)
+	if len(found) == 0 {
+		return fmt.Errorf("node %d has no counter of disagreements: %d %.300s", node, a.status, a.body)
+	}
+	for _, m := range found {
+		if m[2] != "0" {
+			w.violate("A1 read checked twice", "node %d: %s", node, strings.Join(m[1:], " "))
+		}
+	}
+	return nil
+}
+
+// watcher loads now and then, as somebody, from some node.
+func (w *world) watcher(ctx context.Context, round int) {
+	rng := rand.New(rand.NewPCG(w.o.Seed, uint64(900+round)))
+	users := []string{"ann", "bob", "cat", "dan", "root"}
+	for ctx.Err() == nil {
+		p := principalOf(users[rng.IntN(len(users))], rng)
+		atLeast := 0
+		if rng.IntN(2) == 0 {
+			atLeast = int(w.acked.Load())
+		}
+		w.load(ctx, rng.IntN(len(w.urls)), rng.IntN(queryKinds), p, token(p), atLeast)
+		pause(ctx, rng, 150*time.Millisecond)
+	}
+}
