@@ -86,6 +86,11 @@ func (m *Meta) AppendJSON(dst []byte) []byte {
 // AppendJSON appends the object as it stands in the graph document, without its
 // id: type, body, access where withAccess, meta.
 func (o *Object) AppendJSON(dst []byte, withAccess bool) []byte {
+	return append(o.Meta.AppendJSON(o.appendOwn(dst, withAccess)), '}')
+}
+
+// appendOwn appends the object up to the value of its meta.
+func (o *Object) appendOwn(dst []byte, withAccess bool) []byte {
 	dst = append(dst, `{"type":`...)
 	dst = AppendString(dst, o.Type)
 	dst = append(dst, `,"body":`...)
@@ -94,13 +99,16 @@ func (o *Object) AppendJSON(dst []byte, withAccess bool) []byte {
 		dst = append(dst, `,"access":`...)
 		dst = append(dst, o.Access.Raw...)
 	}
-	dst = append(dst, `,"meta":`...)
-	dst = o.Meta.AppendJSON(dst)
-	return append(dst, '}')
+	return append(dst, `,"meta":`...)
 }
 
 // AppendJSON appends the edge as it stands in the graph document, without its id.
 func (e *Edge) AppendJSON(dst []byte) []byte {
+	return append(e.Meta.AppendJSON(e.appendOwn(dst)), '}')
+}
+
+// appendOwn appends the edge up to the value of its meta.
+func (e *Edge) appendOwn(dst []byte) []byte {
 	dst = append(dst, `{"label":`...)
 	dst = AppendString(dst, e.Label)
 	dst = append(dst, `,"from":"`...)
@@ -109,9 +117,7 @@ func (e *Edge) AppendJSON(dst []byte) []byte {
 	dst = e.To.AppendTo(dst)
 	dst = append(dst, `","body":`...)
 	dst = append(dst, e.Body...)
-	dst = append(dst, `,"meta":`...)
-	dst = e.Meta.AppendJSON(dst)
-	return append(dst, '}')
+	return append(dst, `,"meta":`...)
 }
 
 // AppendString appends s as a JSON string. `<`, `>` and `&` are left as they are.

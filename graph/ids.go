@@ -1,7 +1,5 @@
 package graph
 
-import "encoding/hex"
-
 // ObjectID names an object: a UUID of any version.
 type ObjectID [16]byte
 
@@ -111,17 +109,26 @@ func unhex(c byte) byte {
 	return 255
 }
 
+// hexPairs has the two digits of every byte: an id costs sixteen look-ups.
+var hexPairs = func() (pairs [256][2]byte) {
+	const digits = "0123456789abcdef"
+	for i := range pairs {
+		pairs[i] = [2]byte{digits[i>>4], digits[i&15]}
+	}
+	return pairs
+}()
+
 func appendUUID(dst []byte, id [16]byte) []byte {
 	var b [36]byte
-	hex.Encode(b[0:8], id[0:4])
-	b[8] = '-'
-	hex.Encode(b[9:13], id[4:6])
-	b[13] = '-'
-	hex.Encode(b[14:18], id[6:8])
-	b[18] = '-'
-	hex.Encode(b[19:23], id[8:10])
-	b[23] = '-'
-	hex.Encode(b[24:36], id[10:16])
+	at := 0
+	for i, v := range id {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			b[at] = '-'
+			at++
+		}
+		b[at], b[at+1] = hexPairs[v][0], hexPairs[v][1]
+		at += 2
+	}
 	return append(dst, b[:]...)
 }
 

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/graphtide/graphtide/graph"
-	"github.com/graphtide/graphtide/graph/access"
 	"github.com/graphtide/graphtide/graph/replica"
 )
 
@@ -46,7 +46,7 @@ func (s *Server) load(w http.ResponseWriter, r *http.Request, c *call) error {
 	if len(proj.Roots) > 0 && len(res.Roots) == 0 {
 		return graph.NotFound("root")
 	}
-	return answer(w, http.StatusOK, appendLoad(make([]byte, 0, sizeOf(res)), c.graph, head, res))
+	return writeLoad(w, c.graph, head, res)
 }
 
 // projection reads the body of a load: a projection, or the name of one in the
@@ -89,15 +89,17 @@ func orNil(e *graph.Error) error {
 func (s *Server) evaluate(ctx context.Context, c *call, proj *graph.Projection) (res *replica.Result, head graph.Head, err error) {
 	types := s.Live.Current()
 	var refusal *graph.Error
+	var lost int
 	err = c.rep.Read(ctx, func(st *replica.State) {
 		head = st.Head()
 		if res, refusal = replica.Evaluate(st, st, types, c.p, proj, s.cfg.Limits); refusal == nil && st.Missed() == 0 {
-			s.recheck(ctx, st, c.p, res)
+			lost = recheck(st, c.p, res)
 		}
 	})
 	if err == nil {
 		err = orNil(refusal)
 	}
+	s.disagreed(ctx, lost)
 	return res, head, err
 }
 
@@ -116,79 +118,59 @@ func (s *Server) evaluateAt(ctx context.Context, c *call, proj *graph.Projection
 	types := s.Live.Current()
 	var res *replica.Result
 	var refusal *graph.Error
+	var lost int
 	err = c.rep.Read(ctx, func(st *replica.State) {
 		today := past.Over(st)
 		if res, refusal = replica.Evaluate(snap, today, types, c.p, proj, s.cfg.Limits); refusal == nil && st.Missed() == 0 {
-			s.recheck(ctx, today, c.p, res)
+			lost = recheck(today, c.p, res)
 		}
 	})
 	if err == nil {
 		err = orNil(refusal)
 	}
+	s.disagreed(ctx, lost)
 	head := c.rep.Head()
 	head.Version = at
 	return res, head, err
 }
 
-// recheck judges every entity again, by the other evaluator, before it is
-// encoded. What the two disagree about stays here.
-func (s *Server) recheck(ctx context.Context, r graph.Reader, p *graph.Principal, res *replica.Result) {
-	judge := access.NewJudge(r, p)
-	dropped := map[graph.ObjectID]bool{}
-	kept := make(map[graph.ObjectID]bool, len(res.Objects))
-	objects := res.Objects[:0:0]
-	for i, o := range res.Objects {
-		if judge.Holds(o.ID, access.Read) {
-			kept[o.ID] = true
-			if len(dropped) > 0 {
-				objects = append(objects, o)
-			}
-			continue
+// loadPiece is how much of a load is gathered before it is sent: a large one is
+// on its way while the rest is being written, and needs no room as a whole.
+const loadPiece = 128 << 10
+
+// loadBuffers hold pieces. One that grew for a large entity is not kept.
+var loadBuffers = sync.Pool{New: func() any { b := make([]byte, 0, loadPiece+16<<10); return &b }}
+
+// writeLoad answers with a load.
+func writeLoad(w http.ResponseWriter, name string, head graph.Head, res *replica.Result) error {
+	kept := loadBuffers.Get().(*[]byte)
+	dst := (*kept)[:0]
+	defer func() {
+		if cap(dst) <= 4*loadPiece {
+			*kept = dst[:0]
+			loadBuffers.Put(kept)
 		}
-		if len(dropped) == 0 {
-			objects = append(objects, res.Objects[:i]...)
+	}()
+	begun := false
+	dst = appendLoad(dst, name, head, res, func(dst []byte) []byte {
+		if len(dst) < loadPiece {
+			return dst
 		}
-		dropped[o.ID] = true
-	}
-	edges := make([]*graph.Edge, 0, len(res.Edges))
-	for _, e := range res.Edges {
-		if (kept[e.From] || !dropped[e.From] && judge.Holds(e.From, access.Read)) &&
-			(kept[e.To] || !dropped[e.To] && judge.Holds(e.To, access.Read)) {
-			edges = append(edges, e)
+		if !begun {
+			begun = true
+			answerHead(w, http.StatusOK)
 		}
+		w.Write(dst) // an error here means that the reader has gone
+		return dst[:0]
+	})
+	if !begun {
+		return answer(w, http.StatusOK, dst)
 	}
-	lost := len(dropped) + len(res.Edges) - len(edges)
-	if lost == 0 {
-		return
-	}
-	res.Edges = edges
-	if len(dropped) > 0 {
-		res.Objects = objects
-		roots := make([]graph.ObjectID, 0, len(res.Roots))
-		for _, id := range res.Roots {
-			if !dropped[id] {
-				roots = append(roots, id)
-			}
-		}
-		res.Roots = roots
-	}
-	s.metrics.disagreed.Add(float64(lost))
-	s.Log.ErrorContext(ctx, "the two checks of rights disagree; what only one of them allows was held back", "entities", lost)
+	w.Write(dst)
+	return nil
 }
 
-// sizeOf guesses the length of a load's text.
-func sizeOf(res *replica.Result) int {
-	n := 256 + 40*len(res.Roots)
-	for _, o := range res.Objects {
-		n += len(o.Body) + 300
-	}
-	for _, e := range res.Edges {
-		n += len(e.Body) + 400
-	}
-	return n
-}
-
-func appendLoad(dst []byte, name string, head graph.Head, res *replica.Result) []byte {
+func appendLoad(dst []byte, name string, head graph.Head, res *replica.Result, spill func([]byte) []byte) []byte {
 	dst = append(dst, `{"graph":`...)
 	dst = graph.AppendString(dst, name)
 	dst = append(dst, `,"epoch":`...)
@@ -198,6 +180,6 @@ func appendLoad(dst []byte, name string, head graph.Head, res *replica.Result) [
 	dst = append(dst, `,"roots":`...)
 	dst = replica.AppendIDs(dst, res.Roots)
 	dst = append(dst, ',')
-	dst = replica.AppendResult(dst, res)
+	dst = replica.AppendResult(dst, res, spill)
 	return append(dst, '}')
 }

@@ -66,6 +66,14 @@ func public(err error) *graph.Error {
 
 // answer writes JSON.
 func answer(w http.ResponseWriter, status int, body []byte) error {
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	answerHead(w, status)
+	w.Write(body) // an error here means that the reader has gone
+	return nil
+}
+
+// answerHead begins an answer in JSON that follows piece by piece.
+func answerHead(w http.ResponseWriter, status int) {
 	h := w.Header()
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", "application/json")
@@ -74,10 +82,7 @@ func answer(w http.ResponseWriter, status int, body []byte) error {
 		// What may be read changes with rights: a cache must ask again.
 		h.Set("Cache-Control", "private, no-cache")
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	w.Write(body) // an error here means that the reader has gone
-	return nil
 }
 
 // answerJSON encodes v and writes it.

@@ -41,7 +41,7 @@ func TestSecondCheckHoldsBackWhatTheFirstLetThrough(t *testing.T) {
 	ann := &graph.Principal{User: "ann"}
 
 	good := &replica.Result{Roots: []graph.ObjectID{a.ID}, Objects: []*graph.Object{a, c}, Edges: []*graph.Edge{edge(a, c)}}
-	s.recheck(t.Context(), state, ann, good)
+	s.disagreed(t.Context(), recheck(state, ann, good))
 	if len(good.Roots) != 1 || len(good.Objects) != 2 || len(good.Edges) != 1 || disagreements(t, reg) != 0 {
 		t.Errorf("what may be read is held back: %+v", good)
 	}
@@ -50,7 +50,7 @@ func TestSecondCheckHoldsBackWhatTheFirstLetThrough(t *testing.T) {
 		Objects: []*graph.Object{a, hidden, c},
 		Edges:   []*graph.Edge{edge(a, hidden), edge(a, c), edge(hidden, c)},
 	}
-	s.recheck(t.Context(), state, ann, leak)
+	s.disagreed(t.Context(), recheck(state, ann, leak))
 	if len(leak.Roots) != 1 || leak.Roots[0] != a.ID || len(leak.Objects) != 2 || leak.Objects[1] != c || len(leak.Edges) != 1 || leak.Edges[0].To != c.ID {
 		t.Errorf("%+v", leak)
 	}
@@ -58,7 +58,7 @@ func TestSecondCheckHoldsBackWhatTheFirstLetThrough(t *testing.T) {
 		t.Errorf("the alarm counts %v", got)
 	}
 	edgeAlone := &replica.Result{Roots: []graph.ObjectID{}, Objects: []*graph.Object{a}, Edges: []*graph.Edge{edge(a, hidden)}}
-	s.recheck(t.Context(), state, ann, edgeAlone)
+	s.disagreed(t.Context(), recheck(state, ann, edgeAlone))
 	if len(edgeAlone.Edges) != 0 {
 		t.Error("an edge to a hidden object gets through")
 	}

@@ -12,6 +12,20 @@ type Judge struct {
 	known map[ground]bool
 	last  ground // of the last answer: those of a load come in long runs alike
 	held  bool
+	asked bool // last and held are set
+
+	form  form // of the last object's access
+	edges int  // that count has seen
+	to    graph.ObjectID
+	count func(*graph.Edge) bool // made once: one for each object took a tenth of a load
+}
+
+// form is what an access says of a right, apart from names.
+type form struct {
+	acl    *graph.ACL
+	right  string
+	label  string // of the edge that it inherits over; "": it does not
+	labels bool   // over several: one edge does not tell all
 }
 
 // ground is all that an answer hangs on, for an object that inherits over at
@@ -26,7 +40,13 @@ type ground struct {
 
 // NewJudge makes a Judge. It must not outlive the state that r reads.
 func NewJudge(r graph.Reader, p *graph.Principal) *Judge {
-	return &Judge{r: r, p: p, known: make(map[ground]bool)}
+	j := &Judge{r: r, p: p, known: make(map[ground]bool)}
+	j.count = func(e *graph.Edge) bool {
+		j.edges++
+		j.to = e.To
+		return j.edges < 2
+	}
+	return j
 }
 
 // Holds is Direct.
@@ -39,7 +59,7 @@ func (j *Judge) Holds(id graph.ObjectID, right string) bool {
 	if !ok {
 		return Direct(j.r, j.p, id, right)
 	}
-	if g == j.last {
+	if j.asked && g == j.last {
 		return j.held
 	}
 	held, ok := j.known[g]
@@ -47,7 +67,7 @@ func (j *Judge) Holds(id graph.ObjectID, right string) bool {
 		held = Direct(j.r, j.p, id, right)
 		j.known[g] = held
 	}
-	j.last, j.held = g, held
+	j.last, j.held, j.asked = g, held, true
 	return held
 }
 
@@ -55,27 +75,34 @@ func (j *Judge) Holds(id graph.ObjectID, right string) bool {
 // tell all.
 func (j *Judge) groundOf(o *graph.Object, right string) (g ground, ok bool) {
 	g = ground{acl: o.Access, right: right, mine: o.Meta.CreatedBy == j.p.User}
-	label := ""
+	if j.form.acl != o.Access || j.form.right != right {
+		j.form = formOf(o.Access, right)
+	}
+	switch {
+	case j.form.labels:
+		return g, false
+	case j.form.label == "":
+		return g, true
+	}
+	j.edges = 0
+	j.r.Out(o.ID, j.form.label, j.count)
+	if j.edges > 0 {
+		g.linked, g.from = true, j.to
+	}
+	return g, j.edges < 2
+}
+
+func formOf(acl *graph.ACL, right string) form {
+	f := form{acl: acl, right: right}
 	for _, name := range [...]string{Read, Manage, right} {
-		entry := o.Access.Rights[name]
+		entry := acl.Rights[name]
 		if entry == nil {
 			continue
 		}
 		for _, l := range entry.Inherit {
-			if label != "" && l != label {
-				return g, false
-			}
-			label = l
+			f.labels = f.labels || f.label != "" && l != f.label
+			f.label = l
 		}
 	}
-	if label == "" {
-		return g, true
-	}
-	edges := 0
-	j.r.Out(o.ID, label, func(e *graph.Edge) bool {
-		edges++
-		g.linked, g.from = true, e.To
-		return edges < 2
-	})
-	return g, edges < 2
+	return f
 }

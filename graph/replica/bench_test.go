@@ -68,7 +68,7 @@ func BenchmarkLoad(b *testing.B) {
 						b.Fatalf("%d objects", len(res.Objects))
 					}
 					if c.encode {
-						text = replica.AppendResult(text[:0], res)
+						text = replica.AppendResult(text[:0], res, nil)
 					}
 				}
 			})

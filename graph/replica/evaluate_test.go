@@ -457,7 +457,7 @@ func TestResultIsWrittenAsTheGraphDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := append(replica.AppendResult([]byte("{"), res), `,"roots":`...)
+	text := append(replica.AppendResult([]byte("{"), res, nil), `,"roots":`...)
 	text = append(replica.AppendIDs(text, res.Roots), '}')
 	var doc struct {
 		Objects map[graph.ObjectID]struct {
@@ -487,7 +487,7 @@ func TestResultIsWrittenAsTheGraphDocument(t *testing.T) {
 			t.Errorf("edge %+v", e)
 		}
 	}
-	if got := replica.AppendResult(nil, &replica.Result{}); string(got) != `"objects":{},"edges":{}` {
+	if got := replica.AppendResult(nil, &replica.Result{}, nil); string(got) != `"objects":{},"edges":{}` {
 		t.Errorf("nothing is written as %s", got)
 	}
 }
