@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/patch"
 	"github.com/graphtide/graphtide/server/protocol"
 )
 
@@ -56,20 +57,6 @@ func merge(list []*difference) *difference {
 	return out
 }
 
-// left gives the entities that left.
-func (d *difference) left() map[graph.Ref]bool {
-	var left map[graph.Ref]bool
-	for i := range d.entries {
-		if d.entries[i].why != "" {
-			if left == nil {
-				left = map[graph.Ref]bool{}
-			}
-			left[d.entries[i].ref] = true
-		}
-	}
-	return left
-}
-
 // covers notes the commits that the difference covers: those that touched an
 // entity for which concerns is true.
 func (d *difference) covers(commits []*graph.Commit, concerns func(graph.Ref) bool) {
@@ -95,6 +82,8 @@ type stretch struct {
 	commits []*graph.Commit
 	known   bool // false: the commits are not at hand; bodies are sent whole
 	changes map[graph.Ref][]*graph.Change
+	touched map[graph.Ref][]*graph.Commit
+	patches map[*graph.Change]*patched
 	encoded map[entryName]protocol.Entry // shared by all views
 }
 
@@ -126,6 +115,39 @@ func (s *stretch) of(ref graph.Ref) []*graph.Change {
 		}
 	}
 	return s.changes[ref]
+}
+
+// touching gives the commits that touched an entity, oldest first.
+func (s *stretch) touching(ref graph.Ref) []*graph.Commit {
+	if s.touched == nil {
+		s.touched = map[graph.Ref][]*graph.Commit{}
+		for _, c := range s.commits {
+			for i := range c.Changes {
+				s.touched[c.Changes[i].Ref] = append(s.touched[c.Changes[i].Ref], c)
+			}
+		}
+	}
+	return s.touched[ref]
+}
+
+// patched is the patch of a change, read.
+type patched struct {
+	ops   []patch.Op
+	known bool // false: it could not be read
+}
+
+// ops gives the operations of a change, which are read once for all views.
+func (t touch) ops() (ops []patch.Op, known bool) {
+	p := t.of.patches[t.change]
+	if p == nil {
+		ops, err := patch.Parse(t.change.Patch, 0)
+		p = &patched{ops, err == nil && len(ops) > 0}
+		if t.of.patches == nil {
+			t.of.patches = map[*graph.Change]*patched{}
+		}
+		t.of.patches[t.change] = p
+	}
+	return p.ops, p.known
 }
 
 // encode gives the wire form of the entries. A changed entity is encoded once,

@@ -8,17 +8,22 @@ import (
 	"github.com/graphtide/graphtide/graph/replica"
 )
 
-// judge answers, with p's rights, which objects may be read, and notes what it
-// looked at. Objects that are kin are judged once: thousands of records under
-// one parent differ in nothing that rights depend on.
+// judge answers, with p's rights, which objects may be read, and notes what the
+// answers rest on beside the objects themselves. Objects that are kin are judged
+// once: thousands of records under one parent differ in nothing that rights
+// depend on.
 type judge struct {
 	r      graph.Reader
 	p      *graph.Principal
 	walker *access.Walker
-	deps   *deps
 	kin    map[kin]bool
 	alone  map[graph.ObjectID]bool // those judged for themselves, one of each kin among them
 	labels map[*graph.ACL][]string // over which the right to read is inherited
+	// rights are all objects that those judged inherit from, directly or over
+	// others, whether or not the answer needed them: who else may read rests on
+	// them too. fresh are those that the judge has found.
+	rights map[graph.ObjectID]struct{}
+	fresh  []graph.ObjectID
 }
 
 // kin is all that the right to read an object rests on, for most objects: its
@@ -29,47 +34,75 @@ type kin struct {
 	heir   string
 }
 
-func newJudge(r graph.Reader, p *graph.Principal, room int) *judge {
-	j := &judge{r: r, p: p, deps: newDeps(room), kin: map[kin]bool{}, alone: map[graph.ObjectID]bool{}, labels: map[*graph.ACL][]string{}}
-	j.walker = access.NewWalker(r, p, j.deps.object)
+// newJudge makes a judge that adds to rights.
+func newJudge(r graph.Reader, p *graph.Principal, rights map[graph.ObjectID]struct{}) *judge {
+	j := &judge{r: r, p: p, kin: map[kin]bool{}, alone: map[graph.ObjectID]bool{}, labels: map[*graph.ACL][]string{}, rights: rights}
+	j.walker = access.NewWalker(r, p, nil)
 	return j
 }
 
-func (j *judge) mayRead(id graph.ObjectID) bool {
-	j.deps.object(id)
-	if read, known := j.alone[id]; known {
-		return read
+func (j *judge) mayRead(o *graph.Object) bool {
+	if j.p.Admin {
+		return true
 	}
-	o := j.r.Object(id)
-	if o == nil {
-		return false
+	if read, known := j.alone[o.ID]; known {
+		return read
 	}
 	k, ok := j.kinOf(o)
 	if !ok {
-		return j.ask(id)
+		return j.ask(o)
 	}
 	read, known := j.kin[k]
 	if !known {
-		read = j.ask(id)
+		read = j.ask(o)
 		j.kin[k] = read
 	}
 	return read
 }
 
-func (j *judge) ask(id graph.ObjectID) bool {
-	read := j.walker.Holds(id, access.Read)
-	j.alone[id] = read
+func (j *judge) ask(o *graph.Object) bool {
+	read := j.walker.Holds(o.ID, access.Read)
+	j.alone[o.ID] = read
+	j.rest(o)
 	return read
+}
+
+// rest notes what the right to read an object rests on. What is known already
+// has been followed; where that changes, everything is judged anew.
+func (j *judge) rest(o *graph.Object) {
+	for next := []*graph.Object{o}; len(next) > 0; {
+		o := next[len(next)-1]
+		next = next[:len(next)-1]
+		for _, label := range j.over(o.Access) {
+			j.r.Out(o.ID, label, func(e *graph.Edge) bool {
+				if _, known := j.rights[e.To]; known {
+					return true
+				}
+				j.rights[e.To] = struct{}{}
+				j.fresh = append(j.fresh, e.To)
+				if far := j.r.Object(e.To); far != nil {
+					next = append(next, far)
+				}
+				return true
+			})
+		}
+	}
+}
+
+// over is inheritedOver, remembered.
+func (j *judge) over(a *graph.ACL) []string {
+	labels, known := j.labels[a]
+	if !known {
+		labels = inheritedOver(a)
+		j.labels[a] = labels
+	}
+	return labels
 }
 
 // kinOf gives the kin of an object; false where it inherits from several.
 func (j *judge) kinOf(o *graph.Object) (k kin, ok bool) {
 	k.access = o.Access
-	labels, known := j.labels[o.Access]
-	if !known {
-		labels = inheritedOver(o.Access)
-		j.labels[o.Access] = labels
-	}
+	labels := j.over(o.Access)
 	if len(labels) == 0 {
 		return k, true
 	}
@@ -108,15 +141,14 @@ func (l *lens) recheck(r graph.Reader, p *graph.Principal, res *replica.Result) 
 	if p.Admin {
 		return // every right: there is nothing to judge
 	}
-	c := &checker{r: r, p: p, like: map[likeness]bool{}}
+	c := l.checker(r, p)
 	var out map[graph.ObjectID]bool
 	for _, o := range res.Objects {
-		if !c.readable(o.ID) {
+		if !c.passes(o.ID) {
 			if out == nil {
 				out = map[graph.ObjectID]bool{}
 			}
 			out[o.ID] = true
-			l.disagree(o.ID)
 		}
 	}
 	if out == nil {
@@ -131,6 +163,7 @@ func (l *lens) recheck(r graph.Reader, p *graph.Principal, res *replica.Result) 
 // and creator, and lead to the same object over the same one edge label and over
 // no other, are asked about once.
 type checker struct {
+	lens *lens
 	r    graph.Reader
 	p    *graph.Principal
 	like map[likeness]bool
@@ -141,6 +174,19 @@ type likeness struct {
 	creator string
 	label   string
 	to      graph.ObjectID
+}
+
+func (l *lens) checker(r graph.Reader, p *graph.Principal) *checker {
+	return &checker{lens: l, r: r, p: p}
+}
+
+// passes reports whether an object may go out, and counts where it may not.
+func (c *checker) passes(id graph.ObjectID) bool {
+	if c.p.Admin || c.readable(id) {
+		return true
+	}
+	c.lens.disagree(id)
+	return false
 }
 
 func (c *checker) readable(id graph.ObjectID) bool {
@@ -156,6 +202,9 @@ func (c *checker) readable(id graph.ObjectID) bool {
 	read, known := c.like[k]
 	if !known {
 		read = access.Direct(c.r, c.p, id, access.Read)
+		if c.like == nil {
+			c.like = map[likeness]bool{}
+		}
 		c.like[k] = read
 	}
 	return read

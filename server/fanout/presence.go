@@ -114,7 +114,7 @@ func (p *presence) set(s *step, sess *session, user graph.Principal, on graph.Ob
 		}
 		return
 	}
-	if s.st.Object(on) == nil || !access.Direct(s.st, &user, on, access.Read) {
+	if s.st.Object(on) == nil || !access.Direct(s.st, &user, on, access.Read) || s.short() {
 		return
 	}
 	if _, here := p.on[on][sess]; !here && len(p.sessions[sess]) >= maxPresent {
@@ -161,9 +161,9 @@ func (p *presence) leave(s *step, sess *session) {
 // tell sends a state to every session that has the object in a view.
 func (p *presence) tell(s *step, on graph.ObjectID, state protocol.PresenceState) {
 	told := map[*session]bool{}
-	for _, v := range s.index.objects[on] {
+	s.index.objects.each(on, func(v *view) {
 		if v.objects[on] == nil {
-			continue
+			return
 		}
 		for sub := range v.subs {
 			if told[sub.session] {
@@ -172,7 +172,7 @@ func (p *presence) tell(s *step, on graph.ObjectID, state protocol.PresenceState
 			told[sub.session] = true
 			s.later(func() { sub.session.tell(on, state) })
 		}
-	}
+	})
 }
 
 // greet tells a session that has just got a view who is on its objects. It is

@@ -30,7 +30,9 @@ type relay struct {
 	replica *replica.Replica
 	ending  sync.Once
 	stopped chan struct{} // closed to end the goroutine, and where it ends by itself
-	done    chan struct{} // closed by it
+	life    context.Context
+	endLife context.CancelFunc // with stopped
+	done    chan struct{}      // closed by it
 
 	wake     chan struct{}    // one place: a step is asked for
 	commands chan command     // filled by sessions, who wait where it is full
@@ -61,7 +63,9 @@ type age struct {
 
 // command is something that a session asks of the relay. run is called inside
 // a step; a command that is alone has the step to itself, and so sees what all
-// earlier ones did.
+// earlier ones did. Where the step is short of something that run asked for
+// (step.short), run must return without having changed anything, and is called
+// again later: it asks first, and acts then.
 type command struct {
 	alone bool
 	run   func(*step)
@@ -72,11 +76,12 @@ func newRelay(h *Hub, r *replica.Replica) *relay {
 		hub: h, name: r.Name(), replica: r,
 		stopped: make(chan struct{}), done: make(chan struct{}),
 		wake: make(chan struct{}, 1), commands: make(chan command, maxCommands),
-		reg: h.cfg.Live.Current(), named: map[string][]*view{}, index: newIndex(), presence: newPresence(r.Name(), h.peers),
+		reg: h.cfg.Live.Current(), named: map[string][]*view{}, index: newIndex(r.Hold, r.Release), presence: newPresence(r.Name(), h.peers),
 		sessions: map[*session]struct{}{}, waiting: map[*session]struct{}{}, empty: time.Now(),
 		head:    r.Head(),
 		backlog: backlog{limit: h.cfg.FeedBytes},
 	}
+	l.life, l.endLife = context.WithCancel(context.Background())
 	go l.run()
 	return l
 }
@@ -161,33 +166,68 @@ func (r *relay) gather(first *command) []command {
 }
 
 // step brings all views to the replica's version, runs the commands, and
-// publishes what came of both at once.
+// publishes what came of both at once. What the replica does not hold is loaded
+// in between; a command that needs it is run again, after what the others did
+// has been published.
 func (r *relay) step(commands []command) {
-	s := &step{relay: r, lens: r.hub.lens(r)}
-	renewed := false
 	reading := r.replica.Begin()
 	defer reading.End()
-	reading.Try(func(st *replica.State) {
-		s.st, s.head = st, st.Head()
-		if s.head.Epoch != r.head.Epoch {
-			renewed = true
+	for {
+		s := &step{relay: r, lens: r.hub.lens(r)}
+		renewed, advanced := false, false
+		complete := reading.Try(func(st *replica.State) {
+			s.st, s.head, s.missed = st, st.Head(), st.Missed()
+			if s.head.Epoch != r.head.Epoch {
+				renewed = true
+				return
+			}
+			if advanced = s.advance(); !advanced {
+				return
+			}
+			s.missed = st.Missed()
+			if reg := r.hub.cfg.Live.Current(); reg != r.reg {
+				s.newSchema(reg)
+			}
+			commands = s.runAll(commands)
+		})
+		s.st = nil
+		if renewed {
+			r.renew(s.head)
 			return
 		}
-		s.advance()
-		if reg := r.hub.cfg.Live.Current(); reg != r.reg {
-			s.newSchema(reg)
+		if advanced {
+			s.publish()
 		}
-		for _, c := range commands {
-			c.run(s)
+		if complete || !r.load(reading) {
+			return
 		}
-	})
-	s.st = nil
-	if renewed {
-		r.renew(s.head)
-		return
 	}
-	s.publish()
 }
+
+// load brings what a step was short of. It waits for as long as the store is
+// away; false where the relay ends.
+func (r *relay) load(reading *replica.Reading) bool {
+	for {
+		err := reading.Load(r.life)
+		if err == nil {
+			return true
+		}
+		select {
+		case <-r.stopped:
+			return false
+		default:
+		}
+		r.hub.cfg.Log.Error("load what views need", "graph", r.name, "err", err)
+		select {
+		case <-time.After(loadAgain):
+		case <-r.stopped:
+			return false
+		}
+	}
+}
+
+// loadAgain is the pause after a load that failed.
+const loadAgain = 500 * time.Millisecond
 
 // views gives all views, for loops in which some come and go.
 func (r *relay) views() []*view {
@@ -201,10 +241,11 @@ func (r *relay) views() []*view {
 // renew starts anew with another epoch. What sessions hold counts for nothing
 // now; they come back and are told so.
 func (r *relay) renew(head graph.Head) {
-	for range r.views() {
+	for _, v := range r.views() {
+		r.index.abandon(v)
 		r.hub.metrics.views.Dec()
 	}
-	r.named, r.index, r.ages = map[string][]*view{}, newIndex(), nil
+	r.named, r.ages = map[string][]*view{}, nil
 	r.closeAll(protocol.CloseDraining)
 	r.feedMu.Lock()
 	r.head = head
@@ -279,7 +320,7 @@ func (r *relay) forget(now time.Time) {
 
 // drop forgets a view.
 func (r *relay) drop(v *view) {
-	r.index.move(v, v.deps, nil)
+	r.index.abandon(v)
 	list := r.named[v.name]
 	for i, w := range list {
 		if w == v {
@@ -347,4 +388,9 @@ func (r *relay) stop() {
 	<-r.done
 }
 
-func (r *relay) end() { r.ending.Do(func() { close(r.stopped) }) }
+func (r *relay) end() {
+	r.ending.Do(func() {
+		close(r.stopped)
+		r.endLife()
+	})
+}

@@ -47,11 +47,13 @@ func (s *step) heldAt(v *view, p *graph.Principal, since graph.Version) *resumed
 			return nil
 		}
 		held, err := s.lens.compute(s.pastOf(since, commits), p, v.proj, v.size())
-		if err != nil {
+		if err != nil || s.short() {
 			return nil
 		}
 		r.why = held.why
-		r.diff = s.between(held, v, &stretch{commits: commits, known: true})
+		if r.diff = s.between(held, v, &stretch{commits: commits, known: true}); s.short() {
+			return nil
+		}
 	}
 	v.remember(r)
 	return r
@@ -129,6 +131,13 @@ func (r *resumed) deltaOf(v *view, at graph.Version) *body {
 // where that can be, else whole.
 func (s *step) subscribe(sub *subscription) {
 	v, err := s.view(sub.canonical, sub.proj, sub.principal)
+	var held *resumed
+	if v != nil && sub.since != nil {
+		held = s.resumable(sub, v)
+	}
+	if s.short() {
+		return
+	}
 	if err != nil {
 		s.refuse(sub, err)
 		return
@@ -136,7 +145,7 @@ func (s *step) subscribe(sub *subscription) {
 	it := s.load(sub, v)
 	if sub.since == nil {
 		it.body, it.whole, it.head.Reset = v.whole(), true, sub.replaces
-	} else if held := s.resumable(sub, v); held != nil {
+	} else if held != nil {
 		it.body = held.load
 	} else {
 		it.body, it.whole, it.head.Reset = v.whole(), true, true
@@ -161,30 +170,40 @@ func (s *step) load(sub *subscription, v *view) item {
 
 // move takes a subscription to the view of p: the rights of its user changed, or
 // those of others who shared the view until now. The client is sent what differs.
-func (s *step) move(sub *subscription, p graph.Principal) {
+// False, with nothing done, where the step is short of something.
+func (s *step) move(sub *subscription, p graph.Principal) bool {
 	if sub.view == nil || s.moved[sub] {
-		return
+		return true
 	}
 	old, held := sub.view, sub.principal
 	sub.session.freeze()
-	s.later(sub.session.thaw)
 	cursor := sub.session.cursorOf(sub)
+	v, err := s.view(sub.canonical, sub.proj, p)
+	var r *resumed
+	if v != nil {
+		r = s.heldFrom(old, v, &held, cursor)
+	}
+	if s.short() {
+		sub.session.thaw()
+		return false
+	}
+	s.later(sub.session.thaw)
 	delete(old.subs, sub)
 	old.idle = time.Now()
 	sub.principal = p
-	v, err := s.view(sub.canonical, sub.proj, p)
 	if err != nil {
 		s.refuse(sub, err)
-		return
+		return true
 	}
 	it := s.load(sub, v)
-	if r := s.heldFrom(old, v, &held, cursor); r != nil {
+	if r != nil {
 		it.body = r.load
 	} else {
 		it.body, it.whole, it.head.Reset = v.whole(), true, true
 		s.hub.metrics.resets.Inc()
 	}
 	s.attach(sub, v, it)
+	return true
 }
 
 // heldFrom is heldAt for a session that held old until now.
@@ -195,18 +214,23 @@ func (s *step) heldFrom(old, v *view, p *graph.Principal, cursor graph.Version) 
 	return s.heldAt(v, p, cursor)
 }
 
-// reload takes a subscription to its view from the start.
-func (s *step) reload(sub *subscription) {
+// reload takes a subscription to its view from the start; false, with nothing
+// done, where the step is short of something.
+func (s *step) reload(sub *subscription) bool {
+	v, err := s.view(sub.canonical, sub.proj, sub.principal)
+	if s.short() {
+		return false
+	}
 	sub.session.freeze()
 	s.later(sub.session.thaw)
-	v, err := s.view(sub.canonical, sub.proj, sub.principal)
 	if err != nil {
 		s.refuse(sub, err)
-		return
+		return true
 	}
 	it := s.load(sub, v)
 	it.body, it.whole, it.head.Reset = v.whole(), true, true
 	s.attach(sub, v, it)
+	return true
 }
 
 // attach makes sub a subscription of v once the step is published, unless it
@@ -254,8 +278,21 @@ func (s *step) unsubscribe(sub *subscription) {
 // from where it stands to now. Loads that still wait are made anew, behind the
 // deltas: those in the queue are older than what these lead to.
 func (s *step) catchUp(sess *session) {
-	s.hub.metrics.lagged.Inc()
 	sess.freeze()
+	for _, sub := range sess.subscriptions() {
+		// Asked for here, so that nothing is done where it cannot be told; what
+		// is found is remembered.
+		if v := sub.view; v != nil && !s.moved[sub] && !sess.hasLoad(sub) {
+			if cursor := sess.cursorOf(sub); cursor < v.feed.last {
+				s.heldAt(v, &sub.principal, cursor)
+			}
+		}
+	}
+	if s.short() {
+		sess.thaw()
+		return
+	}
+	s.hub.metrics.lagged.Inc()
 	s.later(sess.thaw)
 	var loads []func()
 	sent := map[*view]bool{}
@@ -300,7 +337,7 @@ func (s *step) renewRights(sess *session, p graph.Principal) {
 		if sub.view == nil || samePrincipals(&sub.principal, &p) {
 			continue
 		}
-		s.move(sub, p)
+		s.away(sub, func(s *step) bool { return s.move(sub, p) })
 	}
 }
 

@@ -8,40 +8,26 @@ import (
 	"github.com/graphtide/graphtide/patch"
 )
 
-// sensitivity says which parts of an entity decide whether a projection shows
-// it. A change elsewhere leaves the view's members as they are.
+// sensitivity says which parts of an entity decide whether and where a list has
+// it. A change elsewhere leaves the list as it is.
 type sensitivity struct {
 	objects []patch.Pointer // from the entity: body/…
 	meta    bool            // something in meta, which every change touches
 	edges   bool            // something in an edge
 }
 
-func sensitivityOf(p *graph.Projection) *sensitivity {
+// sensitivityOf gives that of a list; its order counts where windowed.
+func sensitivityOf(l *graph.List, windowed bool) *sensitivity {
 	s := &sensitivity{}
-	if p.Type != nil {
-		s.list(&p.Type.List)
-	}
-	s.node(&p.Node)
-	return s
-}
-
-func (s *sensitivity) node(n *graph.Node) {
-	for _, step := range n.Steps {
-		s.list(&step.List)
-		s.node(&step.Node)
-	}
-}
-
-func (s *sensitivity) list(l *graph.List) {
 	if l.Where != nil {
 		s.cond(l.Where)
 	}
-	if l.Limit == 0 && l.After == nil {
-		return // an order without a window shows everything all the same
+	if windowed {
+		for _, k := range l.Order {
+			s.path(&k.Path)
+		}
 	}
-	for _, k := range l.Order {
-		s.path(&k.Path)
-	}
+	return s
 }
 
 func (s *sensitivity) cond(c *graph.Cond) {
@@ -65,9 +51,10 @@ func (s *sensitivity) path(p *graph.Path) {
 	}
 }
 
-// touches reports whether a modification may change what is shown. The patch is
-// relative to the entity.
-func (s *sensitivity) touches(ch *graph.Change) bool {
+// touches reports whether a modification may move an entity into the list, out
+// of it, or within it. The patch is relative to the entity.
+func (s *sensitivity) touches(t touch) bool {
+	ch := t.change
 	if ch.Ref.Kind == graph.KindEdge {
 		return s.edges
 	}
@@ -77,9 +64,9 @@ func (s *sensitivity) touches(ch *graph.Change) bool {
 	if len(s.objects) == 0 || !ch.BodyChanged {
 		return false
 	}
-	ops, err := patch.Parse(ch.Patch, 0)
-	if err != nil || len(ops) == 0 {
-		return true // nothing is known about the change
+	ops, known := t.ops()
+	if !known {
+		return true
 	}
 	for _, op := range ops {
 		for _, p := range s.objects {

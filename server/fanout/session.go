@@ -237,6 +237,13 @@ func (s *session) advance(sub *subscription, to graph.Version) {
 	sub.cursor = to
 }
 
+// hasLoad reports whether a load waits for the subscription.
+func (s *session) hasLoad(sub *subscription) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.items, func(it item) bool { return it.sub == sub })
+}
+
 // takeLoad takes a load that waits for the subscription out of the queue.
 func (s *session) takeLoad(sub *subscription) (item, bool) {
 	s.mu.Lock()

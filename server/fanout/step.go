@@ -21,6 +21,9 @@ type step struct {
 	st   *replica.State // nil after the read lock
 	head graph.Head
 
+	missed int       // what the state had not held when the step, or a command, began
+	again  []command // to be run once more is held
+
 	batch  stretch // the commits since the last step
 	past   map[graph.Version]*past
 	deltas []delta
@@ -40,10 +43,28 @@ type delta struct {
 // have changed. A schema may change between two versions of the graph, so there
 // is no delta for it: where such a view shows something else, it begins again.
 func (s *step) newSchema(reg *schema.Registry) {
-	s.reg, s.lens.types = reg, reg
+	s.lens.types = reg
+	type begun struct {
+		view *view
+		next *computed
+		err  *graph.Error
+	}
+	var list []begun
 	for _, v := range s.views() {
 		if v.proj.Type != nil {
-			s.begin(v)
+			c, err := s.lens.compute(s.st, &v.lead, v.proj, v.size())
+			list = append(list, begun{v, c, err})
+		}
+	}
+	if s.short() {
+		return // the next step will see to it
+	}
+	s.reg = reg
+	for _, b := range list {
+		if b.err != nil {
+			s.fail(b.view, b.err)
+		} else {
+			s.begin(b.view, b.next)
 		}
 	}
 	s.later(func() {
@@ -53,16 +74,15 @@ func (s *step) newSchema(reg *schema.Registry) {
 	})
 }
 
-// begin computes a view anew and, where it differs, loads it again for all.
-func (s *step) begin(v *view) {
+// begin makes a view what was computed and, where that differs, loads it again
+// for all.
+func (s *step) begin(v *view, c *computed) {
 	v.floor = s.head.Version
-	c, err := s.lens.compute(s.st, &v.lead, v.proj, v.size())
-	if err != nil {
-		s.fail(v, err)
-		return
-	}
 	next := newView(s.viewID(), v.name, v.proj, v.lead, c, s.head.Version)
 	if len(next.objects) == len(v.objects) && len(next.edges) == len(v.edges) && next.digest == v.digest && slices.Equal(next.roots, v.roots) {
+		s.index.abandon(v)
+		v.book = c.book // other types count from here on
+		s.index.adopt(v)
 		return
 	}
 	subs := slices.Collect(maps.Keys(v.subs))
@@ -71,47 +91,45 @@ func (s *step) begin(v *view) {
 	next.floor = s.head.Version
 	s.keep(next)
 	for _, sub := range subs {
-		s.reload(sub)
+		s.away(sub, func(s *step) bool { return s.reload(sub) })
 	}
 }
 
 // later runs fn when the step is published.
 func (s *step) later(fn func()) { s.then = append(s.then, fn) }
 
-// advance takes the commits since the last step to the views they concern.
-func (s *step) advance() {
-	last := s.relay.head
-	commits, known := s.replica.Since(last.Version)
+// advance takes the commits since the last step to the views they concern. It
+// changes nothing, and returns false, where the replica did not hold all that
+// was asked for.
+func (s *step) advance() bool {
+	commits, known := s.replica.Since(s.relay.head.Version)
 	s.batch = stretch{commits: commits, known: known}
-	if !known {
-		for _, v := range s.views() {
-			s.recompute(v)
-		}
-		s.partAll()
-		return
+	plans := s.plans()
+	if s.short() {
+		return false
 	}
-	touched := s.match()
-	merged := false // does a view get one delta for all commits?
-	for _, t := range touched {
-		merged = merged || t.how != content
-	}
-	for v, t := range touched {
-		switch {
-		case t.how == content:
-			list := v.follow(s.lens, s.st, t.touches)
-			if merged && len(list) > 1 {
-				// So does this one, or a session of both would see one version in
-				// part.
-				list = []*difference{merge(list)}
-			}
-			for _, d := range list {
-				s.note(v, d)
-			}
-		case t.how == structural || !s.grow(v, t.touches):
-			s.recompute(v)
-		}
+	for _, p := range plans {
+		s.carryOut(p)
 	}
 	s.partAll()
+	return true
+}
+
+// short reports whether something was asked for, since the step began or the
+// command that is under way, that the replica does not hold: what was found out
+// is not so, perhaps, and must lead to nothing.
+func (s *step) short() bool { return s.st.Missed() != s.missed }
+
+// runAll runs commands, and gives those that have to be run again once more is
+// held.
+func (s *step) runAll(commands []command) []command {
+	for _, c := range commands {
+		s.missed = s.st.Missed()
+		if c.run(s); s.short() {
+			s.again = append(s.again, c)
+		}
+	}
+	return s.again
 }
 
 func (s *step) partAll() {
@@ -121,68 +139,30 @@ func (s *step) partAll() {
 	s.regrounded = nil
 }
 
-// touched is what a step's commits mean to one view.
-type touched struct {
-	how     impact // the gravest
-	touches []touch
-}
-
-// match finds the views that the commits concern.
-func (s *step) match() map[*view]*touched {
-	out := map[*view]*touched{}
-	for _, c := range s.batch.commits {
-		for i := range c.Changes {
-			ch := &c.Changes[i]
-			s.index.affected(s.st, ch, func(v *view, how impact) {
-				if how == content && v.sens.touches(ch) {
-					how = structural
-				}
-				t := out[v]
-				if t == nil {
-					t = &touched{}
-					out[v] = t
-				}
-				t.how = max(t.how, how)
-				if n := len(t.touches); n == 0 || t.touches[n-1].change != ch {
-					t.touches = append(t.touches, touch{ch, c})
-				}
-			})
-		}
-	}
-	return out
-}
-
-// recompute evaluates a view anew and parts those from it who see something
-// else now.
-func (s *step) recompute(v *view) {
-	c, err := s.lens.compute(s.st, &v.lead, v.proj, v.size())
-	if err != nil {
-		s.fail(v, err)
-		return
-	}
-	s.index.move(v, v.deps, c.deps)
-	v.deps = c.deps
-	if !v.why.equal(c.why) {
-		v.grounded = s.head.Version
-	}
-	d := v.become(c, s.reason(v))
-	left := d.left()
-	d.covers(s.batch.commits, func(ref graph.Ref) bool { return left[ref] || v.shows(ref) })
-	if !s.batch.known {
-		d.at, d.by = s.head.At, ""
-	}
-	s.note(v, d)
-	s.regrounded = append(s.regrounded, v)
-}
-
 // part takes those to other views who see something else now. All views must
 // be up to date: it may be any of them that they go to.
 func (s *step) part(v *view) {
 	for sub := range v.subs {
 		if !v.why.admits(&sub.principal) {
-			s.move(sub, sub.principal)
+			s.away(sub, func(s *step) bool { return s.move(sub, sub.principal) })
 		}
 	}
+}
+
+// away takes a subscription elsewhere, now or once what that needs is held. Until
+// then its session is sent nothing: it must not see what comes after.
+func (s *step) away(sub *subscription, move func(*step) bool) {
+	s.missed = s.st.Missed()
+	if move(s) {
+		return
+	}
+	s.missed = s.st.Missed() // of no concern to the command that is under way
+	sub.session.freeze()
+	s.again = append(s.again, command{run: func(s *step) {
+		if move(s) {
+			s.later(sub.session.thaw)
+		}
+	}})
 }
 
 // note keeps a difference for publication.
@@ -251,7 +231,8 @@ func (s *step) whyObjectGone(p *graph.Principal, of *stretch, id graph.ObjectID)
 	return protocol.Forbidden // the commits are not at hand: say the least
 }
 
-// view gives the view of a projection for p, computing it where nobody has it.
+// view gives the view of a projection for p, computing it where nobody has it;
+// nil where the step is short of something.
 func (s *step) view(name string, proj *graph.Projection, p graph.Principal) (*view, *graph.Error) {
 	for _, v := range s.named[name] {
 		if v.why.admits(&p) {
@@ -259,7 +240,7 @@ func (s *step) view(name string, proj *graph.Projection, p graph.Principal) (*vi
 		}
 	}
 	c, err := s.lens.compute(s.st, &p, proj, 0)
-	if err != nil {
+	if err != nil || s.short() {
 		return nil, err
 	}
 	v := newView(s.viewID(), name, proj, p, c, s.head.Version)
@@ -270,7 +251,7 @@ func (s *step) view(name string, proj *graph.Projection, p graph.Principal) (*vi
 // keep makes a view one that commits are taken to.
 func (s *step) keep(v *view) {
 	v.idle = time.Now()
-	s.index.move(v, nil, v.deps)
+	s.index.adopt(v)
 	s.named[v.name] = append(s.named[v.name], v)
 	s.hub.metrics.views.Inc()
 }

@@ -1,0 +1,206 @@
+package fanout
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/replica"
+)
+
+// open follows a list for the first time.
+func (b *book) open(v *visit) {
+	r := &b.reader
+	w := walk{book: b, v: v, limit: r.limits.Candidates}
+	if v.hop.plain() {
+		w.limit = r.limits.ViewEntities // one more would not fit into the view
+	}
+	switch step := v.hop.step; {
+	case step != nil:
+		w.edges(step)
+	case b.proj.Type != nil:
+		for _, typ := range b.types {
+			r.src.OfType(typ, func(o *graph.Object) bool { return w.offer(o, nil) })
+		}
+	default:
+		for _, id := range b.proj.Roots {
+			if o := r.src.Object(id); o != nil {
+				w.offer(o, nil)
+			}
+		}
+	}
+	if b.fault == nil {
+		w.settle()
+	}
+}
+
+// walk gathers the candidates of a new list.
+type walk struct {
+	book    *book
+	v       *visit
+	limit   int
+	offered int
+	found   []candidate
+}
+
+type candidate struct {
+	obj  *graph.Object
+	edge *graph.Edge
+}
+
+func (w *walk) edges(step *graph.Step) {
+	src := w.book.reader.src
+	along, count := src.Out, src.CountOut
+	if step.In {
+		along, count = src.In, src.CountIn
+	}
+	n := count(w.v.from, step.Label)
+	if n == 0 {
+		return
+	}
+	w.found = make([]candidate, 0, min(n, w.limit))
+	along(w.v.from, step.Label, func(e *graph.Edge) bool {
+		far := e.To
+		if step.In {
+			far = e.From
+		}
+		o := src.Object(far)
+		return o == nil || w.offer(o, e)
+	})
+}
+
+// offer takes a candidate; false ends the gathering.
+func (w *walk) offer(o *graph.Object, e *graph.Edge) bool {
+	r := &w.book.reader
+	if !r.judge.mayRead(o) {
+		return true
+	}
+	if w.offered++; w.offered > w.limit {
+		if w.v.hop.plain() {
+			w.book.fault = viewTooLarge(w.limit)
+		} else {
+			w.book.fault = graph.TooLarge("candidates", int64(w.limit), "candidates in a filtered or ordered list")
+		}
+		return false
+	}
+	if w.v.hop.list == nil || w.book.filter.Matches(w.v.hop.list.Where, o, e) {
+		w.found = append(w.found, candidate{o, e})
+	}
+	return true
+}
+
+// settle makes the visit's list of what was found, and shows it.
+func (w *walk) settle() {
+	v := w.v
+	if !v.hop.windowed() {
+		seats := make([]seat, len(w.found))
+		for i, c := range w.found {
+			seats[i] = c.seat()
+		}
+		v.roster.fill(seats)
+		for i, c := range w.found {
+			w.book.show(v, seats[i], c.obj, c.edge)
+		}
+		return
+	}
+	v.window = newWindow(v.hop.list)
+	places := make([]*place, len(w.found))
+	of := make(map[graph.ObjectID]candidate, len(w.found))
+	for i, c := range w.found {
+		places[i] = &place{at: replica.PositionOf(v.hop.list.Order, c.obj, c.edge).Clone(), edge: c.seat().edge}
+		of[c.obj.ID] = c
+	}
+	v.window.fill(places)
+	v.window.each(func(s seat) bool {
+		c := of[s.id]
+		w.book.show(v, s, c.obj, c.edge)
+		return true
+	})
+}
+
+func (c candidate) seat() seat {
+	s := seat{id: c.obj.ID}
+	if c.edge != nil {
+		s.edge = c.edge.ID
+	}
+	return s
+}
+
+// look brings a list up to date with one object that may be a candidate of it.
+// What that brings into the list, or takes out, is left to u.
+func (b *book) look(u *update, v *visit, far graph.ObjectID) {
+	o, e, in := b.candidate(v, far)
+	var s seat
+	if in {
+		s = candidate{o, e}.seat()
+	}
+	if v.window != nil {
+		if in {
+			v.window.put(replica.PositionOf(v.hop.list.Order, o, e), s.edge)
+		} else {
+			v.window.drop(far)
+		}
+		if v.window.unsettled() {
+			u.windows[v] = struct{}{}
+		}
+	} else {
+		at := v.roster.find(far)
+		if at >= 0 && in && v.roster.seats[at] == s {
+			return
+		}
+		if at >= 0 {
+			u.leave = append(u.leave, seating{v, v.roster.seats[at]})
+			v.roster.remove(at)
+		}
+		if in {
+			v.roster.add(s)
+			u.enter = append(u.enter, seating{v, s})
+		}
+	}
+	// A list with more edges than it may have candidates may have too many: only
+	// counting those that may be read can tell.
+	if in && !v.hop.plain() && b.edges(v) > b.reader.limits.Candidates {
+		u.whole = true
+	}
+}
+
+// candidate tells whether an object is one that the list may show now.
+func (b *book) candidate(v *visit, far graph.ObjectID) (o *graph.Object, e *graph.Edge, in bool) {
+	r := &b.reader
+	if step := v.hop.step; step != nil {
+		from, to := v.from, far
+		if step.In {
+			from, to = far, v.from
+		}
+		if e = r.src.Between(step.Label, from, to); e == nil {
+			return nil, nil, false
+		}
+	}
+	o = r.src.Object(far)
+	switch {
+	case o == nil || !r.judge.mayRead(o):
+		return nil, nil, false
+	case v.hop.step == nil && b.proj.Type == nil:
+		_, in = b.named[far]
+		return o, nil, in
+	case v.hop.step == nil && !slices.Contains(b.types, o.Type):
+		return nil, nil, false
+	}
+	return o, e, b.filter.Matches(v.hop.list.Where, o, e)
+}
+
+// edges counts the edges that a list is made from.
+func (b *book) edges(v *visit) int {
+	switch step := v.hop.step; {
+	case step == nil:
+		return len(v.roster.seats)
+	case step.In:
+		return b.reader.src.CountIn(v.from, step.Label)
+	default:
+		return b.reader.src.CountOut(v.from, step.Label)
+	}
+}
+
+func sortIDs(ids []graph.ObjectID) {
+	slices.SortFunc(ids, func(a, b graph.ObjectID) int { return bytes.Compare(a[:], b[:]) })
+}

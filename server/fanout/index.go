@@ -1,0 +1,383 @@
+package fanout
+
+import (
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/replica"
+)
+
+// listKey names the edges of one label at one end, or the objects of a type.
+type listKey struct {
+	id    graph.ObjectID
+	label string // of the edges, or the type
+	kind  listKind
+}
+
+type listKind uint8
+
+const (
+	listOut listKind = iota // the edges that leave the object
+	listIn                  // those that arrive
+	listType
+)
+
+func kindOf(in bool) listKind {
+	if in {
+		return listIn
+	}
+	return listOut
+}
+
+// index finds the views that a change concerns. What a commit costs here does
+// not grow with the views that it does not concern.
+type index struct {
+	// objects: who shows an object, rests on it, or names it as a root.
+	objects viewSets[graph.ObjectID]
+	lists   map[listKey]*listViews
+	// choosy are the ends of edges, by label and direction, whose lists are
+	// filtered or ordered: a change in the content of an object can move it
+	// into them, or out.
+	choosy map[direction]map[graph.ObjectID]int
+	// held and released are told which objects views need, and which no view
+	// needs any longer.
+	held, released func(...graph.ObjectID)
+}
+
+type direction struct {
+	label string
+	kind  listKind
+}
+
+// listViews are the views that follow a list.
+type listViews struct {
+	all   viewSet
+	equal []*equalViews // those that only objects with certain values concern
+}
+
+// equalViews are views by the value, at one path, that concerns them.
+type equalViews struct {
+	at   string
+	path graph.Path
+	by   viewSets[string]
+	n    int // entries; none left: forgotten
+}
+
+func newIndex(held, released func(...graph.ObjectID)) *index {
+	return &index{
+		objects: viewSets[graph.ObjectID]{}, lists: map[listKey]*listViews{},
+		choosy: map[direction]map[graph.ObjectID]int{}, held: held, released: released,
+	}
+}
+
+// keys calls yield with the keys of a list of the book.
+func (b *book) keys(h *hop, from graph.ObjectID, yield func(listKey)) {
+	switch {
+	case h.step != nil:
+		yield(listKey{from, h.step.Label, kindOf(h.step.In)})
+	case b.proj.Type != nil:
+		for _, typ := range b.types {
+			yield(listKey{label: typ, kind: listType})
+		}
+	}
+}
+
+// enlist makes a view one of those that a list concerns.
+func (x *index) enlist(v *view, b *book, id listID) {
+	h := id.hop
+	b.keys(h, id.from, func(k listKey) {
+		l := x.lists[k]
+		if l == nil {
+			l = &listViews{}
+			x.lists[k] = l
+		}
+		if h.equal == nil {
+			l.all.add(v)
+		} else {
+			l.values(h.equal).put(v, h.equal)
+		}
+		if d := (direction{k.label, k.kind}); !h.plain() && k.kind != listType {
+			if x.choosy[d] == nil {
+				x.choosy[d] = map[graph.ObjectID]int{}
+			}
+			x.choosy[d][k.id]++
+		}
+	})
+}
+
+// delist takes back an enlist. Another list of the view's book may have the
+// same place in the index, unless the whole book goes: alone.
+func (x *index) delist(v *view, b *book, id listID, alone bool) {
+	h := id.hop
+	b.keys(h, id.from, func(k listKey) {
+		if d := (direction{k.label, k.kind}); !h.plain() && k.kind != listType {
+			if x.choosy[d][k.id]--; x.choosy[d][k.id] <= 0 {
+				if delete(x.choosy[d], k.id); len(x.choosy[d]) == 0 {
+					delete(x.choosy, d)
+				}
+			}
+		}
+		l := x.lists[k]
+		if l == nil || !alone && b.shares(h, id.from) {
+			return
+		}
+		if h.equal == nil {
+			l.all.remove(v)
+		} else {
+			l.values(h.equal).take(v, h.equal)
+		}
+		if l.forget(); l.all.empty() && len(l.equal) == 0 {
+			delete(x.lists, k)
+		}
+	})
+}
+
+// shares reports whether another hop follows the same edges from an object.
+func (b *book) shares(h *hop, from graph.ObjectID) bool {
+	for _, o := range b.hops[1:] {
+		if o != h && h.step != nil && o.step.Label == h.step.Label && o.step.In == h.step.In && o.equal.same(h.equal) && o.visits[from] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *listViews) values(of *equality) *equalViews {
+	for _, e := range l.equal {
+		if e.at == of.at {
+			return e
+		}
+	}
+	e := &equalViews{at: of.at, path: of.path, by: viewSets[string]{}}
+	l.equal = append(l.equal, e)
+	return e
+}
+
+func (l *listViews) forget() {
+	kept := l.equal[:0]
+	for _, e := range l.equal {
+		if len(e.by) > 0 {
+			kept = append(kept, e)
+		}
+	}
+	clear(l.equal[len(kept):])
+	l.equal = kept
+}
+
+func (e *equalViews) put(v *view, of *equality) {
+	for _, value := range of.values {
+		e.by.add(value, v)
+	}
+}
+
+func (e *equalViews) take(v *view, of *equality) {
+	for _, value := range of.values {
+		e.by.remove(value, v)
+	}
+}
+
+// need makes a view one of those that changes of an object concern, or no
+// longer.
+func (x *index) need(v *view, id graph.ObjectID, need bool) {
+	switch {
+	case need && x.objects.add(id, v):
+		x.held(id)
+	case !need && x.objects.remove(id, v):
+		x.released(id)
+	}
+}
+
+// adopt takes up all that concerns a view.
+func (x *index) adopt(v *view) {
+	b := v.book
+	for _, h := range b.hops {
+		for from := range h.visits {
+			x.enlist(v, b, listID{h, from})
+		}
+	}
+	for id := range v.objects {
+		x.need(v, id, true)
+	}
+	for id := range b.rights {
+		x.need(v, id, true)
+	}
+	for id := range b.named {
+		x.need(v, id, true)
+	}
+	b.reset()
+}
+
+// abandon forgets a view. Its book may be void, or ahead of what is known here.
+func (x *index) abandon(v *view) {
+	b := v.book
+	for _, h := range b.hops {
+		for from := range h.visits {
+			if id := (listID{h, from}); b.changed.lists[id] <= 0 {
+				x.delist(v, b, id, true)
+			}
+		}
+	}
+	for id, by := range b.changed.lists {
+		if by < 0 {
+			x.delist(v, b, id, true)
+		}
+	}
+	for id := range v.objects {
+		x.need(v, id, false)
+	}
+	for id := range b.rights {
+		x.need(v, id, false)
+	}
+	for id := range b.named {
+		x.need(v, id, false)
+	}
+}
+
+// follow takes up what a view's book has changed, once the view has published it.
+func (x *index) follow(v *view) {
+	b := v.book
+	for id, by := range b.changed.lists {
+		if by > 0 {
+			x.enlist(v, b, id)
+		} else {
+			x.delist(v, b, id, false)
+		}
+	}
+	for id := range b.changed.objects {
+		x.need(v, id, v.objects[id] != nil || b.needs(id))
+	}
+	for _, id := range b.changed.rights {
+		x.need(v, id, true)
+	}
+	b.reset()
+}
+
+// route calls found for every view that a change may concern; it may call twice
+// for one. of is the stretch that the change belongs to, r the state after it.
+func (x *index) route(r graph.Reader, of *stretch, ch *graph.Change, found func(*view)) {
+	to := router{x, r, of, found}
+	if ch.Ref.Kind == graph.KindObject {
+		id := graph.ObjectID(ch.Ref.ID)
+		x.objects.each(id, found)
+		switch {
+		case ch.Event == graph.Created:
+			to.list(listKey{label: ch.ObjAfter.Type, kind: listType}, id)
+		case ch.Event == graph.Deleted:
+			to.list(listKey{label: ch.ObjBefore.Type, kind: listType}, id)
+		case ch.AccessChanged:
+			to.everywhere(id)
+		default:
+			to.list(listKey{label: ch.ObjAfter.Type, kind: listType}, id)
+			to.choosy(id)
+		}
+		return
+	}
+	e := ch.EdgeAfter
+	if e == nil {
+		e = ch.EdgeBefore
+	}
+	to.list(listKey{e.From, e.Label, listOut}, e.To)
+	to.list(listKey{e.To, e.Label, listIn}, e.From)
+	if ch.Event != graph.Modified && inherits(r.Object(e.From), e.Label) {
+		x.objects.each(e.From, found)
+		to.everywhere(e.From)
+	}
+}
+
+type router struct {
+	*index
+	r     graph.Reader
+	of    *stretch
+	found func(*view)
+}
+
+// list finds who follows a list that an object may be in, or was in.
+func (x *router) list(k listKey, far graph.ObjectID) {
+	l := x.lists[k]
+	if l == nil {
+		return
+	}
+	l.all.each(x.found)
+	for _, e := range l.equal {
+		x.of.values(x.r, far, e.path, func(value string) { e.by.each(value, x.found) })
+	}
+}
+
+// everywhere finds who follows a list that an object may be in: over any edge.
+func (x *router) everywhere(id graph.ObjectID) {
+	if o := x.r.Object(id); o != nil {
+		x.list(listKey{label: o.Type, kind: listType}, id)
+	}
+	x.r.Out(id, "", func(e *graph.Edge) bool {
+		x.list(listKey{e.To, e.Label, listIn}, id)
+		return true
+	})
+	x.r.In(id, "", func(e *graph.Edge) bool {
+		x.list(listKey{e.From, e.Label, listOut}, id)
+		return true
+	})
+}
+
+// choosy finds who follows a filtered or ordered list that an object is a
+// candidate of. It walks the object's edges, or where these are many, the lists.
+func (x *router) choosy(id graph.ObjectID) {
+	for d, ends := range x.index.choosy {
+		along, degree := x.r.Out, x.r.CountOut
+		if d.kind == listOut {
+			along, degree = x.r.In, x.r.CountIn
+		}
+		if degree(id, d.label) > len(ends) {
+			for near := range ends {
+				from, to := near, id
+				if d.kind == listIn {
+					from, to = id, near
+				}
+				if x.r.Between(d.label, from, to) != nil {
+					x.list(listKey{near, d.label, d.kind}, id)
+				}
+			}
+			continue
+		}
+		along(id, d.label, func(e *graph.Edge) bool {
+			near := e.To
+			if d.kind == listOut {
+				near = e.From
+			}
+			x.list(listKey{near, d.label, d.kind}, id)
+			return true
+		})
+	}
+}
+
+// values calls yield with the keys of all values that an object has had at a
+// path in the stretch, and has now. It may give one again.
+func (s *stretch) values(r graph.Reader, id graph.ObjectID, at graph.Path, yield func(string)) {
+	last := ""
+	tell := func(o *graph.Object) {
+		if o == nil {
+			return
+		}
+		if key := replica.ValueKey(replica.ValueAt(at, o)); key != last {
+			last = key
+			yield(key)
+		}
+	}
+	tell(r.Object(id))
+	for _, ch := range s.of(graph.ObjectRef(id)) {
+		tell(ch.ObjBefore)
+		tell(ch.ObjAfter)
+	}
+}
+
+// inherits reports whether the object's rights come over edges of the label.
+func inherits(o *graph.Object, label string) bool {
+	if o == nil || o.Access == nil {
+		return false
+	}
+	for _, h := range o.Access.Rights {
+		for _, l := range h.Inherit {
+			if l == label {
+				return true
+			}
+		}
+	}
+	return false
+}
