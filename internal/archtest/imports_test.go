@@ -129,7 +129,14 @@ func matches(pattern, folder string) bool {
 	return pattern == folder
 }
 
+// everywhere are the leaves that any folder may import: sabotage is code that a
+// normal build leaves out.
+var everywhere = []string{"internal/sabotage"}
+
 func mayImport(folder, imported string) bool {
+	if anyMatches(everywhere, imported) {
+		return true
+	}
 	for _, row := range allowed {
 		if matches(row.folder, folder) {
 			return anyMatches(row.imports, imported)
