@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/internal/sabotage"
 )
 
 // appendTimeout ends the waiting for an append's answer. The database has given
@@ -155,6 +156,9 @@ func batchParams(a *appendBuffers, conn *pgx.Conn, b *graph.Batch, p *plan) [][]
 	e.begin(a.changes, data[oidChange].(uint32), changeFields)
 	for i, c := range b.Commits {
 		for j := range c.Changes {
+			if sabotage.On(sabotage.LoseChange) && j > 0 && j == len(c.Changes)-1 && c.Changes[j].Event == graph.Modified {
+				continue
+			}
 			encodeChange(&e, c, &c.Changes[j], i, j, &p.rows[p.first[i]+j])
 		}
 	}

@@ -5,10 +5,14 @@ import (
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/internal/sabotage"
 )
 
 // hint is word of a commit on some node: perhaps late, repeated or wrong.
 func (s *Set) hint(key graph.GraphKey, epoch string, v graph.Version) {
+	if sabotage.On(sabotage.LoseHints) {
+		return
+	}
 	s.mu.Lock()
 	r := s.byKey[key]
 	s.mu.Unlock()
@@ -61,6 +65,9 @@ func (s *Set) pollLoop(ctx context.Context) {
 
 // poll asks for all heads in one query.
 func (s *Set) poll(ctx context.Context) error {
+	if sabotage.On(sabotage.LoseHints) {
+		return nil
+	}
 	replicas := s.Opened()
 	if len(replicas) == 0 {
 		return nil

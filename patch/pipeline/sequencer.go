@@ -9,6 +9,7 @@ import (
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/internal/sabotage"
 )
 
 // sequencer settles the mutations of one graph, in order, and is the only one
@@ -266,6 +267,13 @@ func (s *sequencer) append(ctx context.Context, batch []*waiting, placed placeme
 	if t != nil {
 		write = t.Append
 	}
+	if sabotage.On(sabotage.AckBeforeAppend) {
+		for _, w := range placed.appended {
+			w.accept(w.commit.Version, false)
+			w.done(w.receipt, nil)
+			w.done = func(graph.Receipt, error) {}
+		}
+	}
 	res, err := write(ctx, &graph.Batch{Graph: s.rep.Key(), Expect: head, Commits: commits})
 	switch {
 	case err != nil:
@@ -308,6 +316,7 @@ func (s *sequencer) place(batch []*waiting) (placed placement) {
 	reg := s.p.cfg.Live.Current()
 	keys := make(map[graph.MutationKey]bool, len(batch))
 	held := map[string]bool{} // sessions with a deferred mutation
+	var poison *graph.Error   // the last refusal; of use to sabotage alone
 	reading := s.rep.Begin()
 	defer reading.End()
 	reading.Try(func(st *replica.State) {
@@ -347,7 +356,14 @@ func (s *sequencer) place(batch []*waiting) (placed placement) {
 				placed.deferred = append(placed.deferred, w)
 				continue
 			}
-			if w.refusal != nil || d.noEffect() {
+			if sabotage.On(sabotage.PoisonNeighbours) && poison != nil {
+				w.refusal = poison
+			}
+			if poison = w.refusal; w.refusal != nil || d.noEffect() {
+				continue
+			}
+			if sabotage.Nth(sabotage.SwallowMutation, 40) {
+				w.accept(next, false)
 				continue
 			}
 			next++
@@ -365,6 +381,9 @@ func (s *sequencer) place(batch []*waiting) (placed placement) {
 // current reports whether nothing that a draft read has changed since, neither in
 // the log nor by the batch under way.
 func (s *sequencer) current(d *Draft) bool {
+	if sabotage.On(sabotage.SkipFacets) {
+		return true
+	}
 	return s.index.current(d.at.Version, d.read.read) && s.fresh.current(d.at.Version, d.read.read)
 }
 
@@ -414,6 +433,9 @@ func (s *sequencer) forget(batch []*waiting) {
 // being the present one: every refusal, and every answer without a commit, that
 // was judged on a state.
 func (s *sequencer) needsHead(batch []*waiting) bool {
+	if sabotage.On(sabotage.RefuseOnStaleHead) {
+		return false
+	}
 	for _, w := range batch {
 		if !w.final && !w.decided {
 			return true
@@ -506,6 +528,10 @@ func (s *sequencer) decideHits(appended []*waiting, hits []graph.Hit) {
 		}
 		switch h.Kind {
 		case graph.HitMutation:
+			if sabotage.On(sabotage.SkipDedupe) {
+				w.m.Key, w.keyed = w.m.Key+" again", false
+				continue
+			}
 			s.decideReplay(w, h.Version, h.Hash)
 		case graph.HitObject, graph.HitEdge:
 			w.refuse(s.taken(w, h.Ref))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/patch"
 	"github.com/graphtide/graphtide/server/protocol"
 )
@@ -206,7 +207,7 @@ func (s *stretch) patch(e *entry, body json.RawMessage) json.RawMessage {
 				continue
 			}
 			ops := bytes.TrimSpace(bodyOnly(ch))
-			if len(ops) <= 2 {
+			if len(ops) <= 2 || sabotage.On(sabotage.MisMerge) && len(joined) > 1 {
 				continue
 			}
 			if len(joined) > 1 {

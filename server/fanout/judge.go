@@ -6,6 +6,7 @@ import (
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/access"
 	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/internal/sabotage"
 )
 
 // judge answers, with p's rights, which objects may be read, and notes what the
@@ -61,7 +62,7 @@ func (j *judge) mayRead(o *graph.Object) bool {
 }
 
 func (j *judge) ask(o *graph.Object) bool {
-	read := j.walker.Holds(o.ID, access.Read)
+	read := j.walker.Holds(o.ID, access.Read) || sabotage.On(sabotage.SkipFirstCheck) || sabotage.On(sabotage.SkipBothChecks)
 	j.alone[o.ID] = read
 	j.rest(o)
 	return read
@@ -138,7 +139,7 @@ func (j *judge) survey() *grounds { return survey(j.r, j.walker, j.p, j.alone) }
 // recheck is the second check of rights: by direct evaluation, in code apart
 // from that which computed the result. What fails it is taken out.
 func (l *lens) recheck(r graph.Reader, p *graph.Principal, res *replica.Result) {
-	if p.Admin {
+	if p.Admin || sabotage.On(sabotage.SkipBothChecks) {
 		return // every right: there is nothing to judge
 	}
 	c := l.checker(r, p)
@@ -212,7 +213,7 @@ func (c *checker) readable(id graph.ObjectID) bool {
 
 // readable is the second check for one object.
 func (l *lens) readable(r graph.Reader, p *graph.Principal, id graph.ObjectID) bool {
-	if access.Direct(r, p, id, access.Read) {
+	if access.Direct(r, p, id, access.Read) || sabotage.On(sabotage.SkipBothChecks) {
 		return true
 	}
 	l.disagree(id)

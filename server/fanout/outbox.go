@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/server/protocol"
 )
 
@@ -125,7 +126,11 @@ func (s *session) collect() (c collected) {
 	s.present = nil
 	if s.wantAt {
 		s.wantAt = false
-		c.text(protocol.AppendAt(nil, r.head.Version, s.digests()))
+		at := r.head.Version
+		if sabotage.On(sabotage.EarlyBookmark) {
+			at++
+		}
+		c.text(protocol.AppendAt(nil, at, s.digests()))
 	}
 	return c
 }
@@ -220,7 +225,7 @@ func (s *session) takeAnswers(c *collected, reached graph.Version) {
 		if a.text == nil {
 			break
 		}
-		if a.version > reached {
+		if a.version > reached && !sabotage.On(sabotage.AckEarly) {
 			s.relay.wakeAt(s)
 			break
 		}

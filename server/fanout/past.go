@@ -3,6 +3,7 @@ package fanout
 import (
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/internal/sabotage"
 )
 
 // past is the state before a stretch of recent commits, found again from the
@@ -33,7 +34,7 @@ func before(now *replica.State, commits []*graph.Commit) *past {
 func (p *past) undo(ch *graph.Change) {
 	if ch.Ref.Kind == graph.KindObject {
 		id := graph.ObjectID(ch.Ref.ID)
-		if _, done := p.objects[id]; done {
+		if _, done := p.objects[id]; done && !sabotage.On(sabotage.StaleBeforeImage) {
 			return
 		}
 		o := ch.ObjBefore

@@ -9,6 +9,7 @@ import (
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/access"
+	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/server/protocol"
 )
 
@@ -32,6 +33,12 @@ type resumed struct {
 func (s *step) heldAt(v *view, p *graph.Principal, since graph.Version) *resumed {
 	if since < v.floor || since > s.head.Version {
 		return nil
+	}
+	if sabotage.On(sabotage.ResumeOffByOne) && since < s.head.Version {
+		since++
+	}
+	if sabotage.On(sabotage.ResumeRepeats) && since > 1 {
+		since--
 	}
 	for _, r := range v.diffs {
 		if r.since == since && r.why.admits(p) {
@@ -108,6 +115,9 @@ func (s *step) between(held *computed, v *view, of *stretch) *difference {
 		d.roots, d.rerooted = v.roots, true
 	}
 	d.covers(of.commits, func(ref graph.Ref) bool { return had[ref] || v.shows(ref) })
+	if sabotage.On(sabotage.ForgetRevocation) {
+		d.entries = slices.DeleteFunc(d.entries, func(e entry) bool { return e.why == protocol.Forbidden })
+	}
 	return d
 }
 
@@ -155,7 +165,7 @@ func (s *step) subscribe(sub *subscription) {
 }
 
 func (s *step) resumable(sub *subscription, v *view) *resumed {
-	if sub.epoch != s.head.Epoch || sub.key != keyOf(sub.canonical, s.reg.Version, &sub.principal) {
+	if sub.epoch != s.head.Epoch && !sabotage.On(sabotage.TrustOldEpoch) || sub.key != keyOf(sub.canonical, s.reg.Version, &sub.principal) {
 		return nil
 	}
 	return s.heldAt(v, &sub.principal, *sub.since)

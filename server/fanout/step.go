@@ -9,6 +9,7 @@ import (
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/access"
 	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/schema"
 	"github.com/graphtide/graphtide/server/protocol"
 )
@@ -167,6 +168,14 @@ func (s *step) away(sub *subscription, move func(*step) bool) {
 
 // note keeps a difference for publication.
 func (s *step) note(v *view, d *difference) {
+	if sabotage.Nth(sabotage.SkipDelta, 50) {
+		return
+	}
+	if n := len(d.entries); n > 1 && sabotage.On(sabotage.HalfVersion) {
+		half := *d
+		half.entries, d.entries = d.entries[:n/2], d.entries[n/2:]
+		s.deltas = append(s.deltas, delta{v, &half})
+	}
 	if !d.empty() {
 		v.changed()
 		if v.last = d.version; v.last == 0 {
