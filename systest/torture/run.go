@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -21,6 +22,10 @@ func Run(ctx context.Context, o Options) (*Verdict, error) {
 	o = o.withDefaults()
 	if o.Binary == "" {
 		return nil, errors.New("there is no program to torture")
+	}
+	var err error
+	if o.Binary, err = filepath.Abs(o.Binary); err != nil { // it runs in folders of its own
+		return nil, err
 	}
 	planOf(o).print(o)
 	begin, cancel := context.WithTimeout(ctx, 2*time.Minute)

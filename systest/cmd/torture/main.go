@@ -12,9 +12,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/systest/torture"
 )
 
@@ -36,6 +39,8 @@ func run(ctx context.Context) int {
 	flag.DurationVar(&o.Pace, "pace", 0, "mean pause of a writer (default 250ms)")
 	flag.BoolVar(&o.Detail, "detail", false, "keep what copies held, to explain violations")
 	flag.StringVar(&o.Binary, "binary", "", "the program to torture (default: built from this tree)")
+	flag.StringVar(&o.Break, "break", "", "the promise that a sabotaged program breaks")
+	broken := flag.String("sabotage", "", "torture a program for each of these breaks, or all, and see that they are noticed")
 	flag.Parse()
 	o.Out = os.Stdout
 	if o.Seed == 0 {
@@ -47,9 +52,16 @@ func run(ctx context.Context) int {
 			return failed(err)
 		}
 		defer os.RemoveAll(dir)
-		if o.Binary, err = build(ctx, dir); err != nil {
+		var tags []string
+		if *broken != "" || o.Break != "" {
+			tags = []string{"-tags", "sabotage"}
+		}
+		if o.Binary, err = build(ctx, dir, tags...); err != nil {
 			return failed(err)
 		}
+	}
+	if *broken != "" {
+		return seeWhatIsNoticed(ctx, o, *broken)
 	}
 	v, err := torture.Run(ctx, o)
 	if v != nil {
@@ -62,6 +74,39 @@ func run(ctx context.Context) int {
 		return 1
 	}
 	return 0
+}
+
+// seeWhatIsNoticed tortures broken programs. What happens in them is told apart
+// from the table, which stands on standard output alone.
+func seeWhatIsNoticed(ctx context.Context, o torture.Options, names string) int {
+	breaks := sabotage.Breaks
+	if names != "all" {
+		breaks = nil
+		for n := range strings.SplitSeq(names, ",") {
+			if !slices.Contains(sabotage.Breaks, sabotage.Break(n)) {
+				return failed(fmt.Errorf("there is no break %q; there are %v", n, sabotage.Breaks))
+			}
+			breaks = append(breaks, sabotage.Break(n))
+		}
+	}
+	if !isSet("for") {
+		o.For = 0 // as long as it takes, within a bound
+	}
+	o.Out = os.Stderr
+	_, bad, err := torture.Sabotage(ctx, o, breaks, os.Stdout)
+	if err != nil {
+		return failed(err)
+	}
+	if bad > 0 {
+		fmt.Printf("%d not as they should be; again with SEED=%d\n", bad, o.Seed)
+		return 1
+	}
+	return 0
+}
+
+func isSet(name string) (set bool) {
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
 }
 
 func failed(err error) int {
