@@ -15,8 +15,8 @@ import (
 //
 // The database frees the locks of a client that it can no longer hear within
 // three seconds: an append is one statement that needs nobody any more once it
-// has begun, a transaction of several steps may idle for 2.5 s, and nobody waits
-// longer than 2 s for a lock.
+// has begun, a transaction of several steps may idle for 2.5 s, an answer may go
+// unacknowledged for 2 s, and nobody waits longer than 2 s for a lock.
 //
 // The planner settings are for the functions in the database, whose statements
 // all find their rows by index, a few at a time. They stand here and not on the
@@ -35,7 +35,7 @@ func settle(cc *pgx.ConnConfig, name string) {
 		"tcp_keepalives_idle":                 "2",
 		"tcp_keepalives_interval":             "1",
 		"tcp_keepalives_count":                "2",
-		"tcp_user_timeout":                    "3000",
+		"tcp_user_timeout":                    "2000",
 		"jit":                                 "off",
 		"plan_cache_mode":                     "force_generic_plan",
 		"enable_seqscan":                      "off",
@@ -52,8 +52,9 @@ func settle(cc *pgx.ConnConfig, name string) {
 	dialer := &net.Dialer{
 		Timeout:         cc.ConnectTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3},
+		Control:         giveUp(5 * time.Second),
 	}
-	cc.DialFunc = dialer.DialContext
+	cc.DialFunc = watch(dialer.DialContext)
 }
 
 // The keys under which a connection keeps what greet found.
