@@ -169,7 +169,11 @@ func (j *judge) windows(sightings []sighting) (out []claim) {
 				return false
 			}, func() {
 				w.count(cUnjust, 1)
-				w.violate("W6 justified", "%s of %s was refused with %s (op %d), which no state from version %d to %d justifies: %v",
+				check := "W6 justified"
+				if !possible(r, x.code) {
+					check = "W7 neighbours"
+				}
+				w.violate(check, "%s of %s was refused with %s (op %d), which no state from version %d to %d justifies: %v",
 					r.id, r.who, x.code, x.op, x.lo, x.hi, r.patch)
 			}})
 		}
@@ -264,6 +268,33 @@ func (j *judge) justified(r *record, x refused) bool {
 		}
 	}
 	return false
+}
+
+// possible reports whether there is any state in which a mutation is refused with
+// the code; if there is none, it is another one's refusal.
+func possible(r *record, code string) bool {
+	has := func(ask func(op, part, rest string, value map[string]any) bool) bool {
+		return slices.ContainsFunc(r.patch, func(raw any) bool {
+			op := raw.(map[string]any)
+			part, _, rest, _ := split(op["path"])
+			name, _ := op["op"].(string)
+			value, _ := op["value"].(map[string]any)
+			return ask(name, part, rest, value)
+		})
+	}
+	switch code {
+	case "test-failed":
+		return has(func(op, _, _ string, _ map[string]any) bool { return op == "test" })
+	case "path-missing":
+		return has(func(_, _, rest string, _ map[string]any) bool { return rest == "/body/missing" })
+	case "edge-exists", "cardinality", "edge-not-allowed":
+		return has(func(_, part, rest string, _ map[string]any) bool { return part == "edges" && rest == "" })
+	case "schema", "unknown-type":
+		return has(func(op, part, rest string, value map[string]any) bool {
+			return rest == "" && (value["type"] == "Strict" || value["type"] == "Nothing")
+		})
+	}
+	return true
 }
 
 // joined reports whether there is an edge of the same label and ends.
