@@ -5,18 +5,12 @@
 import { Connection, systemClock } from './connection.js'
 import { Emitter } from './events.js'
 import { Http } from './http.js'
-import { Operation } from './operations.js'
-import { clone } from './patch.js'
-import { Pending } from './pending.js'
-import { Presence } from './presence.js'
 import { View } from './projection.js'
 import { Problem } from './protocol.js'
 import { idOf, Objects, refOfLive } from './proxy.js'
 import { Schema } from './schema.js'
 import { Session } from './session.js'
 import { Store } from './store.js'
-import { Transactions } from './transact.js'
-import { History } from './undo.js'
 import { uuidv7 } from './uuid.js'
 
 /** @typedef {import('./patch.js').PatchOp} PatchOp */
@@ -32,13 +26,24 @@ import { uuidv7 } from './uuid.js'
  * @property {new (url: string, protocols: string[]) => any} WebSocket
  * @property {import('./connection.js').Clock} [clock]
  * @property {() => number} [random]
+ * @property {Record<string, any>} [modules] for tests: what is here already, instead of fetched
  */
 
-const SELF = '$client'
+/**
+ * What is fetched when it is first needed.
+ */
+const fetched = {
+  parts: () => import('./parts.js'),
+  presence: () => import('./presence.js'),
+  operations: () => import('./operations.js'),
+  undo: () => import('./undo.js'),
+}
+
+export const SELF = '$client'
 
 export class Client {
   /** @param {ClientOptions} options */
-  constructor({ url, graph, token, classes = {}, fetch, WebSocket, clock = systemClock, random }) {
+  constructor({ url, graph, token, classes = {}, fetch, WebSocket, clock = systemClock, random, modules = {} }) {
     const base = url.replace(/\/+$/, '')
     /** @type {string | undefined} */
     let held
@@ -56,7 +61,6 @@ export class Client {
     this.events = new Emitter()
     this.schema = new Schema()
     this.store = new Store()
-    this.queue = new Pending()
     this.http = new Http({ base, graph, token: () => ask(false), fetch })
     this.connection = new Connection({
       open: () => new WebSocket(`${base.replace(/^http/, 'ws')}/v1/graphs/${graph}/sync`, ['graphtide.v1']),
@@ -65,48 +69,95 @@ export class Client {
       clock,
       random,
       handlers: {
-        hello: () => ({ session: this.session, pending: this.queue.ids() }),
+        hello: () => ({ session: this.session, pending: this.writing?.pending.ids() ?? [] }),
         onWelcome: (welcome) => this.#welcome(welcome),
         onMessages: (messages) => this.wire.receive(messages),
         onState: (state) => this.#moved(state),
       },
     })
-    const send = (/** @type {object} */ message) => this.connection.send(message)
-    this.presences = new Presence(this.store, send, this.session)
     this.wire = new Session({
       store: this.store,
-      pending: this.queue,
-      send,
+      send: (message) => this.connection.send(message),
       clock,
       emit: (name, event) => this.#emit(name, event),
-      onCommitted: (mutation, version) => {
-        this.store.stir(SELF)
-        if (mutation.undoable) this.undos.committed(version, mutation.group)
-      },
-    })
-    this.undos = new History((versions) => this.http.revert({ versions }))
-    this.transactions = new Transactions(
-      this.store,
-      (mutation) => {
-        this.wire.submit(mutation)
-        this.store.stir(SELF)
-      },
-      () => this.wire.version,
-    )
-    this.objects = new Objects({
-      store: this.store,
-      schema: () => this.schema,
-      write: (ops) => this.transactions.write(ops),
-      classes,
-      history: (id) => this.http.history(id),
-      rights: (id) => this.presences.known(id),
-      presence: (id) => this.presences.on(id),
     })
     this.classes = classes
+    this.objects = this.#objects(this.store, () => this.#write().edits)
+    /** Windows and order, once they are fetched. @type {typeof import('./lists.js') | null} */
+    this.lists = null
+    /** What else objects can do, once it is fetched. @type {typeof import('./members.js') | undefined} */
+    this.more = undefined
+    /** @type {import('./renewal.js').Renewal | undefined} */
+    this.renewal = undefined
+    /** When the token in use ends. @type {string | undefined} */
+    this.expiresAt = undefined
+    /** Writing, once it is fetched. @type {import('./writing.js').Writing | null} */
+    this.writing = null
+    /** @type {import('./presence.js').Presence | null} */
+    this.presences = null
+    /** @type {Promise<import('./presence.js').Presence> | null} */
+    this.presenting = null
+    /** @type {Promise<import('./undo.js').History> | null} */
+    this.undoing = null
+    this.modules = modules
+    if (modules.parts) this.#equip(modules.parts)
     this.store.onChange = (refs) => {
-      this.presences.review([...refs].filter((r) => r.startsWith('objects/')).map((r) => r.slice(8)))
+      this.presences?.review([...refs].filter((r) => r.startsWith('objects/')).map((r) => r.slice(8)))
       this.events.emit('change', { refs })
     }
+  }
+
+  /**
+   * A part of the client that is fetched when it is needed.
+   * @template {keyof typeof fetched} N
+   * @param {N} name
+   * @returns {Promise<any>}
+   */
+  async #module(name) {
+    return this.modules[name] ?? fetched[name]()
+  }
+
+  /** @param {typeof import('./parts.js')} parts */
+  #equip({ lists, members, Renewal, Resync, Writing }) {
+    new Resync(this.wire)
+    this.renewal = new Renewal(this.connection)
+    this.renewal.expect(this.expiresAt)
+    this.lists = lists
+    this.more = members
+    this.writing = new Writing(this)
+  }
+
+  /** Live objects of a store. @param {Store} store @param {() => import('./proxy.js').Editor} edit */
+  #objects(store, edit) {
+    return new Objects({
+      store,
+      schema: () => this.schema,
+      edit,
+      more: () => this.more,
+      classes: this.classes,
+      loaded: (id, edge) => !!this.lists?.loaded(store, this.wire.views, id, edge),
+      history: (ref) => this.http.history(ref),
+      rights: (id) => {
+        if (!this.presences) void this.#present()
+        return this.presences?.known(id)
+      },
+      presence: (id) => this.presences?.on(id) ?? [],
+    })
+  }
+
+  /** @returns {import('./writing.js').Writing} */
+  #write() {
+    if (!this.writing) throw new TypeError('not connected yet')
+    return this.writing
+  }
+
+  /** Rights and presence, fetched at the first question. @returns {Promise<import('./presence.js').Presence>} */
+  #present() {
+    const begin = async () => {
+      const { Presence } = await this.#module('presence')
+      return (this.presences = new Presence(this.store, this.connection, this.session))
+    }
+    return (this.presenting ??= begin())
   }
 
   // Connection ------------------------------------------------------------------
@@ -136,8 +187,10 @@ export class Client {
         stop()
       })
     })
+    const parts = this.writing ? undefined : this.#module('parts')
     this.connection.start()
     try {
+      if (parts) this.#equip(await parts)
       await welcomed
       await schema
     } catch (err) {
@@ -153,14 +206,7 @@ export class Client {
     const until = clock.now() + timeoutMs
     for (let wait = 250; ; wait = Math.min(2 * wait, 5_000)) {
       try {
-        const view = await this.http.schema()
-        if (!view || view.version < this.schema.version) return
-        this.schema = new Schema(view)
-        // Names may mean other things now: let everything that is shown look again.
-        this.store.batch(() => {
-          for (const key of this.store.cells.byOwner.keys()) this.store.stir(key)
-        })
-        this.events.emit('schema', this.schema)
+        this.adopt(await this.http.schema())
         return
       } catch (err) {
         const transient = err instanceof Problem && err.transient
@@ -170,12 +216,25 @@ export class Client {
     }
   }
 
+  /** Takes a schema, if it is newer. @param {any} view */
+  adopt(view) {
+    if (view.version < this.schema.version) return
+    this.schema = new Schema(view)
+    // Names may mean other things now: let everything that is shown look again.
+    this.store.batch(() => {
+      for (const key of this.store.cells.byOwner.keys()) this.store.stir(key)
+    })
+    this.events.emit('schema', this.schema)
+  }
+
   /** @param {import('./protocol.js').Welcome} welcome */
   #welcome(welcome) {
     this.user = welcome.user
     this.limits = welcome.limits ?? {}
+    this.expiresAt = welcome.expiresAt
+    this.renewal?.expect(this.expiresAt)
     this.wire.connected(welcome)
-    this.presences.connected()
+    this.presences?.connected()
     if (this.schema.version && welcome.schema > this.schema.version) this.#refreshSchema()
   }
 
@@ -192,21 +251,19 @@ export class Client {
 
   /** @param {string} name @param {any} event */
   #emit(name, event) {
-    if (name === 'message:presence') this.presences.heard(event)
-    else if (name === 'message:can') this.presences.told(event.objects)
+    if (name === 'message:presence') void this.#present().then((p) => p.heard(event))
+    else if (name === 'message:can') this.presences?.told(event.objects)
     else if (name === 'message:schema') this.#refreshSchema()
-    else if (name === 'reject') {
-      this.store.stir(SELF)
-      if (!this.events.listeners.get('reject')?.size)
-        console.warn(`graphtide: a change was refused: ${event.problem.message} (${event.problem.code})`)
-      this.events.emit('reject', event)
-    } else if (!name.startsWith('message:')) this.events.emit(name, event)
+    else if (!name.startsWith('message:')) this.events.emit(name, event)
   }
 
-  /** Ends the connection and all views. */
+  /** Ends the connection, all views and whatever waits. What is pending stays undone. */
   close() {
     this.connection.close()
     for (const view of [...this.wire.views]) view.close()
+    this.wire.close()
+    this.renewal?.close()
+    this.writing?.close()
   }
 
   /** Tries to connect at once, if it is waiting to: the network is back. */
@@ -226,15 +283,11 @@ export class Client {
     return this.user === undefined ? 'connecting' : 'reconnecting'
   }
 
-  /** The transactions on their way: `[{mutation, patch, note, shown}]`; readable live. */
+  /** The transactions on their way: `[{mutation, patch, note, group, shown}]`; readable live. */
   get pending() {
-    this.store.cells.track(SELF, 'pending', () =>
-      this.queue
-        .all()
-        .map((m) => m.id)
-        .join(),
-    )
-    return this.queue.all().map((m) => ({ mutation: m.id, patch: m.ops, note: m.note, shown: !m.hidden }))
+    const list = this.writing?.list() ?? []
+    this.store.cells.track(SELF, 'pending', () => String(this.writing?.list().map((m) => m.mutation)))
+    return list
   }
 
   /** The newest version of which everything that concerns this client is here. */
@@ -244,13 +297,12 @@ export class Client {
 
   /** Resolves when nothing is pending. */
   async settled() {
-    this.transactions.seal()
-    await Promise.allSettled(this.queue.all().map((m) => m.settled.promise))
+    await this.writing?.settled()
   }
 
   /**
-   * Listens: `reject` ({mutation, problem, patch}), `status`, `change` ({refs}),
-   * `schema`, `problem`, `resync`.
+   * Listens: `reject` ({mutation, problem, patch, dependsOn}), `commit` ({mutation, version, patch}),
+   * `status`, `change` ({refs}), `schema`, `problem`, `resync`.
    * @param {string} name
    * @param {(event: any) => void} fn
    * @returns {() => void} stops listening
@@ -276,16 +328,8 @@ export class Client {
    */
   at(version) {
     const store = new Store()
-    const objects = new Objects({
-      store,
-      schema: () => this.schema,
-      write: () => {
-        throw new TypeError(`version ${version} is the past and cannot be changed`)
-      },
-      classes: this.classes,
-      history: (id) => this.http.history(id),
-      rights: (id) => this.presences.known(id),
-      presence: () => [],
+    const objects = this.#objects(store, () => {
+      throw new TypeError('the past cannot be changed')
     })
     return {
       version,
@@ -303,6 +347,7 @@ export class Client {
         object: (id) => objects.object(id),
         idOf,
         onClose: (v) => this.wire.remove(v),
+        lists: () => this.lists,
       },
       what,
     )
@@ -325,24 +370,8 @@ export class Client {
    * @param {{id?: string, access?: any}} [options]
    * @returns {any} the object
    */
-  create(type, body = {}, { id = uuidv7(), access } = {}) {
-    /** @type {Record<string, any>} */
-    const plain = {}
-    /** @type {[string, any][]} */
-    const edges = []
-    for (const key of Object.keys(body)) {
-      if (this.schema.edge(type, key)) edges.push([key, body[key]])
-      else plain[key] = body[key]
-    }
-    const value = Object.freeze({
-      type,
-      body: clone(plain),
-      ...(access === undefined ? {} : { access: clone(access) }),
-    })
-    this.transactions.write([{ op: 'add', path: `/objects/${id}`, value }])
-    const object = this.objects.object(id)
-    for (const [key, target] of edges) object[key] = target
-    return object
+  create(type, body = {}, options = {}) {
+    return this.#write().create(type, body, options)
   }
 
   /**
@@ -350,7 +379,7 @@ export class Client {
    * @param {PatchOp[]} ops
    */
   patch(ops) {
-    this.transactions.write(clone(ops))
+    this.#write().patch(ops)
   }
 
   /**
@@ -361,18 +390,26 @@ export class Client {
    * @returns {Promise<number>} its version; rejects with a Problem
    */
   transact(fn, options) {
-    return this.transactions.transact(fn, options)
+    return this.#write().transactions.transact(fn, options)
   }
 
-  /** Takes back this client's last transaction (or group of them), as a new commit. */
+  /**
+   * Takes back this client's last transaction (or group of them), as a new commit.
+   * @returns {Promise<number | undefined>} its version; undefined if there is nothing to undo; rejects
+   *   with `undo-conflict` where others have changed the same since
+   */
   async undo() {
-    await this.settled()
-    return this.undos.undo()
+    return (await this.#history()).undo()
   }
 
+  /** Brings back what was undone last. @returns {Promise<number | undefined>} */
   async redo() {
-    await this.settled()
-    return this.undos.redo()
+    return (await this.#history()).redo()
+  }
+
+  #history() {
+    const begin = async () => new (await this.#module('undo')).History(this)
+    return (this.undoing ??= begin())
   }
 
   // More ------------------------------------------------------------------------
@@ -382,20 +419,11 @@ export class Client {
    * @param {string} name
    * @param {any} [params]
    * @param {{target?: any}} [options] the object that it is about
-   * @returns {Promise<Operation>} once it is accepted; rejects with the problem
+   * @returns {Promise<import('./operations.js').Operation>} once it is accepted; rejects with the problem
    */
   async run(name, params = {}, { target } = {}) {
-    const id = uuidv7()
-    await this.transact(
-      () => {
-        const request = this.create('OperationRequest', { operation: name, params }, { id })
-        if (target) request.$link('target', target)
-      },
-      { undoable: false },
-    )
-    const view = this.subscribe({ root: id })
-    await view.ready
-    return new Operation(this.objects.object(id), view)
+    const { start } = await this.#module('operations')
+    return start(this, name, params, target)
   }
 
   /**
@@ -406,7 +434,7 @@ export class Client {
    * @returns {Promise<boolean>}
    */
   async can(object, right) {
-    return (await this.presences.ask(idOf(object))).has(right)
+    return (await (await this.#present()).ask(idOf(object))).has(right)
   }
 
   /**
@@ -416,15 +444,19 @@ export class Client {
    * @param {any} state
    */
   presence(object, state) {
-    this.presences.set(idOf(object), state === undefined ? null : clone(state))
+    const [id, shown] = [idOf(object), JSON.stringify(state ?? null)]
+    void this.#present().then((p) => p.set(id, JSON.parse(shown)))
   }
 }
 
 /** @param {Record<string, any> | string} projection @param {Record<string, any>} [args] */
 function request(projection, args) {
-  if (typeof projection === 'string') return { name: projection, args: clone(args ?? {}) }
+  if (typeof projection === 'string') return plain({ name: projection, args: args ?? {} })
   // Objects may stand where the projection has ids.
   const { root } = projection
   const id = (/** @type {any} */ r) => (refOfLive(r) ? idOf(r) : r)
-  return { projection: clone({ ...projection, root: Array.isArray(root) ? root.map(id) : id(root) }) }
+  return plain({ projection: { ...projection, root: Array.isArray(root) ? root.map(id) : id(root) } })
 }
+
+/** A copy that nobody else changes. @param {any} value */
+const plain = (value) => JSON.parse(JSON.stringify(value))

@@ -67,18 +67,17 @@ const STEADY = 5_000 // live for so long: the next retry is a first one again
 const QUIET = 20_000 // ping after so much silence (the server speaks every 30 s)
 const PATIENCE = 10_000 // and give up the socket after so much more
 const GREETING = 15_000
-const MAX_TIMER = 2 ** 31 - 1
 
 /** Close codes that mean: do not come back unchanged. */
-const FINAL = /** @type {Record<number, [code: string, detail: string]>} */ ({
-  4400: ['bad-message', 'the server did not understand this client'],
-  4401: ['unauthenticated', 'the token is missing, invalid or expired'],
-  4403: ['forbidden', "the session is another user's"],
-  4404: ['not-found', 'there is no such graph, or this token does not open it'],
-  4408: ['no-hello', 'the server heard no hello in time'],
-  4409: ['replaced', 'a newer connection took over this session'],
-  4413: ['too-large', 'a message was too large'],
-  4426: ['protocol', 'this client is too old for the server'],
+const FINAL = /** @type {Record<number, string>} */ ({
+  4400: 'bad-message',
+  4401: 'unauthenticated',
+  4403: 'forbidden', // another user's session
+  4404: 'not-found', // or the token does not open it
+  4408: 'no-hello',
+  4409: 'replaced', // by a newer connection of the session
+  4413: 'too-large',
+  4426: 'protocol', // too old for the server
 })
 
 export class Connection {
@@ -128,11 +127,6 @@ export class Connection {
     else if (this.state.name === 'live') this.#ping()
   }
 
-  /** Drops the socket and comes back: what it says cannot be trusted any more. */
-  restart() {
-    if ('socket' in this.state) this.#lost(this.state.socket, 0)
-  }
-
   /** @param {ConnectionState} state */
   #enter(state) {
     this.state = state
@@ -171,7 +165,7 @@ export class Connection {
       socket.send(JSON.stringify({ t: 'hello', ...(token === undefined ? {} : { token }), session, pending }))
     }
     socket.onmessage = ({ data }) => this.#heard(socket, data)
-    socket.onclose = ({ code }) => this.#lost(socket, code)
+    socket.onclose = ({ code, reason }) => this.#lost(socket, code, reason)
     socket.onerror = () => {} // always followed by a close
   }
 
@@ -194,7 +188,6 @@ export class Connection {
       this.#after('steady', STEADY, () => {
         if (this.state.name === 'live') this.state.attempt = 0
       })
-      this.#expect(welcome.expiresAt)
       this.handlers.onWelcome(welcome)
     }
     for (const m of messages) if (m.t === 'bye') this.#bye(socket, m.retryAfterMs)
@@ -222,32 +215,16 @@ export class Connection {
     this.send({ t: 'ping' })
   }
 
-  /** Renews the token before it expires. @param {string | undefined} expiresAt */
-  #expect(expiresAt) {
-    this.#cancel('token')
-    if (!expiresAt || !this.renewable) return
-    const left = Date.parse(expiresAt) - this.clock.now()
-    if (!(left > 0)) return
-    this.#after('token', Math.min(MAX_TIMER, Math.max(left - 30_000, left / 2)), async () => {
-      try {
-        const token = await this.token(true)
-        if (token !== undefined) this.send({ t: 'token', token })
-        this.#expect(expiryOf(token))
-      } catch {
-        this.#after('token', 5_000, () => this.#expect(expiresAt))
-      }
-    })
-  }
-
-  /** @param {Socket} socket @param {number} code 0: given up by this side */
-  #lost(socket, code) {
+  /** @param {Socket} socket @param {number} code 0: given up by this side @param {string} [reason] */
+  #lost(socket, code, reason) {
     if (!('socket' in this.state) || this.state.socket !== socket) return
     const { attempt } = this.state
     for (const purpose of [...this.timers.keys()]) this.#cancel(purpose)
     abandon(socket, 4000)
     const again = code === 4401 && this.renewable && this.refusals++ === 0
-    const final = Object.hasOwn(FINAL, code) && !again ? FINAL[code] : null
-    this.#wait(attempt, final && new Problem({ code: final[0], detail: final[1], closeCode: code }))
+    const final = again ? undefined : FINAL[code]
+    const detail = `the server ended the connection: ${reason || final} (${code})`
+    this.#wait(attempt, final ? new Problem({ code: final, detail, closeCode: code }) : null)
   }
 
   /** @param {number} attempt @param {Problem | null} reason of giving up */
@@ -290,16 +267,5 @@ function abandon(socket, code) {
     socket.close(code)
   } catch {
     // it never opened
-  }
-}
-
-/** The `exp` of a JWT, as a date text. @param {string | undefined} token */
-function expiryOf(token) {
-  try {
-    const payload = String(token).split('.')[1].replace(/-/g, '+').replace(/_/g, '/')
-    const { exp } = JSON.parse(atob(payload))
-    return typeof exp === 'number' ? new Date(exp * 1000).toISOString() : undefined
-  } catch {
-    return undefined
   }
 }

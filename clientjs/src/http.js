@@ -21,13 +21,13 @@ export class Http {
 
   /**
    * @param {string} path
-   * @param {{method?: string, body?: any}} [options]
+   * @param {{method?: string, body?: any, headers?: Record<string, string>}} [options]
    * @returns {Promise<any>} the answer's JSON; rejects with a Problem
    */
-  async request(path, { method = 'GET', body } = {}) {
+  async request(path, { method = 'GET', body, headers: more = {} } = {}) {
     const token = await this.token()
     /** @type {Record<string, string>} */
-    const headers = { accept: 'application/json' }
+    const headers = { accept: 'application/json', ...more }
     if (token !== undefined) headers.authorization = `Bearer ${token}`
     if (body !== undefined) headers['content-type'] = 'application/json'
     let answer
@@ -60,14 +60,8 @@ export class Http {
     return this.request('/v1/schema?view=client')
   }
 
-  /** @param {string} id @param {{limit?: number, before?: number}} [page] */
-  history(id, page = {}) {
-    const query = new URLSearchParams(Object.entries(page).map(([k, v]) => [k, String(v)])).toString()
-    return this.request(`/v1/graphs/${this.graph}/objects/${id}/history${query && `?${query}`}`)
-  }
-
-  /** @param {{versions?: number[], mutation?: string, group?: string, caused?: boolean}} what */
-  revert(what) {
-    return this.request(`/v1/graphs/${this.graph}/revert`, { method: 'POST', body: what })
+  /** @param {string} ref */
+  history(ref) {
+    return this.request(`/v1/graphs/${this.graph}/${ref}/history`)
   }
 }

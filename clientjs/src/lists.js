@@ -12,6 +12,17 @@ import { listKey } from './store.js'
 /** @typedef {import('./projection.js').View} View */
 /** @typedef {{id: string, values: any[]}} Row */
 
+/**
+ * The live array of a view's own list.
+ * @param {View} view @param {string} parent @param {string} name
+ */
+export function listOf(view, parent, name) {
+  const key = `${parent} ${name}`
+  let list = view.viewLists.get(key)
+  if (!list) view.viewLists.set(key, (list = new ViewList(view, parent, name)))
+  return list.live
+}
+
 export class ViewList {
   /**
    * @param {View} view
@@ -123,4 +134,90 @@ export function findStep(node, dir, label) {
     level = next
   }
   return undefined
+}
+
+/**
+ * The objects made here, and not yet confirmed, that a view of a type will have
+ * among its roots.
+ * @param {View} view
+ * @param {readonly string[]} ids those that it has already
+ * @returns {string[]}
+ */
+export function newRoots(view, ids) {
+  const root = view.template?.root
+  if (!isRecord(root) || typeof root.type !== 'string') return []
+  const { store, schema } = view.context
+  return (store.overlay?.unconfirmed() ?? []).filter((id) => {
+    const entity = /** @type {any} */ (store.shown.get(`objects/${id}`))
+    return !ids.includes(id) && schema().isA(entity.type, root.type) && matches(root.where, entity)
+  })
+}
+
+/**
+ * Whether all of an object's edges of one label are here: it was made here, or a
+ * view follows them.
+ * @param {import('./store.js').Store} store
+ * @param {Iterable<View>} views
+ * @param {string} id
+ * @param {import('./schema.js').EdgeName} edge
+ */
+export function loaded(store, views, id, { dir, label }) {
+  const ref = `objects/${id}`
+  if (!store.shown.has(ref)) return false
+  if (!store.confirmed.has(ref)) return true
+  return [...views].some((v) => v.context.store === store && v.loaded && follows(v, id, dir, label))
+}
+
+/**
+ * Whether a view holds all of an object's edges of one label: whether its
+ * projection follows them from a place where the object stands.
+ * @param {View} view
+ * @param {string} id
+ * @param {'>'|'<'} dir
+ * @param {string} label
+ * @returns {boolean}
+ */
+function follows(view, id, dir, label) {
+  const { template, members } = view
+  if (!template || !members.has(`objects/${id}`)) return false
+  const { store } = view.context
+  const side = (/** @type {any} */ node, /** @type {'>'|'<'} */ d) => (d === '>' ? node?.out : node?.in) ?? {}
+  /** Whether the object stands at a node that is reached from its parent. @type {(id: string, node: any) => boolean} */
+  const stands = (object, node) => {
+    if (node === template) return view.rootIds.includes(object)
+    const { parent, back, name } = /** @type {any} */ (ways.get(node))
+    return store.edgesOf(object, back, name).some((e) => {
+      const edge = members.has(`edges/${e}`) && store.shown.get(`edges/${e}`)
+      const other = edge && (back === '>' ? edge.to : edge.from)
+      return other && (stands(other, parent) || (node.repeat && other !== object && deep(other, node, 64)))
+    })
+  }
+  /** The same, by way of a step that repeats itself. @type {(id: string, node: any, left: number) => boolean} */
+  const deep = (object, node, left) => {
+    if (left === 0) return false
+    const { parent, back, name } = /** @type {any} */ (ways.get(node))
+    return store.edgesOf(object, back, name).some((e) => {
+      const edge = members.has(`edges/${e}`) && store.shown.get(`edges/${e}`)
+      const other = edge && (back === '>' ? edge.to : edge.from)
+      return other && (stands(other, parent) || deep(other, node, left - 1))
+    })
+  }
+  /** How each node is reached. @type {Map<any, {parent: any, back: '>'|'<', name: string}>} */
+  const ways = new Map()
+  for (const level = [template]; level.length; ) {
+    const node = level.pop()
+    const step = side(node, dir)
+    if (Object.hasOwn(step, label)) {
+      const { where, limit } = step[label] ?? {}
+      if (where === undefined && limit === undefined && stands(id, node)) return true
+    }
+    for (const d of /** @type {const} */ (['>', '<'])) {
+      for (const [name, next] of Object.entries(side(node, d))) {
+        if (!isRecord(next)) continue
+        ways.set(next, { parent: node, back: d === '>' ? '<' : '>', name })
+        level.push(next)
+      }
+    }
+  }
+  return false
 }

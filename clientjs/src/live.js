@@ -4,6 +4,8 @@
  * `push` and `remove`, which link and unlink.
  */
 
+import { MUTATORS } from './places.js'
+
 /**
  * @typedef {object} LiveSource
  * @property {() => readonly string[]} read ids; the same array while nothing changed
@@ -12,8 +14,6 @@
  * @property {(objects: any[]) => void} [add]
  * @property {(object: any) => void} [remove]
  */
-
-const REFUSED = new Set(['pop', 'shift', 'unshift', 'splice', 'sort', 'reverse', 'fill', 'copyWithin'])
 
 /**
  * @param {LiveSource} source
@@ -56,7 +56,7 @@ export function makeLive(source) {
         if (key === '__v_skip') return true
         if (typeof key === 'string') {
           if (Object.hasOwn(own, key)) return own[key]
-          if (REFUSED.has(key)) throw refused(key)
+          if (MUTATORS.has(key)) throw refused(key)
         }
         const value = Reflect.get(current(), key, target)
         // Array methods work on the plain array behind: read once, not by index.
@@ -80,6 +80,4 @@ export function makeLive(source) {
 
 /** @param {string} what */
 const refused = (what) =>
-  new TypeError(
-    `a live array does not allow ${what}: link with push or by assigning an edge, unlink with remove, or copy it first ([...list])`,
-  )
+  new TypeError(`a live array does not allow ${what}: link with push, unlink with remove, or copy it first ([...list])`)

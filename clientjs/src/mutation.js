@@ -3,7 +3,7 @@
  * entities that this client holds.
  */
 
-import { applyStep, compileOp, formatPointer, hasOwn, PatchError } from './patch.js'
+import { applyStep, compileOp, formatPointer, PatchError } from './patch.js'
 
 /** @typedef {import('./patch.js').PatchOp} PatchOp */
 /** @typedef {import('./patch.js').Step} Step */
@@ -12,7 +12,9 @@ import { applyStep, compileOp, formatPointer, hasOwn, PatchError } from './patch
 /** @typedef {{promise: Promise<number>, resolve: (version: number) => void, reject: (problem: Error) => void}} Settlement */
 
 /** The `meta` of an entity that the server has not seen yet. */
-const UNSEEN = Object.freeze({ version: 0 })
+export const UNSEEN = Object.freeze({ version: 0 })
+
+const INDEX = /^(-|[0-9]+)$/
 
 export class Mutation {
   /**
@@ -35,52 +37,53 @@ export class Mutation {
     this.steps = []
     /** References of the entities concerned. @type {Set<string>} */
     this.refs = new Set()
-    /** Ids of the objects that it creates. @type {Set<string>} */
+    /** References of those that it creates. @type {Set<string>} */
     this.creates = new Set()
-    /**
-     * The arrays that it points into by index, as its author saw them: the
-     * index means that array and no other.
-     * @type {{ref: string, path: string[], seen: readonly any[]}[]}
-     */
-    this.arrays = []
-    /** It has waited for an earlier one that changes the same entity. */
-    this.held = false
+    /** Those into whose arrays it may point by index, as they were before it. @type {Map<string, Entity>} */
+    this.indexed = new Map()
+    /** All that it changes, as they were before it, while it is being written. @type {Map<string, Entity | undefined>} */
+    this.before = new Map()
+    /** What was sent and is not refused: whatever happens, this very text may be committed. @type {{patch: PatchOp[], base: number | undefined} | null} */
+    this.wire = null
+    /** How often it was refused and sent again. */
+    this.attempts = 0
     /** It does not apply to what is confirmed by now, and so is not shown. */
     this.hidden = false
+    /** The id of the refused transaction that it was built on. @type {string | undefined} */
+    this.dependsOn = undefined
     /** @type {Settlement} */
     this.settled = settlement()
   }
 
-  /** @param {readonly RefStep[]} steps @param {readonly PatchOp[]} ops */
-  push(steps, ops) {
+  /**
+   * @param {readonly RefStep[]} steps
+   * @param {readonly PatchOp[]} ops
+   * @param {(ref: string) => Entity | undefined} read how things were before these
+   */
+  push(steps, ops, read) {
     this.ops.push(...ops)
     for (const s of steps) {
+      const { ref, whole, step } = s
+      if (!this.refs.has(ref)) this.before.set(ref, read(ref))
+      this.refs.add(ref)
       this.steps.push(s)
-      this.refs.add(s.ref)
-      if (s.whole && s.step.op === 'add' && s.ref.startsWith('objects/')) this.creates.add(s.ref.slice(8))
+      if (whole && step.op === 'add') this.creates.add(ref)
+      const before = this.before.get(ref)
+      if (before && !whole && [...step.path, ...step.from].some((t) => t !== '-' && INDEX.test(t)))
+        this.indexed.set(ref, before)
     }
   }
-}
 
-const INDEX = /^[0-9]+$/
-
-/**
- * The arrays of an entity that a step points into by index.
- * @param {Entity | undefined} entity
- * @param {Step} step
- * @returns {{path: string[], seen: readonly any[]}[]}
- */
-export function indexedArrays(entity, step) {
-  const found = []
-  for (const pointer of [step.path, step.from]) {
-    /** @type {any} */
-    let here = entity
-    for (let i = 0; i < pointer.length && here !== null && typeof here === 'object'; i++) {
-      if (Array.isArray(here) && INDEX.test(pointer[i])) found.push({ path: pointer.slice(0, i), seen: here })
-      here = hasOwn(here, pointer[i]) ? here[pointer[i]] : undefined
-    }
+  /** Whether it may change the length of an array in an entity. @param {string} ref */
+  reshapes(ref) {
+    return this.steps.some(
+      ({ ref: r, whole, step: { op, path, from, value } }) =>
+        r === ref &&
+        !whole &&
+        (typeof value === 'object' ||
+          (op !== 'replace' && op !== 'test' && [path.at(-1), from.at(-1)].some((t) => INDEX.test(t ?? '')))),
+    )
   }
-  return found
 }
 
 /** @returns {Settlement} */
@@ -106,6 +109,21 @@ export function compileGraphOp(op) {
     throw new PatchError('invalid-patch', '`from` must lie in the same entity', op.from)
   }
   return { ref, whole: step.path.length === 2, step: { ...step, path: step.path.slice(2), from: step.from.slice(2) } }
+}
+
+/**
+ * The operation over the graph document that a step stands for.
+ * @param {RefStep} s
+ * @returns {PatchOp}
+ */
+export function formatGraphOp({ ref, step: { op, path, from, value } }) {
+  const at = (/** @type {string[]} */ p) => `/${ref}${formatPointer(p)}`
+  return {
+    op,
+    path: at(path),
+    ...(op === 'move' || op === 'copy' ? { from: at(from) } : {}),
+    ...(value === undefined ? {} : { value }),
+  }
 }
 
 /**

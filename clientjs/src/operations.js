@@ -5,8 +5,31 @@
 
 import { observe } from './cells.js'
 import { Problem } from './protocol.js'
+import { uuidv7 } from './uuid.js'
 
 const TERMINAL = new Set(['succeeded', 'failed', 'cancelled', 'timed-out'])
+
+/**
+ * Asks for a job.
+ * @param {import('./client.js').Client} db
+ * @param {string} name
+ * @param {any} params
+ * @param {any} [target]
+ * @returns {Promise<Operation>} once it is accepted; rejects with the problem
+ */
+export async function start(db, name, params, target) {
+  const id = uuidv7()
+  await db.transact(
+    () => {
+      const request = db.create('OperationRequest', { operation: name, params }, { id })
+      if (target) request.$link('target', target)
+    },
+    { undoable: false },
+  )
+  const view = db.subscribe({ root: id })
+  await view.ready
+  return new Operation(db.objects.object(id), view)
+}
 
 export class Operation {
   /**

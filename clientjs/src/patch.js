@@ -29,6 +29,9 @@ export class PatchError extends Error {
   }
 }
 
+/** @param {string} message @param {string} path */
+const malformed = (message, path) => new PatchError('invalid-patch', message, path)
+
 const OPS = new Set(['add', 'remove', 'replace', 'move', 'copy', 'test'])
 
 /**
@@ -46,10 +49,8 @@ export const isRecord = (v) => typeof v === 'object' && v !== null && !Array.isA
  * @returns {string[]}
  */
 export function parsePointer(text) {
-  if (typeof text !== 'string') throw new PatchError('invalid-patch', 'a pointer must be a string', '')
   if (text === '') return []
-  if (text[0] !== '/') throw new PatchError('invalid-patch', 'a pointer must begin with /', text)
-  if (/~(?![01])/.test(text)) throw new PatchError('invalid-patch', '~ must be followed by 0 or 1', text)
+  if (typeof text !== 'string' || !/^\/(~[01]|[^~])*$/s.test(text)) throw malformed('no JSON Pointer', String(text))
   return text
     .slice(1)
     .split('/')
@@ -69,17 +70,11 @@ export const formatPointer = (tokens) => tokens.map((t) => `/${escapeToken(t)}`)
  * @returns {Step}
  */
 export function compileOp(op) {
-  if (!isRecord(op)) throw new PatchError('invalid-patch', 'an operation must be an object', '')
-  if (!hasOwn(op, 'op') || !OPS.has(op.op)) throw new PatchError('invalid-patch', 'unknown op', '')
-  if (!hasOwn(op, 'path')) throw new PatchError('invalid-patch', 'path is missing', '')
+  if (!isRecord(op) || !OPS.has(op.op)) throw malformed('unknown op', '')
   const path = parsePointer(op.path)
   const moves = op.op === 'move' || op.op === 'copy'
-  if (moves && !hasOwn(op, 'from')) throw new PatchError('invalid-patch', 'from is missing', op.path)
   const from = moves ? parsePointer(op.from) : []
-  const needsValue = op.op === 'add' || op.op === 'replace' || op.op === 'test'
-  if (needsValue && (!hasOwn(op, 'value') || op.value === undefined)) {
-    throw new PatchError('invalid-patch', 'value is missing', op.path)
-  }
+  if (!moves && op.op !== 'remove' && op.value === undefined) throw malformed('value is missing', op.path)
   return { op: /** @type {OpName} */ (op.op), path, from, value: op.value }
 }
 
@@ -90,7 +85,7 @@ export function compileOp(op) {
  * @returns {any} the new document
  */
 export function apply(doc, ops) {
-  if (!Array.isArray(ops)) throw new PatchError('invalid-patch', 'a patch must be an array', '')
+  if (!Array.isArray(ops)) throw malformed('a patch must be an array', '')
   ops.forEach((op, i) => {
     try {
       doc = applyStep(doc, compileOp(op))
@@ -116,14 +111,14 @@ export function applyStep(doc, step) {
     case 'replace':
       return edit(doc, path, 0, 'replace', step.value)
     case 'remove':
-      if (path.length === 0) throw new PatchError('invalid-patch', 'a whole document cannot be removed', '')
+      if (path.length === 0) throw malformed('a whole document cannot be removed', '')
       return edit(doc, path, 0, 'remove', undefined)
     case 'copy':
       return edit(doc, path, 0, 'add', get(doc, step.from))
     case 'move': {
       const value = get(doc, step.from)
       if (path.length > step.from.length && step.from.every((t, i) => path[i] === t)) {
-        throw new PatchError('invalid-patch', 'a value cannot move into itself', formatPointer(path))
+        throw malformed('a value cannot move into itself', formatPointer(path))
       }
       if (path.length === step.from.length && path.every((t, i) => step.from[i] === t)) return doc
       return edit(edit(doc, step.from, 0, 'remove', undefined), path, 0, 'add', value)
@@ -219,11 +214,7 @@ export function define(target, key, value) {
  */
 function index(token, path, depth) {
   if (!/^(0|[1-9][0-9]*)$/.test(token)) {
-    throw new PatchError(
-      'invalid-patch',
-      `${JSON.stringify(token)} is no array index`,
-      formatPointer(path.slice(0, depth + 1)),
-    )
+    throw malformed('no array index', formatPointer(path.slice(0, depth + 1)))
   }
   return Number(token)
 }
@@ -249,30 +240,4 @@ export function equal(a, b) {
   if (!isRecord(a) || !isRecord(b)) return false
   const keys = Object.keys(a)
   return keys.length === Object.keys(b).length && keys.every((k) => hasOwn(b, k) && equal(a[k], b[k]))
-}
-
-/**
- * A deep, frozen copy of a JSON value. Live objects are read through; members
- * that are undefined are left out, as JSON.stringify does; what JSON cannot
- * hold (functions, NaN, cycles) is a TypeError.
- * @param {any} value
- * @param {number} [depth]
- * @returns {any}
- */
-export function clone(value, depth = 0) {
-  if (depth > 512) throw new TypeError('the value is nested too deeply, or in a circle')
-  if (value !== null && typeof value === 'object') {
-    if (typeof value.toJSON === 'function') return clone(value.toJSON(), depth + 1)
-    if (Array.isArray(value))
-      return Object.freeze(Array.from(value, (v) => clone(v === undefined ? null : v, depth + 1)))
-    /** @type {Record<string, any>} */
-    const out = {}
-    for (const key of Object.keys(value)) {
-      if (value[key] !== undefined) define(out, key, clone(value[key], depth + 1))
-    }
-    return Object.freeze(out)
-  }
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value
-  if (typeof value === 'number' && Number.isFinite(value)) return value
-  throw new TypeError(`${typeof value === 'number' ? value : typeof value} cannot be written as JSON`)
 }

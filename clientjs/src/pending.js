@@ -4,8 +4,9 @@
  * order sent, and after a reconnect the unanswered ones are sent again in order.
  *
  *     add ─► waiting ──take──► in flight ──settle──► gone
- *               ▲                 │  │
- *               └──── put off ────┘  └─disconnect─► unsure ─► committed | waiting
+ *               ▲                 │  │ │
+ *               ├──── put off ────┘  │ └─disconnect─► unsure ─► committed | waiting
+ *               └─ again ─ parked ◄──┘ refused, for what this client has yet to see
  */
 
 /** @typedef {import('./mutation.js').Mutation} Mutation */
@@ -24,6 +25,8 @@ export class Pending {
     this.unsure = new Map()
     /** Known to be committed, but not yet in what the views hold. @type {Map<string, {mutation: Mutation, version: number}>} */
     this.committed = new Map()
+    /** Refused on a state that is not here yet, which decides what becomes of them. @type {Map<string, {mutation: Mutation, problem: any}>} */
+    this.parked = new Map()
     /** Refused for now; what depends on them waits with them. @type {Set<Mutation>} */
     this.postponed = new Set()
   }
@@ -31,7 +34,7 @@ export class Pending {
   /** All that are unsettled, in the order written. @returns {Mutation[]} */
   all() {
     const all = [...this.waiting, ...this.inFlight.values(), ...this.unsure.values()]
-    for (const c of this.committed.values()) all.push(c.mutation)
+    for (const c of [...this.committed.values(), ...this.parked.values()]) all.push(c.mutation)
     return all.sort(bySeq)
   }
 
@@ -45,10 +48,7 @@ export class Pending {
     const batch = []
     while (this.inFlight.size < this.window && this.waiting.length) {
       const m = this.waiting[0]
-      if (this.#mustWait(m)) {
-        m.held = true
-        break
-      }
+      if (this.#mustWait(m)) break
       this.waiting.shift()
       this.postponed.delete(m)
       this.inFlight.set(m.id, m)
@@ -58,19 +58,15 @@ export class Pending {
   }
 
   /**
-   * An index into an array is judged against the version that its author saw,
-   * and no version is what he saw while an earlier change of his to the same
-   * entity is under way.
+   * An index into an array that an earlier change of one's own has reshaped means
+   * something only once that is settled: were it refused, the index would hit
+   * another element. (What others do, the server tells by `base`.)
    * @param {Mutation} m
    */
   #mustWait(m) {
-    if (m.arrays.length === 0) return false
-    const earlier = [
-      ...this.inFlight.values(),
-      ...this.unsure.values(),
-      ...[...this.committed.values()].map((c) => c.mutation),
-    ]
-    return earlier.some((e) => e.seq < m.seq && m.arrays.some((a) => e.refs.has(a.ref)))
+    if (this.parked.size && [...this.parked.values()].some((p) => p.mutation.seq < m.seq)) return true
+    if (m.indexed.size === 0) return false
+    return this.all().some((e) => e.seq < m.seq && [...m.indexed.keys()].some((ref) => e.reshapes(ref)))
   }
 
   /**
@@ -83,11 +79,13 @@ export class Pending {
       this.inFlight.get(id) ??
       this.unsure.get(id) ??
       this.committed.get(id)?.mutation ??
+      this.parked.get(id)?.mutation ??
       this.waiting.find((m) => m.id === id)
     if (!found) return undefined
     this.inFlight.delete(id)
     this.unsure.delete(id)
     this.committed.delete(id)
+    this.parked.delete(id)
     this.waiting = this.waiting.filter((m) => m !== found)
     this.postponed.delete(found)
     return found
@@ -103,9 +101,30 @@ export class Pending {
     if (!m) return false
     this.inFlight.delete(id)
     this.postponed.add(m)
+    this.#wait(m)
+    return true
+  }
+
+  /** It was refused on a state that is not here yet. @param {string} id @param {any} problem */
+  park(id, problem) {
+    const mutation = /** @type {Mutation} */ (this.inFlight.get(id))
+    this.inFlight.delete(id)
+    this.parked.set(id, { mutation, problem })
+  }
+
+  /** It is tried again, in its place. @param {Mutation} m */
+  again(m) {
+    this.inFlight.delete(m.id)
+    this.parked.delete(m.id)
+    m.attempts++
+    m.wire = null
+    this.#wait(m)
+  }
+
+  /** @param {Mutation} m */
+  #wait(m) {
     this.waiting.push(m)
     this.waiting.sort(bySeq)
-    return true
   }
 
   /**
@@ -123,6 +142,7 @@ export class Pending {
   disconnect() {
     for (const [id, m] of this.inFlight) this.unsure.set(id, m)
     this.inFlight.clear()
+    for (const { mutation } of [...this.parked.values()]) this.again(mutation)
   }
 
   /** Ids to ask the server about. @returns {string[]} */

@@ -8,12 +8,12 @@ const NOBODY = Object.freeze(/** @type {any[]} */ ([]))
 export class Presence {
   /**
    * @param {import('./store.js').Store} store
-   * @param {(message: object) => boolean} send
+   * @param {{send: (message: object) => boolean}} connection
    * @param {string} session
    */
-  constructor(store, send, session) {
+  constructor(store, connection, session) {
     this.store = store
-    this.send = send
+    this.send = (/** @type {object} */ message) => connection.send(message)
     this.session = session
     /** What this session shows, to be said again after a reconnect. @type {Map<string, any>} */
     this.own = new Map()

@@ -10,10 +10,8 @@
  */
 
 import { entityHash } from './digest.js'
-import { ViewList } from './lists.js'
 import { makeLive } from './live.js'
-import { matches } from './order.js'
-import { applyStep, compileOp, isRecord } from './patch.js'
+import { applyStep, compileOp } from './patch.js'
 import { Problem } from './protocol.js'
 
 /** @typedef {import('./protocol.js').Entity} Entity */
@@ -28,6 +26,7 @@ import { Problem } from './protocol.js'
  * @property {(id: string) => any} object the live object of an id
  * @property {(value: any) => string} idOf of an object or an id
  * @property {(view: View) => void} onClose
+ * @property {() => typeof import('./lists.js') | null} lists what knows of windows and order, once it is fetched
  */
 
 let count = 0
@@ -69,7 +68,7 @@ export class View {
     this.members = new Map()
     /** @type {string[]} */
     this.rootIds = []
-    /** @type {Map<string, ViewList>} */
+    /** @type {Map<string, import('./lists.js').ViewList>} */
     this.viewLists = new Map()
     /** @type {Frame[]} frames of a load that is not complete */
     this.frames = []
@@ -123,11 +122,7 @@ export class View {
    * @returns {any[]}
    */
   list(parent, name) {
-    const id = this.context.idOf(parent)
-    const key = `${id} ${name}`
-    let list = this.viewLists.get(key)
-    if (!list) this.viewLists.set(key, (list = new ViewList(this, id, name)))
-    return list.live
+    return this.context.lists()?.listOf(this, this.context.idOf(parent), name) ?? []
   }
 
   /** Ends the subscription. What no other view holds is forgotten. */
@@ -145,14 +140,7 @@ export class View {
   #rootIds() {
     const { store } = this.context
     const ids = this.rootIds.filter((id) => store.shown.has(`objects/${id}`))
-    const root = this.template?.root
-    if (isRecord(root) && typeof root.type === 'string') {
-      for (const id of store.unconfirmedObjects()) {
-        const entity = /** @type {Entity} */ (store.shown.get(`objects/${id}`))
-        if (!ids.includes(id) && this.context.schema().isA(entity.type, root.type) && matches(root.where, entity))
-          ids.push(id)
-      }
-    }
+    ids.push(...(this.context.lists()?.newRoots(this, ids) ?? []))
     if (ids.length !== this.shownRoots.length || ids.some((id, i) => id !== this.shownRoots[i])) this.shownRoots = ids
     return this.shownRoots
   }
@@ -216,6 +204,7 @@ export class View {
       this.epoch = epoch
       this.version = frame.version
       this.loaded = true
+      for (const id of this.rootIds) store.stir(`objects/${id}`) // what is known of their edges may be more now
       this.#enter('live')
       if (frame.digest !== undefined && frame.digest !== this.digest) return false
       this.resolveReady(this)

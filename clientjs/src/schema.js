@@ -65,21 +65,6 @@ export class Schema {
     return type === undefined ? undefined : this.#edges(type).get(name)
   }
 
-  /**
-   * The declaration of a label on a type, from either side.
-   * @param {string | undefined} type
-   * @param {'>'|'<'} dir
-   * @param {string} label
-   * @returns {any}
-   */
-  declaration(type, dir, label) {
-    for (const t of this.lineage(type)) {
-      const side = (dir === '>' ? this.types[t]?.edges?.out : this.types[t]?.edges?.in) ?? {}
-      if (hasOwn(side, label)) return side[label] ?? {}
-    }
-    return undefined
-  }
-
   /** @param {string} type */
   #edges(type) {
     let names = this.names.get(type)
@@ -95,14 +80,6 @@ export class Schema {
     }
     this.names.set(type, names)
     return names
-  }
-
-  /**
-   * @param {string | undefined} type
-   * @param {string} name
-   */
-  hasProperty(type, name) {
-    return this.lineage(type).some((t) => hasOwn(this.types[t]?.properties ?? {}, name))
   }
 
   /**

@@ -1,28 +1,26 @@
 /**
  * What this client knows.
  *
- * Two layers are kept apart. *Confirmed* is what the views hold, exactly as the
- * server sent it. *Layers* are this client's own transactions that are not yet
- * part of it, in the order written. What is *shown* is computed from both:
- *
- *     shown = confirmed, with every pending transaction applied again, in order
- *
- * A transaction that no longer applies is left out whole. Only entities that a
- * change can concern are computed anew. Entities are immutable values; a
+ * *Confirmed* is what the views hold, exactly as the server sent it. What is
+ * *shown* is that with the overlay on top: this client's own transactions that
+ * are not yet part of it (`layers.js`). Entities are immutable values; a
  * reference names one: `objects/<id>` or `edges/<id>`.
  */
 
 import { Cells } from './cells.js'
 import { report } from './events.js'
-import { applySteps, compileGraphOp, indexedArrays } from './mutation.js'
-import { compareStrings } from './order.js'
-import { equal, peek } from './patch.js'
 
 /** @typedef {import('./protocol.js').Entity} Entity */
-/** @typedef {import('./mutation.js').Mutation} Mutation */
-/** @typedef {import('./patch.js').PatchOp} PatchOp */
 /** @typedef {'>'|'<'} Direction along an edge, or against it */
 /** @typedef {{members: Map<string, Entity>, changed?: (refs: Set<string>, lists: Set<string>) => void}} Holder */
+/**
+ * What lies above the confirmed state.
+ * @typedef {object} Overlay
+ * @property {(refs: Set<string>) => Map<string, Entity | undefined>} over what is to be shown of these, and of what hangs together with them
+ * @property {() => string[]} unconfirmed ids of the objects that are only here
+ * @property {(ref: string) => boolean} isPending
+ * @property {Map<string, Error>} errors the last refusal of a transaction that touched an entity
+ */
 
 const NOTHING = Object.freeze(/** @type {string[]} */ ([]))
 
@@ -37,12 +35,8 @@ export class Store {
     this.shown = new Map()
     /** @type {Set<Holder>} */
     this.holders = new Set()
-    /** @type {Mutation[]} */
-    this.layers = []
-    /** @type {Map<string, Mutation[]>} */
-    this.layersOf = new Map()
-    /** The last refusal of a transaction that touched an entity. @type {Map<string, Error>} */
-    this.errors = new Map()
+    /** @type {Overlay | null} */
+    this.overlay = null
     this.cells = new Cells()
     /** Edge ids by object, direction and label, in the order of ids. @type {Map<string, Map<string, string[]>>} */
     this.index = new Map()
@@ -86,7 +80,7 @@ export class Store {
    */
   #finish() {
     for (let round = 0; round < 100; round++) {
-      this.#replay()
+      this.replay()
       const { changed, touched } = this
       if (!changed.size && !touched.size && !this.stirred.size) return
       this.changed = new Set()
@@ -183,123 +177,23 @@ export class Store {
     this.dirty.add(ref)
   }
 
-  // Own transactions --------------------------------------------------------
+  // Both together -------------------------------------------------------------
 
-  /**
-   * Adds operations to the newest layer and shows them. Throws a PatchError,
-   * and changes nothing, if one of them does not apply to what is shown.
-   * @param {Mutation} mutation
-   * @param {readonly PatchOp[]} ops
-   */
-  write(mutation, ops) {
-    this.batch(() => {
-      this.#replay() // what came in this batch goes below
-      const steps = ops.map(compileGraphOp)
-      const draft = applySteps(steps, (ref) => this.shown.get(ref))
-      if (this.layers.at(-1) !== mutation) this.layers.push(mutation)
-      for (const { ref } of steps) {
-        if (mutation.refs.has(ref)) continue
-        const layers = this.layersOf.get(ref)
-        if (!layers) this.layersOf.set(ref, [mutation])
-        else if (layers.at(-1) !== mutation) layers.push(mutation)
-        this.errors.delete(ref)
-        this.changed.add(ref)
-      }
-      this.#noteArrays(mutation, steps)
-      mutation.push(steps, ops)
-      for (const [ref, entity] of draft) this.#show(ref, entity)
-    })
-  }
-
-  /**
-   * Keeps what the author saw of arrays that steps point into; the first sight
-   * of each counts, before this transaction changed it.
-   * @param {Mutation} mutation
-   * @param {readonly import('./mutation.js').RefStep[]} steps
-   */
-  #noteArrays(mutation, steps) {
-    for (const { ref, whole, step } of steps) {
-      if (whole) continue
-      for (const { path, seen } of indexedArrays(this.shown.get(ref), step)) {
-        if (!mutation.arrays.some((a) => a.ref === ref && sameItems(a.path, path)))
-          mutation.arrays.push({ ref, path, seen })
-      }
-    }
-  }
-
-  /**
-   * Whether the arrays that a transaction points into are confirmed by now as
-   * its author saw them.
-   * @param {Mutation} mutation
-   */
-  arraysAsSeen({ arrays }) {
-    return arrays.every(({ ref, path, seen }) => equal(peek(this.confirmed.get(ref), path), seen))
-  }
-
-  /**
-   * Takes a transaction's layer away: it is confirmed, or refused.
-   * @param {Mutation} mutation
-   * @param {Error} [problem] of a refusal
-   */
-  discard(mutation, problem) {
-    this.batch(() => {
-      const at = this.layers.indexOf(mutation)
-      if (at < 0) return
-      this.layers.splice(at, 1)
-      for (const ref of mutation.refs) {
-        const layers = /** @type {Mutation[]} */ (this.layersOf.get(ref)).filter((m) => m !== mutation)
-        if (layers.length) this.layersOf.set(ref, layers)
-        else this.layersOf.delete(ref)
-        if (problem) this.errors.set(ref, problem)
-        this.dirty.add(ref)
-        this.changed.add(ref)
-      }
-    })
-  }
-
-  /** Whether a transaction that touches the entity is unconfirmed. @param {string} ref */
-  isPending(ref) {
-    return this.layersOf.has(ref)
-  }
-
-  // The view of both ----------------------------------------------------------
-
-  /** Shows the dirty entities, and all that share a transaction with them. */
-  #replay() {
+  /** Shows what is dirty, and all that hangs together with it. */
+  replay() {
     if (this.dirty.size === 0) return
     const refs = this.dirty
     this.dirty = new Set()
-    /** @type {Set<Mutation>} */
-    const concerned = new Set()
-    for (const ref of refs) {
-      // A transaction applies whole or not at all, so whatever decides over one
-      // of its entities decides over all; refs grows while it is walked.
-      for (const m of this.layersOf.get(ref) ?? []) {
-        if (concerned.has(m)) continue
-        concerned.add(m)
-        for (const other of m.refs) refs.add(other)
-      }
-    }
-    /** @type {Map<string, Entity | undefined>} */
-    const draft = new Map()
-    for (const ref of refs) draft.set(ref, this.confirmed.get(ref))
-    for (const m of [...concerned].sort((a, b) => a.seq - b.seq)) {
-      try {
-        const applied = applySteps(m.steps, (ref) => draft.get(ref))
-        for (const [ref, entity] of applied) draft.set(ref, entity)
-        m.hidden = false
-      } catch {
-        m.hidden = true
-      }
-    }
-    for (const [ref, entity] of draft) this.#show(ref, entity)
+    const draft = this.overlay?.over(refs)
+    if (draft) for (const [ref, entity] of draft) this.show(ref, entity)
+    else for (const ref of refs) this.show(ref, this.confirmed.get(ref))
   }
 
   /**
    * @param {string} ref
    * @param {Entity | undefined} entity
    */
-  #show(ref, entity) {
+  show(ref, entity) {
     const before = this.shown.get(ref)
     if (before === entity) return
     this.changed.add(ref)
@@ -363,6 +257,12 @@ export class Store {
     return this.index.get(id)?.get(dir + label) ?? NOTHING
   }
 
+  /** The edge that joins two objects. @param {string} id @param {Direction} dir @param {string} label @param {string} other */
+  edgeBetween(id, dir, label, other) {
+    const end = dir === '>' ? 'to' : 'from'
+    return this.edgesOf(id, dir, label).find((e) => this.shown.get(`edges/${e}`)?.[end] === other)
+  }
+
   /**
    * Ids of the objects at the other end, those that are shown; the same array
    * as long as they are the same.
@@ -388,18 +288,6 @@ export class Store {
     list.stale = false
     return list.ids
   }
-
-  /** Ids of the objects that only pending transactions have created. */
-  unconfirmedObjects() {
-    /** @type {string[]} */
-    const ids = []
-    for (const m of this.layers) {
-      for (const id of m.creates) {
-        if (this.shown.has(`objects/${id}`) && !this.confirmed.has(`objects/${id}`)) ids.push(id)
-      }
-    }
-    return ids
-  }
 }
 
 /**
@@ -411,7 +299,7 @@ function lowerBound(ids, id) {
   let hi = ids.length
   while (lo < hi) {
     const mid = (lo + hi) >> 1
-    if (compareStrings(ids[mid], id) < 0) lo = mid + 1
+    if (ids[mid] < id) lo = mid + 1
     else hi = mid
   }
   return lo

@@ -10,12 +10,12 @@ import { uuidv7 } from './uuid.js'
 
 export class Transactions {
   /**
-   * @param {import('./store.js').Store} store
+   * @param {import('./layers.js').Layers} layers
    * @param {(mutation: Mutation) => void} submit takes a sealed transaction
    * @param {() => number} version the version that is shown now
    */
-  constructor(store, submit, version) {
-    this.store = store
+  constructor(layers, submit, version) {
+    this.layers = layers
     this.submit = submit
     this.version = version
     this.seq = 0
@@ -33,7 +33,7 @@ export class Transactions {
   write(ops) {
     if (ops.length === 0) return
     const open = this.open ?? new Mutation(uuidv7(), ++this.seq)
-    this.store.write(open, ops)
+    this.layers.write(open, ops)
     if (this.open) return
     this.open = open
     queueMicrotask(() => {
@@ -47,6 +47,7 @@ export class Transactions {
     this.open = null
     if (!open || open.ops.length === 0) return
     open.base = this.version()
+    open.before.clear()
     this.submit(open)
   }
 
@@ -68,11 +69,11 @@ export class Transactions {
     this.open = mutation
     this.inside = true
     try {
-      this.store.batch(() => {
+      this.layers.store.batch(() => {
         try {
           refusePromise(fn())
         } catch (err) {
-          this.store.discard(mutation)
+          this.layers.discard(mutation)
           this.open = null
           throw err
         }

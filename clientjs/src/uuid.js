@@ -13,24 +13,18 @@ let counter = 0
  * @returns {string}
  */
 export function uuidv7(now = Date.now, fill = (b) => void crypto.getRandomValues(b)) {
-  const bytes = new Uint8Array(16)
+  const bytes = new Uint8Array(10)
   fill(bytes)
   const time = now()
   if (time > lastTime) {
     lastTime = time
-    counter = ((bytes[6] & 0x07) << 8) | bytes[7] // the top bit clear: room to count up
+    counter = ((bytes[8] & 0x07) << 8) | bytes[9] // the top bit clear: room to count up
   } else if (++counter > 0xfff) {
     lastTime++ // the millisecond is full (or the clock went back): borrow the next one
     counter = 0
   }
-  let t = lastTime
-  for (let i = 5; i >= 0; i--) {
-    bytes[i] = t % 256
-    t = Math.floor(t / 256)
-  }
-  bytes[6] = 0x70 | (counter >> 8)
-  bytes[7] = counter & 0xff
-  bytes[8] = 0x80 | (bytes[8] & 0x3f)
-  const hex = Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('')
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  const hex = (/** @type {number} */ n, /** @type {number} */ digits) => n.toString(16).padStart(digits, '0')
+  const t = hex(lastTime, 12)
+  const r = [...bytes].map((b) => hex(b, 2)).join('')
+  return `${t.slice(0, 8)}-${t.slice(8)}-7${hex(counter, 3)}-${'89ab'[bytes[0] & 3]}${r.slice(1, 4)}-${r.slice(4, 16)}`
 }

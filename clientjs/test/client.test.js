@@ -183,14 +183,52 @@ describe('an index into an array', () => {
     expect(server.entity(`objects/${STORE}`).body.tags).toEqual(['b', 'c'])
   })
 
-  test('keeps the version of its author where somebody else came between', async () => {
+  test('that others have moved meanwhile follows the element that was meant', async () => {
     const { store, sim, mutates, server } = await setup({ delay: () => 5 })
     store.tags.push('a', 'b')
-    await sim.settle()
-    store.tags.shift()
+    await sim.run(100)
+    store.tags[1] = 'B' // on its way, when bob puts something before it
     server.commit([{ op: 'add', path: `/objects/${STORE}/body/tags/0`, value: 'bob' }], 'bob', crypto.randomUUID())
     await sim.run(100)
-    expect(mutates().map((/** @type {any} */ m) => m.base)).toEqual([1, 1])
+    expect([...store.tags]).toEqual(['bob', 'a', 'B'])
+    expect(server.entity(`objects/${STORE}`).body.tags).toEqual(['bob', 'a', 'B'])
+    const [, first, second] = mutates()
+    expect([first.base, second.base, first.mutation === second.mutation]).toEqual([2, 3, true])
+    expect(second.patch).toEqual([{ op: 'replace', path: `/objects/${STORE}/body/tags/2`, value: 'B' }])
+  })
+
+  test('whose element is gone goes back to the app, with what is there now', async () => {
+    const { db, store, sim, mutates, server } = await setup({ delay: () => 5 })
+    store.tags.push('a', 'b')
+    await sim.run(100)
+    const heard = vi.fn()
+    db.on('reject', heard)
+    store.tags[1] = 'B'
+    server.commit([{ op: 'remove', path: `/objects/${STORE}/body/tags/1` }], 'bob', crypto.randomUUID())
+    await sim.run(100)
+    expect([...store.tags]).toEqual(['a'])
+    expect(heard.mock.calls[0][0].problem).toMatchObject({ code: 'test-failed', problem: { version: 3 } })
+    expect(mutates()).toHaveLength(2)
+  })
+
+  test('is tried again up to a bound', async () => {
+    const { db, store, sim, mutates, server } = await setup({ delay: () => 5 })
+    store.tags.push('a')
+    await sim.run(100)
+    const heard = vi.fn()
+    db.on('reject', heard)
+    let n = 0
+    server.options.refuse = (/** @type {any[]} */ patch) => {
+      if (patch[0].value === 'A' && n++ < 20) {
+        const to = `/objects/${STORE}/body/tags/0`
+        server.commit([{ op: 'add', path: to, value: `bob ${n}` }], 'bob', crypto.randomUUID())
+      }
+    }
+    store.tags[0] = 'A'
+    await sim.run(1_000)
+    expect(heard).toHaveBeenCalledTimes(1)
+    expect(mutates()).toHaveLength(1 + 9)
+    expect([...store.tags].at(-1)).toBe('a')
   })
 
   test('needs no waiting for other entities', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Connection } from '../src/connection.js'
 import { Problem } from '../src/protocol.js'
+import { Renewal } from '../src/renewal.js'
 import { Sim } from './sim.js'
 
 /** A connection whose sockets the test plays. @param {any} [options] */
@@ -190,13 +191,16 @@ test('nonsense ends the socket, not the client', async () => {
 
 test('the token is renewed before it expires', async () => {
   const c = setup()
-  await c.live({ expiresAt: new Date(120_000).toISOString() })
+  await c.live()
+  const renewal = new Renewal(c.connection)
+  renewal.expect(new Date(120_000).toISOString())
   for (let i = 0; i < 9; i++) {
     await c.sim.run(10_000)
     c.say({ t: 'at', version: 1 })
   }
   expect(c.asked).toEqual([false, true])
   expect(c.sockets[0].sent.filter((/** @type {any} */ m) => m.t === 'token')).toEqual([{ t: 'token', token: 't2' }])
+  renewal.close()
 })
 
 test('a token source that fails is asked again', async () => {

@@ -10,15 +10,18 @@ import { compareBy, compareStrings, matches, parseOrder, sortValues } from '../s
 import { isRecord } from '../src/patch.js'
 
 /** @typedef {import('./sim.js').Sim} Sim */
-/** @typedef {{objects: Map<string, any>, edges: Map<string, any>}} State */
+/**
+ * @typedef {{objects: Map<string, any>, edges: Map<string, any>, denied: Set<string>}} State
+ *   denied: `<user> <object id>` of what a user may not read
+ */
 
 const copy = (/** @type {any} */ v) => JSON.parse(JSON.stringify(v))
 
 export class FakeServer {
   /**
    * @param {Sim} sim
-   * @param {{schema?: any, refuse?: (patch: any[]) => any, flushDelay?: () => number, split?: number, part?: number, lose?: number}} [options]
-   *   split, part, lose: how likely a frame is split, a view parts, an entry is wrongly left out
+   * @param {{schema?: any, refuse?: (patch: any[]) => any, flushDelay?: () => number, split?: number, part?: number, lose?: number, again?: number}} [options]
+   *   split, part, lose, again: how likely a frame is split, a view parts, an entry is wrongly left out, a delta comes twice
    */
   constructor(sim, options = {}) {
     this.sim = sim
@@ -26,7 +29,7 @@ export class FakeServer {
     this.epoch = 'e1'
     this.epochs = 1
     /** States by version. @type {State[]} */
-    this.states = [{ objects: new Map(), edges: new Map() }]
+    this.states = [{ objects: new Map(), edges: new Map(), denied: new Set() }]
     /** @type {{version: number, mutation: string, by: string, ops: Map<string, any[]>}[]} */
     this.log = []
     /** @type {Map<string, number>} */
@@ -83,37 +86,54 @@ export class FakeServer {
 
   /**
    * Commits a patch, or gives a problem.
-   * @param {any[]} patch @param {string} by @param {string} mutation
+   * @param {any[]} patch @param {string} by the session @param {string} mutation
+   * @param {number} [base] the version that its author saw
+   * @param {string} [user] whose rights count; all rights without
    * @returns {{version: number, problem?: any}}
    */
-  commit(patch, by, mutation) {
+  commit(patch, by, mutation, base, user) {
     const known = this.applied.get(mutation)
     if (known !== undefined) return { version: known }
     const problem = this.options.refuse?.(patch)
     if (problem) return { version: 0, problem }
-    const steps = patch.map(compileGraphOp)
+    let steps = patch.map(compileGraphOp)
     /** @type {Map<string, any>} */
     let draft
     try {
       /** @type {Map<string, boolean>} */
       const there = new Map()
-      for (const s of steps) {
+      steps = steps.filter((s, i) => {
         const exists = there.get(s.ref) ?? !!this.entity(s.ref)
-        if (s.whole && s.step.op === 'add' && exists) throw new Error('exists')
-        if (s.whole && s.step.op === 'remove' && !exists) throw new Error('not-found')
+        if (exists && !this.#readable(s, user)) throw fault('not-found', patch[i].path)
+        if (s.whole && s.step.op === 'add') {
+          if (exists) throw fault('exists', patch[i].path)
+          if (s.step.value.from !== undefined) {
+            for (const end of [s.step.value.from, s.step.value.to]) {
+              const here = there.get(`objects/${end}`) ?? this.state.objects.has(end)
+              if (!here || this.state.denied.has(`${user} ${end}`)) throw fault('not-found', patch[i].path)
+            }
+          }
+        } else if (!exists) {
+          const was = base === undefined ? undefined : this.states[base]
+          const [kind, id] = s.ref.split('/')
+          if (s.step.op === 'remove' && s.whole && was?.[/** @type {'objects'} */ (kind)].has(id)) return false
+          throw fault('not-found', patch[i].path)
+        }
+        if (!s.whole && base !== undefined) this.#unmoved(s, base, by)
         if (s.whole) there.set(s.ref, s.step.op === 'add')
-      }
+        return true
+      })
       draft = applySteps(steps, (ref) => this.entity(ref))
     } catch (err) {
-      return {
-        version: 0,
-        problem: { code: /** @type {any} */ (err).code ?? /** @type {Error} */ (err).message, title: String(err) },
-      }
+      const { code, path, message } = /** @type {any} */ (err)
+      if (!code) throw err
+      return { version: 0, problem: { code, path, title: message, version: this.head } }
     }
+    if (steps.length === 0) return { version: this.head }
     const version = this.head + 1
     /** @type {Map<string, any[]>} */
     const ops = new Map()
-    const next = { objects: new Map(this.state.objects), edges: new Map(this.state.edges) }
+    const next = { ...this.state, objects: new Map(this.state.objects), edges: new Map(this.state.edges) }
     for (const [ref, entity] of draft) {
       const [kind, id] = ref.split('/')
       const map = kind === 'objects' ? next.objects : next.edges
@@ -134,6 +154,44 @@ export class FakeServer {
     this.applied.set(mutation, version)
     for (const s of this.sessions) s.wake()
     return { version }
+  }
+
+  /** @param {import('../src/mutation.js').RefStep} step @param {string | undefined} user */
+  #readable({ ref }, user) {
+    const e = this.entity(ref)
+    const ends = ref.startsWith('objects/') ? [ref.slice(8)] : [e?.from, e?.to]
+    return !ends.some((id) => this.state.denied.has(`${user} ${id}`))
+  }
+
+  /** An index into an array whose length others have changed since is refused. @param {import('../src/mutation.js').RefStep} s @param {number} base @param {string} by */
+  #unmoved({ ref, step }, base, by) {
+    const [kind, id] = ref.split('/')
+    const at = (/** @type {number} */ v) => this.states[v][/** @type {'objects'} */ (kind)].get(id)
+    for (const path of [step.path, step.from]) {
+      path.forEach((token, i) => {
+        if (!/^[0-9]+$/.test(token)) return
+        for (let v = base + 1; v <= this.head; v++) {
+          if (this.log[v - 1].by === by) continue
+          const [a, b] = [at(v - 1), at(v)].map((e) => lookup(e, path.slice(0, i)))
+          if (Array.isArray(a) && Array.isArray(b) && a.length !== b.length)
+            throw fault('test-failed', `/${ref}/${path.join('/')}`)
+        }
+      })
+    }
+  }
+
+  /** Takes the right to read an object from a user, or gives it back. @param {string} user @param {string} id @param {boolean} denied */
+  deny(user, id, denied) {
+    const was = this.state.objects.get(id)
+    if (!was) return
+    const version = this.head + 1
+    const next = { ...this.state, objects: new Map(this.state.objects), denied: new Set(this.state.denied) }
+    if (denied) next.denied.add(`${user} ${id}`)
+    else next.denied.delete(`${user} ${id}`)
+    next.objects.set(id, { ...was, meta: { ...was.meta, version } })
+    this.states.push(next)
+    this.log.push({ version, mutation: `rights ${version}`, by: 'admin', ops: new Map([[`objects/${id}`, []]]) })
+    for (const s of this.sessions) s.wake()
   }
 
   /** Loses the last commits, as a restore from a backup does. @param {number} version */
@@ -185,6 +243,7 @@ class FakeSession {
       case 'hello':
         if (m.token === 'bad') return this.peer.close(4401)
         this.session = m.session
+        this.user = m.token ?? 'dev'
         server.sessions.add(this)
         this.#write([
           {
@@ -213,7 +272,7 @@ class FakeSession {
         this.views.delete(m.sub)
         return
       case 'mutate': {
-        const { version, problem } = server.commit(m.patch, this.session ?? '', m.mutation)
+        const { version, problem } = server.commit(m.patch, this.session ?? '', m.mutation, m.base, this.user)
         // Answers wait their turn behind the deltas of their version.
         this.answers.push(
           problem ? { t: 'reject', mutation: m.mutation, problem } : { t: 'ack', mutation: m.mutation, version },
@@ -248,7 +307,7 @@ class FakeSession {
     const { server } = this
     /** @type {Record<string, number>} */
     const digests = {}
-    for (const v of this.views.values()) digests[v.view] = digestOf(evaluate(v.projection, server.state))
+    for (const v of this.views.values()) digests[v.view] = digestOf(evaluate(v.projection, server.state, this.user))
     return { t: 'at', version: server.head, digests }
   }
 
@@ -259,8 +318,8 @@ class FakeSession {
     const version = m.at ?? server.head
     const state = server.states[version]
     const projection = m.projection
-    const now = evaluate(projection, state)
-    if (typeof projection.root === 'string' && !state.objects.has(projection.root)) {
+    const now = evaluate(projection, state, this.user)
+    if (typeof projection.root === 'string' && !now.roots.length) {
       this.#write([{ t: 'error', sub: m.sub, problem: { code: 'not-found', title: 'Not found' } }])
       return
     }
@@ -268,7 +327,7 @@ class FakeSession {
     if (m.at === undefined) this.views.set(m.sub, view)
     const resume = m.since !== undefined && m.epoch === server.epoch && m.key === 'k'
     const body = resume
-      ? difference(server, evaluate(projection, server.states[m.since]), now, m.since)
+      ? difference(server, evaluate(projection, server.states[m.since], this.user), now, m.since)
       : { ...now, objects: wholes(now.objects), edges: wholes(now.edges) }
     const reset = m.since !== undefined && !resume ? { reset: true } : {}
     this.#frames({ t: 'load', sub: m.sub, view: view.view, key: 'k', ...reset, version }, body, {
@@ -292,8 +351,8 @@ class FakeSession {
     const { sim, options } = server
     for (const v of this.views.values()) {
       if (v.version === server.head) continue
-      const before = evaluate(v.projection, server.states[v.version])
-      const now = evaluate(v.projection, server.state)
+      const before = evaluate(v.projection, server.states[v.version], this.user)
+      const now = evaluate(v.projection, server.state, this.user)
       const body = difference(server, before, now, v.version)
       const mutations = server.log.slice(v.version).map((c) => c.mutation)
       const roots = before.roots.join() === now.roots.join() ? {} : { roots: now.roots }
@@ -309,7 +368,10 @@ class FakeSession {
           digest: digestOf(now),
         })
       } else if (touched || 'roots' in roots) {
-        this.#frames({ t: 'delta', view: v.view, version: server.head, at: '', by: '' }, body, { mutations, ...roots })
+        const tail = { mutations, ...roots }
+        const twice = sim.chance(options.again ?? 0) && { objects: { ...body.objects }, edges: body.edges }
+        this.#frames({ t: 'delta', view: v.view, version: server.head, at: '', by: '' }, body, tail)
+        if (twice) this.#frames({ t: 'delta', view: v.view, version: server.head, at: '', by: '' }, twice, tail)
       }
     }
     this.#write(this.answers)
@@ -381,7 +443,7 @@ function difference(server, before, now, since) {
       }
     }
     for (const id of before[kind].keys()) {
-      if (!now[kind].has(id)) out[kind][id] = { leave: server.state[kind].has(id) ? 'unlinked' : 'deleted' }
+      if (!now[kind].has(id)) out[kind][id] = { leave: server.state[kind].has(id) ? 'forbidden' : 'deleted' }
     }
   }
   return out
@@ -397,21 +459,22 @@ export function digestOf(view) {
 
 /**
  * What a projection shows of a state.
- * @param {any} projection @param {State} state
+ * @param {any} projection @param {State} state @param {string} [user]
  */
-export function evaluate(projection, state) {
+export function evaluate(projection, state, user) {
+  const seen = (/** @type {string} */ id) => state.objects.has(id) && !state.denied.has(`${user} ${id}`)
   const objects = new Map()
   const edges = new Map()
   /** @type {string[]} */
   let roots
   if (isRecord(projection.root)) {
     const found = [...state.objects].filter(
-      ([, o]) => o.type === projection.root.type && matches(projection.root.where, o),
+      ([i, o]) => seen(i) && o.type === projection.root.type && matches(projection.root.where, o),
     )
     roots = window(found, projection.root, (o) => sortValues(parseOrder(projection.root.order), o, undefined)).map(
       ([id]) => id,
     )
-  } else roots = [projection.root].flat().filter((id) => state.objects.has(id))
+  } else roots = [projection.root].flat().filter(seen)
   const walk = (/** @type {string} */ id, /** @type {any} */ node) => {
     objects.set(id, state.objects.get(id))
     for (const [dir, steps] of [
@@ -424,6 +487,7 @@ export function evaluate(projection, state) {
           ([, e]) =>
             e.label === label &&
             (dir === '>' ? e.from : e.to) === id &&
+            seen(dir === '>' ? e.to : e.from) &&
             matches(step.where, state.objects.get(dir === '>' ? e.to : e.from)),
         )
         for (const [edgeId, e] of window(found, step, (x) =>
@@ -438,6 +502,12 @@ export function evaluate(projection, state) {
   for (const id of roots) walk(id, projection)
   return { objects, edges, roots }
 }
+
+/** @param {string} code @param {string} path */
+const fault = (code, path) => Object.assign(new Error(code), { code, path })
+
+/** @param {any} doc @param {string[]} path */
+const lookup = (doc, path) => path.reduce((d, t) => (d !== null && typeof d === 'object' ? d[t] : undefined), doc)
 
 /** @param {[string, any][]} found @param {any} list @param {(e: any) => any[]} values */
 function window(found, list, values) {

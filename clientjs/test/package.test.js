@@ -8,20 +8,49 @@ import { FakeServer } from './fake-server.js'
 import { Sim } from './sim.js'
 import { addObject, id, schema } from './world.js'
 
-test('everything together is at most 19 kB, minified and compressed', async () => {
-  const entry = new URL('../src/index.js', import.meta.url).pathname
+const source = (/** @type {string} */ name) => new URL(`../src/${name}.js`, import.meta.url).pathname
+
+/**
+ * A file with all that it imports, minified and compressed.
+ * @param {string} name
+ * @param {{fetched?: boolean, external?: string[]}} [options] fetched: with what it imports dynamically, too
+ */
+async function size(name, { fetched = false, external = [] } = {}) {
   const { outputFiles, metafile } = await build({
-    entryPoints: [entry],
+    entryPoints: [source(name)],
     bundle: true,
     minify: true,
     format: 'esm',
     target: 'es2022',
     write: false,
     metafile: true,
+    external,
+    plugins: fetched
+      ? []
+      : [
+          {
+            name: 'leave what is fetched later',
+            setup: (b) =>
+              b.onResolve({ filter: /.*/ }, (a) =>
+                a.kind === 'dynamic-import' ? { path: a.path, external: true } : undefined,
+              ),
+          },
+        ],
   })
-  expect(gzipSync(outputFiles[0].contents).length).toBeLessThanOrEqual(19_000)
-  // Nothing but our own files: no runtime dependency.
-  expect(Object.keys(metafile.inputs).filter((f) => !/(^|\/)src\//.test(f))).toEqual([])
+  return { bytes: gzipSync(outputFiles[0].contents).length, inputs: Object.keys(metafile.inputs) }
+}
+
+describe('size, minified and compressed', () => {
+  test('of the core: what a page needs to show live data, at most 12 kB', async () => {
+    const { bytes, inputs } = await size('index')
+    expect(bytes).toBeLessThanOrEqual(12_000)
+    // Nothing but our own files: no runtime dependency.
+    expect(inputs.filter((f) => !/(^|\/)src\//.test(f))).toEqual([])
+  })
+
+  test('of everything that connect may ever fetch, at most 36 kB', async () => {
+    expect((await size('index', { fetched: true })).bytes).toBeLessThanOrEqual(36_000)
+  })
 })
 
 test('no source file imports a package, but for the bindings', () => {

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { apply, clone, equal, formatPointer, PatchError, parsePointer } from '../src/patch.js'
+import { clone } from '../src/clone.js'
+import { apply, equal, formatPointer, PatchError, parsePointer } from '../src/patch.js'
 
 /** @type {{comment: string, doc: any, patch: any, expected?: any, error?: string, exact?: boolean}[]} */
 const cases = JSON.parse(readFileSync(new URL('../../patch/testdata/cases.json', import.meta.url), 'utf8'))

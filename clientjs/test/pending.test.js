@@ -7,7 +7,7 @@ import { id } from './world.js'
 function mutation(seq, object = seq) {
   const m = new Mutation(`m${seq}`, seq)
   const op = /** @type {const} */ ({ op: 'replace', path: `/objects/${id(object)}/body/n`, value: 1 })
-  m.push([compileGraphOp(op)], [op])
+  m.push([compileGraphOp(op)], [op], () => undefined)
   return m
 }
 

@@ -127,7 +127,7 @@ async function run(seed, faults) {
   for (const [i, db] of clients.entries()) {
     for (const view of views[i]) expectEqual(view, server)
     // With nothing pending, what is shown is what is confirmed.
-    expect(db.store.layers).toEqual([])
+    expect(db.writing?.layers.list).toEqual([])
     expect(db.store.shown).toEqual(db.store.confirmed)
     db.close()
   }

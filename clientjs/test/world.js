@@ -1,6 +1,10 @@
 /** A simulated world with a server and clients, and the schema of the examples. */
 
 import { Client } from '../src/client.js'
+import * as operations from '../src/operations.js'
+import * as parts from '../src/parts.js'
+import * as presence from '../src/presence.js'
+import * as undo from '../src/undo.js'
 import { FakeServer } from './fake-server.js'
 import { fakeWebSocket, Sim } from './sim.js'
 
@@ -50,6 +54,7 @@ export function world(options = {}) {
       WebSocket: Tracked,
       clock: sim.clock,
       random: sim.random,
+      modules: { parts, presence, operations, undo },
       ...more,
     })
   }

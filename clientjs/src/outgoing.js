@@ -1,0 +1,205 @@
+/**
+ * The way of transactions to the server, and what comes back of them: an `ack`,
+ * a refusal for now, a refusal that another try may mend, or one for good.
+ */
+
+import { PatchError } from './patch.js'
+import { Problem } from './protocol.js'
+
+/** @typedef {import('./mutation.js').Mutation} Mutation */
+
+/**
+ * @typedef {object} OutgoingOptions
+ * @property {import('./layers.js').Layers} layers
+ * @property {import('./pending.js').Pending} pending
+ * @property {import('./session.js').Session} session
+ * @property {(mutation: Mutation, version: number) => void} onCommitted while it is still shown as pending
+ * @property {() => void} onSettled
+ * @property {(event: {mutation: string, problem: Problem, patch: any[], dependsOn?: string}) => void} onRefused
+ */
+
+/** How long a transaction that was put off waits where the server does not say. */
+const POSTPONE = 1_000
+/** How often one is sent again because others were faster. */
+const ATTEMPTS = 8
+
+export class Outgoing {
+  /** @param {OutgoingOptions} options */
+  constructor({ layers, pending, session, onCommitted, onSettled, onRefused }) {
+    this.layers = layers
+    this.pending = pending
+    this.session = session
+    this.onCommitted = onCommitted
+    this.onSettled = onSettled
+    this.onRefused = onRefused
+    /** @type {any} */
+    this.timer = undefined
+  }
+
+  /** @param {Mutation} mutation */
+  submit(mutation) {
+    this.pending.add(mutation)
+    this.flush()
+  }
+
+  /** Sends what may be sent. */
+  flush() {
+    if (!this.session.live || this.timer !== undefined) return
+    for (let batch = this.pending.take(); batch.length; batch = this.pending.take()) {
+      for (const m of batch) this.#mutate(m)
+    }
+  }
+
+  /** @param {Mutation} m */
+  #mutate(m) {
+    const { session } = this
+    if (!m.wire) {
+      // The indexes have followed what this client has seen since it was written.
+      if (m.indexed.size && !m.hidden) m.base = session.version
+      m.wire = { patch: m.ops, base: m.base }
+    }
+    const text = {
+      t: 'mutate',
+      mutation: m.id,
+      ...m.wire,
+      ...(m.group === undefined ? {} : { group: m.group }),
+      ...(m.note === undefined ? {} : { note: m.note }),
+    }
+    // A message over the limit would cost the connection: refuse it here.
+    const limit = session.limits.messageBytes
+    if (limit && new TextEncoder().encode(JSON.stringify(text)).length > limit) {
+      const detail = `the transaction is over ${limit} bytes: write it in parts`
+      const problem = { code: 'too-large', title: 'Over a limit', status: 413, detail, limit: 'messageBytes' }
+      queueMicrotask(() => session.store.batch(() => this.rejected(m.id, problem)))
+      return
+    }
+    session.send(text)
+  }
+
+  // The session's part ----------------------------------------------------------
+
+  /** @param {Record<string, number>} applied */
+  connected(applied) {
+    this.pending.welcome(applied)
+    this.flush()
+  }
+
+  disconnected() {
+    this.pending.disconnect()
+  }
+
+  /** A load or delta holds these transactions: they need not be shown a second time. @param {readonly string[]} ids */
+  covered(ids) {
+    for (const id of ids) {
+      const own = this.pending.inFlight.get(id) ?? this.pending.unsure.get(id)
+      if (own) this.layers.discard(own) // the ack settles it: it tells the version
+    }
+  }
+
+  /** The views have caught up with what the server said to be committed. */
+  absorb() {
+    for (const { mutation, version } of this.pending.absorb()) this.#committed(mutation, version)
+    for (const { mutation, problem } of [...this.pending.parked.values()]) {
+      if (problem.version <= this.session.version) this.#refused(mutation, problem)
+    }
+  }
+
+  /** @param {string} id @param {number} version */
+  acknowledged(id, version) {
+    const m = this.pending.settle(id)
+    if (m) this.#committed(m, version)
+  }
+
+  /** @param {Mutation} m @param {number} version */
+  #committed(m, version) {
+    this.onCommitted(m, version)
+    this.layers.discard(m)
+    m.settled.resolve(version)
+    this.onSettled()
+  }
+
+  /** @param {string} id @param {import('./protocol.js').ProblemDocument} document */
+  rejected(id, document) {
+    const { pending, session } = this
+    const { code } = document
+    if (new Problem(document).transient || pending.dependsOnPostponed(id)) {
+      if (pending.postpone(id)) this.#pause(document.retryAfterMs)
+      return
+    }
+    const m = pending.inFlight.get(id)
+    if (!m) return
+    const mendable = m.indexed.size > 0 && m.attempts < ATTEMPTS && (code === 'test-failed' || code === 'path-missing')
+    if (mendable && document.version > session.version) {
+      // It was judged on what is still on its way here.
+      pending.park(id, document)
+      session.send({ t: 'ping' })
+    } else if (mendable) this.#refused(m, document)
+    else this.#gone(m, document)
+  }
+
+  /** An index may have been moved by others: is there another try? @param {Mutation} m @param {any} document */
+  #refused(m, document) {
+    this.session.store.replay()
+    const { wire } = m
+    const news = wire && (m.ops !== wire.patch || this.session.version > (wire.base ?? -1))
+    if (m.hidden || !news) this.#gone(m, document)
+    else this.pending.again(m)
+  }
+
+  /** @param {Mutation} m @param {any} document */
+  #gone(m, document) {
+    const { pending, layers, session } = this
+    pending.settle(m.id)
+    const problem = new Problem(m.dependsOn === undefined ? document : { ...document, dependsOn: m.dependsOn })
+    const shown = pending.all().filter((p) => p.seq > m.seq && !p.hidden)
+    layers.discard(m, problem)
+    session.store.replay()
+    m.settled.reject(problem)
+    this.onRefused({ mutation: m.id, problem, patch: m.ops, dependsOn: m.dependsOn })
+    this.onSettled()
+    for (const p of shown) {
+      const needs = [...p.refs, ...ends(p)].find((ref) => m.creates.has(ref))
+      if (!needs && !p.hidden) continue
+      p.dependsOn ??= m.id
+      // What it needs will never be there. (What was sent, the server refuses.)
+      if (needs && !p.wire) {
+        const detail = `it builds on a change that was refused: ${problem.message}`
+        this.#gone(p, { code: 'not-found', title: 'Not found', status: 404, detail, path: `/${needs}` })
+      }
+    }
+  }
+
+  /** @param {number | undefined} ms */
+  #pause(ms) {
+    if (this.timer !== undefined) return
+    this.timer = this.session.clock.setTimeout(() => {
+      this.timer = undefined
+      this.flush()
+    }, ms ?? POSTPONE)
+  }
+
+  /** The client is closed: nobody waits for an answer any more. */
+  close() {
+    this.session.clock.clearTimeout(this.timer)
+    for (const m of this.pending.all())
+      m.settled.reject(new Problem({ code: 'closed', detail: 'the client was closed before the server answered' }))
+  }
+
+  /** Takes back what has not been sent yet; whether it could. @param {Mutation} m */
+  withdraw(m) {
+    if (m.wire || !this.pending.waiting.includes(m)) return false
+    this.pending.settle(m.id)
+    this.layers.discard(m)
+    m.settled.reject(new PatchError('test-failed', 'it was taken back before it was sent', ''))
+    this.onSettled()
+    return true
+  }
+}
+
+/** The objects that a transaction's new edges join. @param {Mutation} m @returns {string[]} */
+const ends = (m) =>
+  m.steps.flatMap(({ ref, whole, step }) =>
+    whole && step.op === 'add' && ref.startsWith('edges/')
+      ? [`objects/${step.value.from}`, `objects/${step.value.to}`]
+      : [],
+  )

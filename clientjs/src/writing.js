@@ -1,0 +1,105 @@
+/**
+ * The writing half of a client: transactions, what is pending, what becomes of it.
+ */
+
+import { SELF } from './client.js'
+import { clone } from './clone.js'
+import { Edits } from './edits.js'
+import { Keeper } from './keeper.js'
+import { Layers } from './layers.js'
+import { Outgoing } from './outgoing.js'
+import { Pending } from './pending.js'
+import { Transactions } from './transact.js'
+import { uuidv7 } from './uuid.js'
+
+/** @typedef {import('./mutation.js').Mutation} Mutation */
+
+export class Writing {
+  /** @param {import('./client.js').Client} client */
+  constructor(client) {
+    const { store, wire } = client
+    this.client = client
+    /** This client's own commits that undo has not taken up yet, oldest first. @type {{version: number, group: string | undefined}[]} */
+    this.journal = []
+    this.layers = new Layers(store)
+    this.pending = new Pending()
+    this.keeper = new Keeper(client, this.layers)
+    this.outgoing = new Outgoing({
+      layers: this.layers,
+      pending: this.pending,
+      session: wire,
+      onCommitted: (m, version) => {
+        this.keeper.committed(m)
+        if (m.undoable) this.journal.push({ version, group: m.group })
+        client.events.emit('commit', { mutation: m.id, version, patch: m.ops })
+      },
+      onSettled: () => store.stir(SELF),
+      onRefused: (event) => {
+        const { problem } = event
+        if (!client.events.listeners.get('reject')?.size)
+          console.warn(`graphtide: a change was refused: ${problem.message} (${problem.code})`)
+        client.events.emit('reject', event)
+      },
+    })
+    this.transactions = new Transactions(
+      this.layers,
+      (m) => {
+        this.outgoing.submit(m)
+        client.events.emit('submit', { mutation: m.id, patch: m.ops })
+        store.stir(SELF)
+      },
+      () => wire.version,
+    )
+    this.edits = new Edits(store, () => client.schema, this.transactions)
+    wire.outgoing = this.outgoing
+  }
+
+  /** See `Client.create`. @param {string} type @param {Record<string, any>} body @param {{id?: string, access?: any}} options */
+  create(type, body, { id = uuidv7(), access }) {
+    const { schema, objects } = this.client
+    if (schema.type(type)?.abstract) throw new TypeError(`${type} is abstract: create one of the types that extend it`)
+    /** @type {Record<string, any>} */
+    const plain = {}
+    /** @type {[string, any][]} */
+    const edges = []
+    for (const key of Object.keys(body)) {
+      if (schema.edge(type, key)) edges.push([key, body[key]])
+      else plain[key] = body[key]
+    }
+    const value = Object.freeze({
+      type,
+      body: clone(plain),
+      ...(access === undefined ? {} : { access: clone(access) }),
+    })
+    this.transactions.write([{ op: 'add', path: `/objects/${id}`, value }])
+    const object = objects.object(id)
+    for (const [key, target] of edges) object[key] = target
+    return object
+  }
+
+  /** @param {import('./patch.js').PatchOp[]} ops */
+  patch(ops) {
+    this.transactions.write(clone(ops))
+  }
+
+  /** The transactions on their way. @returns {Mutation[]} */
+  all() {
+    return this.pending.all()
+  }
+
+  /** The same, as apps see them. */
+  list() {
+    return this.all().map((m) => ({ mutation: m.id, patch: m.ops, note: m.note, group: m.group, shown: !m.hidden }))
+  }
+
+  /** Resolves when nothing is pending. */
+  async settled() {
+    this.transactions.seal()
+    await Promise.allSettled(this.all().map((m) => m.settled.promise))
+  }
+
+  close() {
+    this.keeper.close()
+    this.outgoing.close()
+  }
+}
