@@ -14,6 +14,9 @@ var (
 	errGap      = errors.New("the commits do not follow the replica's version")
 	errEpoch    = errors.New("the commit belongs to another epoch")
 	errDiverged = errors.New("the commit does not fit the replica's state")
+	// errBefore: what a change was before is neither held nor in the commit. The
+	// follower asks the store for it.
+	errBefore = errors.New("what the entity was before is not known")
 )
 
 // unknown gives the commits that come after v; errGap where one is missing.
@@ -30,19 +33,26 @@ func unknown(commits []*graph.Commit, v graph.Version) ([]*graph.Commit, error) 
 }
 
 // apply brings the state from one version to the next and fills in the
-// before-images of c. An error changed nothing.
-func (s *State) apply(c *graph.Commit) error {
+// before-images of c: what is held changes, what is not held stays unknown, what
+// is made is held. An error changed nothing.
+func (s *core) apply(c *graph.Commit) error {
 	if c.Epoch != "" && c.Epoch != s.head.Epoch {
 		return fmt.Errorf("version %d: %w", c.Version, errEpoch)
 	}
 	for i := range c.Changes {
-		if !s.fillBefore(&c.Changes[i]) {
-			return fmt.Errorf("version %d, %s of %s: %w", c.Version, c.Changes[i].Event, c.Changes[i].Ref.Pointer(), errDiverged)
+		if err := s.fillBefore(&c.Changes[i]); err != nil {
+			return fmt.Errorf("version %d, %s of %s: %w", c.Version, c.Changes[i].Event, c.Changes[i].Ref.Pointer(), err)
 		}
 	}
 	if !s.endsExist(c) {
 		return fmt.Errorf("version %d, an edge without its ends: %w", c.Version, errDiverged)
 	}
+	s.change(c)
+	return nil
+}
+
+// change does what c did to what is held.
+func (s *core) change(c *graph.Commit) {
 	// In this order every edge has its ends while it is in, and a new edge never
 	// meets an old one of the same triple that the commit removes.
 	for i := range c.Changes {
@@ -53,9 +63,11 @@ func (s *State) apply(c *graph.Commit) error {
 	for i := range c.Changes {
 		if ch := &c.Changes[i]; ch.Ref.Kind == graph.KindObject {
 			if ch.Event == graph.Deleted {
-				s.removeObject(ch.ObjBefore.ID)
-			} else {
-				s.putObject(ch.ObjAfter)
+				s.removeObject(graph.ObjectID(ch.Ref.ID))
+			} else if ch.Event == graph.Created {
+				s.makeObject(ch.ObjAfter)
+			} else if n := s.nodes[ch.ObjAfter.ID]; n != nil && n.has&knows != 0 {
+				s.setObject(n, ch.ObjAfter)
 			}
 		}
 	}
@@ -66,33 +78,70 @@ func (s *State) apply(c *graph.Commit) error {
 	}
 	s.head.Version, s.head.At = c.Version, c.At
 	s.head.SchemaVer = max(s.head.SchemaVer, c.SchemaVer)
+}
+
+// makeObject takes in an object that has just been made: no edge is at it yet.
+func (s *core) makeObject(o *graph.Object) {
+	n := s.node(o.ID)
+	s.setObject(n, o)
+	s.learn(n, knows|knowsIn)
+}
+
+// fillBefore sets what the entity was, and which parts of it differ now.
+// errDiverged where the change does not fit what is held, errBefore where
+// neither the core nor the change itself knows.
+func (s *core) fillBefore(ch *graph.Change) error {
+	if ch.Ref.Kind == graph.KindEdge {
+		before, known := s.edgeNow(graph.EdgeID(ch.Ref.ID))
+		if known {
+			ch.EdgeBefore = before
+		}
+		if !fits(ch.Event, ch.EdgeBefore != nil, ch.EdgeAfter != nil) {
+			return s.unfit(known, ch.EdgeBefore == nil)
+		}
+		if ch.Event == graph.Modified {
+			ch.BodyChanged = !bytes.Equal(ch.EdgeBefore.Body, ch.EdgeAfter.Body)
+		}
+		return nil
+	}
+	before, known := s.objectNow(graph.ObjectID(ch.Ref.ID))
+	if known {
+		ch.ObjBefore = before
+	}
+	if !fits(ch.Event, ch.ObjBefore != nil, ch.ObjAfter != nil) {
+		return s.unfit(known, ch.ObjBefore == nil)
+	}
+	if ch.Event == graph.Modified {
+		b, a := ch.ObjBefore, ch.ObjAfter
+		ch.BodyChanged = !bytes.Equal(b.Body, a.Body)
+		ch.AccessChanged = b.Access != a.Access && !bytes.Equal(b.Access.Raw, a.Access.Raw)
+	}
 	return nil
 }
 
-// fillBefore sets what the entity was, and which parts of it differ now. It
-// reports whether the change fits the state.
-func (s *State) fillBefore(ch *graph.Change) bool {
-	if ch.Ref.Kind == graph.KindEdge {
-		before := s.edges[graph.EdgeID(ch.Ref.ID)]
-		if !fits(ch.Event, before != nil, ch.EdgeAfter != nil) {
-			return false
-		}
-		ch.EdgeBefore = before
-		if ch.Event == graph.Modified {
-			ch.BodyChanged = !bytes.Equal(before.Body, ch.EdgeAfter.Body)
-		}
-		return true
+func (s *core) unfit(known, without bool) error {
+	if !known && without {
+		return errBefore
 	}
-	before := s.Object(graph.ObjectID(ch.Ref.ID))
-	if !fits(ch.Event, before != nil, ch.ObjAfter != nil) {
-		return false
+	return errDiverged
+}
+
+// objectNow gives an object, nil where it does not exist; known is false where
+// that is not known.
+func (s *core) objectNow(id graph.ObjectID) (o *graph.Object, known bool) {
+	n := s.nodes[id]
+	if n == nil || n.has&knows == 0 {
+		return nil, s.complete
 	}
-	ch.ObjBefore = before
-	if ch.Event == graph.Modified {
-		ch.BodyChanged = !bytes.Equal(before.Body, ch.ObjAfter.Body)
-		ch.AccessChanged = before.Access != ch.ObjAfter.Access && !bytes.Equal(before.Access.Raw, ch.ObjAfter.Access.Raw)
+	return n.obj, true
+}
+
+func (s *core) edgeNow(id graph.EdgeID) (e *graph.Edge, known bool) {
+	if e := s.edges[id]; e != nil {
+		return e, true
 	}
-	return true
+	n := s.nodes[graph.ObjectID(id)]
+	return nil, s.complete || n != nil && n.has&noEdge != 0
 }
 
 func fits(e graph.Event, before, after bool) bool {
@@ -107,9 +156,10 @@ func fits(e graph.Event, before, after bool) bool {
 	return false
 }
 
-// endsExist reports whether, after c, each of its new edges has both ends, and
-// each object that it removes has lost all of its edges.
-func (s *State) endsExist(c *graph.Commit) bool {
+// endsExist reports whether, after c and as far as is known, each of its new
+// edges has both ends, and each object that it removes has lost all of its
+// edges.
+func (s *core) endsExist(c *graph.Commit) bool {
 	var created, deleted map[graph.ObjectID]bool // made only where they are asked
 	var lost map[graph.ObjectID]int              // edges that c takes from an object
 	collect := func() {
@@ -130,7 +180,11 @@ func (s *State) endsExist(c *graph.Commit) bool {
 		}
 	}
 	exists := func(id graph.ObjectID) bool {
-		return created[id] || s.nodes[id] != nil && !deleted[id]
+		if created[id] || deleted[id] {
+			return created[id]
+		}
+		o, known := s.objectNow(id)
+		return !known || o != nil
 	}
 	for i := range c.Changes {
 		switch ch := &c.Changes[i]; {
@@ -142,7 +196,8 @@ func (s *State) endsExist(c *graph.Commit) bool {
 		case ch.Ref.Kind == graph.KindObject && ch.Event == graph.Deleted:
 			collect()
 			id := graph.ObjectID(ch.Ref.ID)
-			if s.count(id, "", false)+s.count(id, "", true) != lost[id] {
+			n := s.nodes[id]
+			if n != nil && n.holds("", false) && n.holds("", true) && n.count("", false)+n.count("", true) != lost[id] {
 				return false
 			}
 		}

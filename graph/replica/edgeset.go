@@ -22,6 +22,7 @@ type edgeSet struct {
 	links []link
 	at    map[graph.ObjectID]int32 // position by far end; nil while the set is small
 	in    bool                     // the edges arrive at the object
+	known bool                     // these edges are all, whatever else is known of the object
 }
 
 // far gives the end of e that is not the owner's.
@@ -49,11 +50,11 @@ func (s *edgeSet) find(far graph.ObjectID) int {
 }
 
 // put adds an edge, or puts it in the place of the one with the same ends.
-func (s *edgeSet) put(l link) {
+func (s *edgeSet) put(l link) (added bool) {
 	far := s.far(l.edge)
 	if i := s.find(far); i >= 0 {
 		s.links[i] = l
-		return
+		return false
 	}
 	s.links = append(s.links, l)
 	switch {
@@ -65,21 +66,22 @@ func (s *edgeSet) put(l link) {
 			s.at[s.far(s.links[i].edge)] = int32(i)
 		}
 	}
+	return true
 }
 
-// remove takes e out; the last edge moves into its place.
-func (s *edgeSet) remove(e *graph.Edge) {
+// remove takes e out, if it is in; the last edge moves into its place.
+func (s *edgeSet) remove(e *graph.Edge) (removed bool) {
 	far := s.far(e)
 	i := s.find(far)
 	if i < 0 || s.links[i].edge.ID != e.ID {
-		return
+		return false
 	}
 	last := len(s.links) - 1
 	s.links[i] = s.links[last]
 	s.links[last] = link{}
 	s.links = s.links[:last]
 	if s.at == nil {
-		return
+		return true
 	}
 	delete(s.at, far)
 	if i < last {
@@ -90,4 +92,5 @@ func (s *edgeSet) remove(e *graph.Edge) {
 	if last <= smallSet/2 {
 		s.at = nil
 	}
+	return true
 }

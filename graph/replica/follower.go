@@ -119,6 +119,8 @@ func (r *Replica) round(ctx context.Context, reload bool) error {
 				return err
 			}
 			more = true // what was committed since
+		case onlyAgain(err):
+			more = true
 		case graph.CodeOf(err) == graph.CodeNotFound:
 			r.set.retire(r)
 			return err
@@ -157,7 +159,7 @@ func (r *Replica) page(ctx context.Context) (more bool, err error) {
 		}
 		commits = commits[1:]
 	}
-	return more, r.Apply(commits)
+	return more, r.Follow(ctx, commits)
 }
 
 // same reports whether two commits of one version are the same one.
@@ -187,7 +189,7 @@ func (r *Replica) lost(ctx context.Context, at graph.Head) error {
 // reload loads the state anew. A fault leaves the replica as it is, and the
 // next round tries again.
 func (r *Replica) reload(ctx context.Context) error {
-	state, err := loadState(ctx, r.set.cfg.Store, r.key)
+	state, err := r.set.loadState(ctx, r.name, r.key)
 	switch {
 	case graph.CodeOf(err) == graph.CodeNotFound:
 		r.set.retire(r)
@@ -196,8 +198,9 @@ func (r *Replica) reload(ctx context.Context) error {
 		r.follow.reloadNext()
 		return err
 	}
+	schema := state.head.SchemaVer // the state is the replica's from here on
 	r.replace(state)
-	r.set.noteSchema(state.head.SchemaVer)
+	r.set.noteSchema(schema)
 	return nil
 }
 

@@ -21,7 +21,7 @@ import (
 // failed): what fn gathered then is not an answer. A replica that holds its
 // whole graph never gives one.
 func (r *Replica) Read(ctx context.Context, fn func(*State)) error {
-	reading := r.Begin()
+	reading := Reading{replica: r}
 	defer reading.End()
 	for !reading.Try(fn) {
 		if err := reading.Load(ctx); err != nil {
@@ -42,7 +42,11 @@ func (r *Replica) Read(ctx context.Context, fn func(*State)) error {
 //
 // What it loaded stays in the replica until End, so that tries come to an end
 // even where the replica is larger than its bound. It belongs to one goroutine.
-type Reading struct{ replica *Replica }
+type Reading struct {
+	replica *Replica
+	missed  units // by the last Try
+	flights []*flight
+}
 
 // Begin begins a Reading. It must be ended.
 func (r *Replica) Begin() *Reading { return &Reading{replica: r} }
@@ -53,28 +57,66 @@ func (r *Replica) Begin() *Reading { return &Reading{replica: r} }
 func (g *Reading) Try(fn func(*State)) (complete bool) {
 	r := g.replica
 	r.mu.RLock()
-	defer r.mu.RUnlock()
-	fn(r.state)
-	return r.state.Missed() == 0
+	if r.core.complete {
+		defer r.mu.RUnlock()
+		fn(&r.whole)
+		r.set.metrics.hit.Inc()
+		return true
+	}
+	g.missed = units{}
+	st := &State{core: r.core, missed: &g.missed}
+	func() {
+		defer r.mu.RUnlock()
+		fn(st)
+	}()
+	if len(g.missed.list) == 0 {
+		r.set.metrics.hit.Inc()
+		return true
+	}
+	r.set.metrics.miss.Inc()
+	r.set.metrics.units.WithLabelValues(levelMemory, "miss").Add(float64(len(g.missed.list)))
+	return false
 }
 
 // Load brings what the last Try missed: one batch, shared with all who wait for
 // the same things. It returns at once where nothing was missing.
-func (g *Reading) Load(ctx context.Context) error { return ctx.Err() }
+func (g *Reading) Load(ctx context.Context) error {
+	if len(g.missed.list) == 0 {
+		return nil
+	}
+	flights := g.replica.loads.join(g.replica, g.missed.list)
+	g.missed = units{}
+	g.flights = append(g.flights, flights...)
+	for _, f := range flights {
+		select {
+		case <-f.landed:
+			if f.err != nil {
+				return f.err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Missing counts what Load would bring.
+func (g *Reading) Missing() int { return len(g.missed.list) }
 
 // End ends the Reading. It may be called twice.
-func (g *Reading) End() {}
-
-// Missed counts what was asked of this State, so far, that the replica does not
-// hold: while it does not grow, what the State said is so.
-func (s *State) Missed() int { return 0 }
+func (g *Reading) End() {
+	for _, f := range g.flights {
+		g.replica.loads.leave(g.replica, f)
+	}
+	g.flights = nil
+}
 
 // Hold keeps these objects, with the edges at them that the replica has come to
 // know, from being evicted; each Hold needs a Release. It does not load them.
 // It takes no lock of the State, so that it may be called inside Read: what the
 // State gave and Hold was called for in the same call stays. An id of an object
 // that does not exist is held as well.
-func (r *Replica) Hold(ids ...graph.ObjectID) {}
+func (r *Replica) Hold(ids ...graph.ObjectID) { r.pins.hold(ids) }
 
 // Release takes back one Hold of each of these objects.
-func (r *Replica) Release(ids ...graph.ObjectID) {}
+func (r *Replica) Release(ids ...graph.ObjectID) { r.pins.release(ids) }

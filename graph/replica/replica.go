@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/graphtide/graphtide/graph"
 )
@@ -18,8 +19,16 @@ type Replica struct {
 	news   news
 	graves graves
 
-	mu    sync.RWMutex // guards state and what it points to
-	state *State
+	loads loads
+	pins  pins
+	dirty dirty
+	trail trail
+	// counted is the part of Set.bytes that is this replica's.
+	counted atomic.Int64
+
+	mu    sync.RWMutex // guards core and what it points to
+	core  *core
+	whole State // over core, for reads while it is complete
 
 	// tailMu guards the fields below; taken after mu. It is a lock of its own so
 	// that Since may be called inside Read: a second RLock of mu there would
@@ -29,8 +38,8 @@ type Replica struct {
 	ring   ring
 }
 
-func newReplica(s *Set, info graph.GraphInfo, state *State) *Replica {
-	r := &Replica{set: s, key: info.Key, name: info.Name, state: state, head: state.head}
+func newReplica(s *Set, info graph.GraphInfo, c *core) *Replica {
+	r := &Replica{set: s, key: info.Key, name: info.Name, core: c, whole: State{core: c}, head: c.head}
 	r.ring.limit, r.ring.bytes = s.cfg.Ring, s.cfg.RingBytes
 	r.news.closed = make(chan struct{})
 	return r
@@ -55,7 +64,8 @@ func (r *Replica) Closed() <-chan struct{} { return r.news.closed }
 
 // Apply adds the next commits of the log, in order; those that it has already
 // are passed over. It fills in the commits' Before fields and what differs
-// between before and after. A gap is an error and changes nothing; a commit
+// between before and after: Before has to be in them already where the replica
+// does not hold the entity, as it is in the commits that this node makes. A gap is an error and changes nothing; a commit
 // that does not fit the state is an error; those before it have been applied,
 // and the follower, when it meets the commit in the log, loads the state anew.
 func (r *Replica) Apply(commits []*graph.Commit) error {
@@ -67,48 +77,64 @@ func (r *Replica) Apply(commits []*graph.Commit) error {
 	return err
 }
 
+// Follow is Apply for commits that another node made, as they stand in the log:
+// what they changed and the replica does not hold is looked up in the store
+// first, so that Before can be filled in.
+func (r *Replica) Follow(ctx context.Context, commits []*graph.Commit) error {
+	if err := r.befores(ctx, commits); err != nil {
+		return err
+	}
+	return r.Apply(commits)
+}
+
 func (r *Replica) apply(commits []*graph.Commit) (applied bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	commits, err = unknown(commits, r.state.head.Version)
+	commits, err = unknown(commits, r.core.head.Version)
 	if err != nil {
 		return false, err
 	}
+	defer r.account()
 	for _, c := range commits {
-		if err := r.state.apply(c); err != nil {
+		if err := r.core.apply(c); err != nil {
 			return applied, err
 		}
 		applied = true
 		r.tailMu.Lock()
-		r.head = r.state.head
+		r.head = r.core.head
 		r.ring.push(c)
 		r.tailMu.Unlock()
+		r.trail.follow(c)
+		r.noteChanged(c)
 	}
 	return applied, nil
 }
 
 // replace puts a state that was loaded anew in the place of the present one.
 // The ring is empty after it: what led to the new state is not known.
-func (r *Replica) replace(state *State) {
+func (r *Replica) replace(c *core) {
 	r.mu.Lock()
-	r.state = state
+	r.core, r.whole = c, State{core: c}
+	r.account()
 	r.tailMu.Lock()
-	r.head = state.head
+	r.head = c.head
 	r.ring.clear()
 	r.tailMu.Unlock()
 	r.mu.Unlock()
 	r.graves.clear()
+	r.trail.clear()
+	r.dirty.clear()
 	r.news.tell()
 }
 
 // raiseSchema notes that the graph's schema changed without a commit.
 func (r *Replica) raiseSchema(at graph.Head) {
 	r.mu.Lock()
-	raised := r.state.head.Version == at.Version && r.state.head.Epoch == at.Epoch && r.state.head.SchemaVer < at.SchemaVer
+	raised := r.core.head.Version == at.Version && r.core.head.Epoch == at.Epoch && r.core.head.SchemaVer < at.SchemaVer
 	if raised {
-		r.state.head.SchemaVer = at.SchemaVer
+		r.core.head.SchemaVer = at.SchemaVer
 		r.tailMu.Lock()
-		r.head = r.state.head
+		r.head = r.core.head
 		r.tailMu.Unlock()
 	}
 	r.mu.Unlock()

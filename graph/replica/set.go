@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/graphtide/graphtide/graph"
@@ -18,11 +19,16 @@ const (
 	DefaultPoll      = time.Second
 	DefaultRing      = 4096
 	DefaultRingBytes = 64 << 20
+	DefaultBytes     = 1 << 30
+	DefaultEager     = 20_000
 )
 
 // parallelRounds bounds how many replicas read the store at the same time, so
 // that a poll after an outage does not take every database connection.
 const parallelRounds = 8
+
+// parallelLoads bounds how many reads of parts of states are under way.
+const parallelLoads = 4
 
 // Config says how a Set works.
 type Config struct {
@@ -36,6 +42,18 @@ type Config struct {
 	// back Since reaches. Defaults: DefaultRing, DefaultRingBytes.
 	Ring      int
 	RingBytes int
+	// Bytes bounds, roughly, what all replicas of this process take beside their
+	// rings; what somebody holds stays all the same. Default: DefaultBytes.
+	Bytes int64
+	// Eager is the number of entities up to which a graph is read whole when it is
+	// opened. Of a larger one what is asked for is loaded. Default: DefaultEager;
+	// less than 0: nothing is read before it is asked for.
+	Eager int
+	// Cache is a second level for graphs that are not read whole; nil: there is
+	// none.
+	Cache Cache
+	// Metrics takes the counters; nil: nobody looks.
+	Metrics prometheus.Registerer
 	// OnSchema is called, from a goroutine of the Set's own, when a commit or a
 	// head carries a newer schema version than any before. nil: nobody asks.
 	OnSchema func(ctx context.Context, version int64)
@@ -51,6 +69,12 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.RingBytes <= 0 {
 		c.RingBytes = DefaultRingBytes
+	}
+	if c.Bytes <= 0 {
+		c.Bytes = DefaultBytes
+	}
+	if c.Eager == 0 {
+		c.Eager = DefaultEager
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -68,6 +92,10 @@ type Set struct {
 	loading   singleflight.Group
 	polls     chan struct{} // one waiting request is as good as many
 	rounds    chan struct{} // a place for each round under way
+	places    chan struct{} // a place for each read of parts of a state
+	over      chan struct{} // the replicas are over their bound; one waiting is as good as many
+	bytes     atomic.Int64  // of all open replicas
+	metrics   *metrics
 	snapshots snapshots
 
 	schema  atomic.Int64  // the newest version seen
@@ -87,10 +115,13 @@ func New(cfg Config) *Set {
 		cfg:     cfg.WithDefaults(),
 		polls:   make(chan struct{}, 1),
 		rounds:  make(chan struct{}, parallelRounds),
+		places:  make(chan struct{}, parallelLoads),
+		over:    make(chan struct{}, 1),
 		schemas: make(chan struct{}, 1),
 		open:    map[string]*Replica{},
 		byKey:   map[graph.GraphKey]*Replica{},
 	}
+	s.metrics = newMetrics(s)
 	s.snapshots.slots = make(chan struct{}, maxSnapshotLoads)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
@@ -109,6 +140,10 @@ func (s *Set) Start(context.Context) error {
 	}
 	s.started = true
 	s.spawnLocked(s.pollLoop)
+	s.spawnLocked(s.sweepLoop)
+	if s.cfg.Cache != nil {
+		s.spawnLocked(s.writeLoop)
+	}
 	if s.cfg.Hints != nil {
 		s.spawnLocked(func(ctx context.Context) { s.cfg.Hints.Listen(ctx, s.hint) })
 	}
@@ -177,7 +212,7 @@ func (s *Set) load(name string) (*Replica, error) {
 		if err != nil {
 			return nil, err
 		}
-		state, err := loadState(s.ctx, s.cfg.Store, info.Key)
+		state, err := s.stateOf(s.ctx, info)
 		if graph.CodeOf(err) == graph.CodeNotFound && try < 3 {
 			continue
 		}
@@ -186,12 +221,38 @@ func (s *Set) load(name string) (*Replica, error) {
 		}
 		schema := state.head.SchemaVer // the state is the replica's from here on
 		r := newReplica(s, info, state)
+		r.mu.Lock()
+		r.account()
+		r.mu.Unlock()
 		s.mu.Lock()
 		s.open[name], s.byKey[info.Key] = r, r
 		s.mu.Unlock()
 		s.noteSchema(schema)
 		return r, nil
 	}
+}
+
+// stateOf begins the state of a graph: with all of it where it is small, or else
+// with nothing.
+func (s *Set) stateOf(ctx context.Context, info graph.GraphInfo) (*core, error) {
+	if info.Objects+info.Edges <= int64(s.cfg.Eager) {
+		return loadWhole(ctx, s.cfg.Store, info.Key)
+	}
+	c := newCore(false)
+	c.head = info.Head
+	return c, nil
+}
+
+// loadState begins the state of an open graph anew.
+func (s *Set) loadState(ctx context.Context, name string, key graph.GraphKey) (*core, error) {
+	info, err := s.cfg.Store.Graph(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("look up graph: %w", err)
+	}
+	if info.Key != key {
+		return nil, graph.NotFound("graph")
+	}
+	return s.stateOf(ctx, info)
 }
 
 // retire closes a replica whose graph is no more.
@@ -202,6 +263,7 @@ func (s *Set) retire(r *Replica) {
 	}
 	delete(s.byKey, r.key)
 	s.mu.Unlock()
+	s.bytes.Add(-r.counted.Swap(0))
 	r.news.end()
 }
 
@@ -216,6 +278,19 @@ func (s *Set) enter(ctx context.Context) error {
 }
 
 func (s *Set) leave() { <-s.rounds }
+
+// enterLoad takes a place among those that read parts of states; leaveLoad gives
+// it back. These are apart from the rounds: a load waits for the follower.
+func (s *Set) enterLoad(ctx context.Context) error {
+	select {
+	case s.places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Set) leaveLoad() { <-s.places }
 
 // spawn runs fn in a goroutine that Stop waits for; false once stopped.
 func (s *Set) spawn(fn func(context.Context)) bool {

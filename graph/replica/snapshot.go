@@ -33,8 +33,8 @@ func LoadSnapshot(ctx context.Context, store graph.Store, key graph.GraphKey, at
 	if err != nil {
 		return nil, fmt.Errorf("load state at %d: %w", at, err)
 	}
-	l.state.head = head
-	return &Snapshot{l.state}, nil
+	l.core.head = head
+	return &Snapshot{&State{core: l.core}}, nil
 }
 
 // snapshots is a small LRU of loads of the past.

@@ -5,76 +5,79 @@ import "github.com/graphtide/graphtide/graph"
 // State is a graph.Reader over a graph's state at one version, with what
 // projections need beyond it. A State that Read gave is used inside Read alone;
 // one inside a Snapshot never changes.
+//
+// What the replica does not hold is answered as if it did not exist, and noted:
+// see Missed.
 type State struct {
-	head  graph.Head
-	nodes map[graph.ObjectID]*node
-	edges map[graph.EdgeID]*graph.Edge
-	types map[string][]*node // by exact type, in no order
-}
-
-// node is an object with its adjacency. One slice holds the few edge sets of
-// both directions: a map per object would cost more than the object.
-type node struct {
-	obj     *graph.Object
-	sets    []edgeSet
-	typePos int // position in State.types[obj.Type]
-}
-
-// set gives the edge set of a label and direction, or nil.
-func (n *node) set(label string, in bool) *edgeSet {
-	for i := range n.sets {
-		if s := &n.sets[i]; s.in == in && s.label == label {
-			return s
-		}
-	}
-	return nil
-}
-
-// leaves counts the edges that leave the object.
-func (n *node) leaves() int {
-	count := 0
-	for i := range n.sets {
-		if !n.sets[i].in {
-			count += len(n.sets[i].links)
-		}
-	}
-	return count
-}
-
-func newState() *State {
-	return &State{
-		nodes: make(map[graph.ObjectID]*node),
-		edges: make(map[graph.EdgeID]*graph.Edge),
-		types: make(map[string][]*node),
-	}
+	*core
+	missed *units // nil: nobody asks
 }
 
 // Head gives the state's version.
 func (s *State) Head() graph.Head { return s.head }
 
-// Len gives the numbers of objects and edges.
-func (s *State) Len() (objects, edges int) { return len(s.nodes), len(s.edges) }
+// Len gives the numbers of objects and edges that are held.
+func (s *State) Len() (objects, edges int) { return s.objects, len(s.edges) }
+
+// Missed counts what was asked of this State, so far, that the replica does not
+// hold: while it does not grow, what the State said is so.
+func (s *State) Missed() int {
+	if s.missed == nil {
+		return 0
+	}
+	return len(s.missed.list)
+}
+
+func (s *State) miss(u unit) {
+	if !s.complete && s.missed != nil {
+		s.missed.add(u)
+	}
+}
 
 // Object gives the object, or nil where there is none.
 func (s *State) Object(id graph.ObjectID) *graph.Object {
-	if n := s.nodes[id]; n != nil {
-		return n.obj
+	n := s.nodes[id]
+	if n == nil || n.has&knows == 0 {
+		s.miss(objectUnit(id))
+		return nil
 	}
-	return nil
+	n.use()
+	return n.obj
 }
 
 // Edge gives the edge, or nil.
-func (s *State) Edge(id graph.EdgeID) *graph.Edge { return s.edges[id] }
+func (s *State) Edge(id graph.EdgeID) *graph.Edge {
+	if e := s.edges[id]; e != nil {
+		if n := s.nodes[e.From]; n != nil {
+			n.use()
+		}
+		return e
+	}
+	if s.complete {
+		return nil
+	}
+	if n := s.nodes[graph.ObjectID(id)]; n != nil && n.has&noEdge != 0 {
+		n.use()
+		return nil
+	}
+	s.miss(edgeUnit(id))
+	return nil
+}
 
 // Between gives the edge of a triple, or nil. It searches the smaller of the
 // two ends' sets.
 func (s *State) Between(label string, from, to graph.ObjectID) *graph.Edge {
-	out, in := s.set(from, label, false), s.set(to, label, true)
-	if out == nil || in == nil {
+	out, outKnown := s.set(from, label, false)
+	in, inKnown := s.set(to, label, true)
+	if outKnown && out == nil || inKnown && in == nil {
 		return nil
 	}
 	set, far := out, to
-	if len(in.links) < len(out.links) {
+	switch {
+	case !outKnown && !inKnown:
+		s.miss(objectUnit(from))
+		return nil
+	case !outKnown || inKnown && len(in.links) < len(out.links):
 		set, far = in, from
 	}
 	if i := set.find(far); i >= 0 {
@@ -96,7 +99,14 @@ func (s *State) In(id graph.ObjectID, label string, yield func(*graph.Edge) bool
 
 // reach makes a State a reacher.
 func (s *State) reach(id graph.ObjectID, label string, in bool, yield func(e *graph.Edge, far *graph.Object, only bool) bool) {
-	s.walk(id, label, in, func(l link) bool { return yield(l.edge, l.far.obj, in && l.far.leaves() == 1) })
+	s.walk(id, label, in, func(l link) bool {
+		if l.far.has&knows == 0 {
+			s.miss(objectUnit(l.far.id))
+			return true
+		}
+		l.far.use()
+		return yield(l.edge, l.far.obj, in && l.far.leaves() == 1)
+	})
 }
 
 // CountOut gives the number of edges that Out would give.
@@ -108,7 +118,16 @@ func (s *State) CountIn(id graph.ObjectID, label string) int { return s.count(id
 // OfType calls yield for every object of exactly this type, in no order, until
 // yield returns false.
 func (s *State) OfType(typ string, yield func(*graph.Object) bool) {
-	for _, n := range s.types[typ] {
+	t := s.ofType(typ)
+	if t == nil {
+		return
+	}
+	for _, n := range t.nodes {
+		if n.has&knows == 0 {
+			s.miss(objectUnit(n.id))
+			continue
+		}
+		n.use()
 		if !yield(n.obj) {
 			return
 		}
@@ -116,20 +135,41 @@ func (s *State) OfType(typ string, yield func(*graph.Object) bool) {
 }
 
 // CountOfType gives the number of objects of exactly this type.
-func (s *State) CountOfType(typ string) int { return len(s.types[typ]) }
-
-func (s *State) set(id graph.ObjectID, label string, in bool) *edgeSet {
-	if n := s.nodes[id]; n != nil {
-		return n.set(label, in)
+func (s *State) CountOfType(typ string) int {
+	if t := s.ofType(typ); t != nil {
+		return len(t.nodes)
 	}
-	return nil
+	return 0
+}
+
+func (s *State) ofType(typ string) *members {
+	t := s.types[typ]
+	if t == nil || !t.known && !s.complete {
+		s.miss(typeUnit(typ))
+		return nil
+	}
+	t.used.Store(true)
+	return t
+}
+
+// set gives the edge set of an object, nil where it is empty; known is false
+// where the replica does not hold it.
+func (s *State) set(id graph.ObjectID, label string, in bool) (_ *edgeSet, known bool) {
+	n := s.nodes[id]
+	if n == nil {
+		return nil, s.complete
+	}
+	n.use()
+	return n.set(label, in), n.holds(label, in)
 }
 
 func (s *State) walk(id graph.ObjectID, label string, in bool, yield func(link) bool) {
 	n := s.nodes[id]
-	if n == nil {
+	if n == nil || !n.holds(label, in) {
+		s.missSet(id, label, in)
 		return
 	}
+	n.use()
 	for i := range n.sets {
 		set := &n.sets[i]
 		if set.in != in || label != "" && set.label != label {
@@ -143,98 +183,20 @@ func (s *State) walk(id graph.ObjectID, label string, in bool, yield func(link) 
 	}
 }
 
+func (s *State) missSet(id graph.ObjectID, label string, in bool) {
+	if in {
+		s.miss(inUnit(id, label))
+	} else {
+		s.miss(objectUnit(id))
+	}
+}
+
 func (s *State) count(id graph.ObjectID, label string, in bool) int {
 	n := s.nodes[id]
-	if n == nil {
+	if n == nil || !n.holds(label, in) {
+		s.missSet(id, label, in)
 		return 0
 	}
-	count := 0
-	for i := range n.sets {
-		if set := &n.sets[i]; set.in == in && (label == "" || set.label == label) {
-			count += len(set.links)
-		}
-	}
-	return count
-}
-
-// putObject adds an object, or puts it in the place of the one with its id.
-func (s *State) putObject(o *graph.Object) {
-	n := s.nodes[o.ID]
-	switch {
-	case n == nil:
-		n = &node{}
-		s.nodes[o.ID] = n
-	case n.obj.Type == o.Type:
-		n.obj = o
-		return
-	default:
-		s.dropFromType(n)
-	}
-	n.obj = o
-	n.typePos = len(s.types[o.Type])
-	s.types[o.Type] = append(s.types[o.Type], n)
-}
-
-// removeObject takes an object out, whose edges are out already.
-func (s *State) removeObject(id graph.ObjectID) {
-	n := s.nodes[id]
-	if n == nil {
-		return
-	}
-	delete(s.nodes, id)
-	s.dropFromType(n)
-}
-
-func (s *State) dropFromType(n *node) {
-	list := s.types[n.obj.Type]
-	last := len(list) - 1
-	list[n.typePos] = list[last]
-	list[n.typePos].typePos = n.typePos
-	list[last] = nil
-	if last == 0 {
-		delete(s.types, n.obj.Type)
-		return
-	}
-	s.types[n.obj.Type] = list[:last]
-}
-
-// putEdge adds an edge between objects that exist, or puts it in the place of
-// the one with its id.
-func (s *State) putEdge(e *graph.Edge) {
-	s.edges[e.ID] = e
-	from, to := s.nodes[e.From], s.nodes[e.To]
-	from.link(link{e, to}, false)
-	to.link(link{e, from}, true)
-}
-
-func (s *State) removeEdge(e *graph.Edge) {
-	delete(s.edges, e.ID)
-	s.nodes[e.From].unlink(e, false)
-	s.nodes[e.To].unlink(e, true)
-}
-
-func (n *node) link(l link, in bool) {
-	set := n.set(l.edge.Label, in)
-	if set == nil {
-		n.sets = append(n.sets, edgeSet{label: l.edge.Label, in: in})
-		set = &n.sets[len(n.sets)-1]
-	}
-	set.put(l)
-}
-
-func (n *node) unlink(e *graph.Edge, in bool) {
-	for i := range n.sets {
-		set := &n.sets[i]
-		if set.in != in || set.label != e.Label {
-			continue
-		}
-		set.remove(e)
-		if len(set.links) == 0 {
-			last := len(n.sets) - 1
-			n.sets[i] = n.sets[last]
-			n.sets[last] = edgeSet{}
-			n.sets = n.sets[:last]
-		}
-		return
-	}
+	n.use()
+	return n.count(label, in)
 }

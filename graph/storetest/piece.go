@@ -111,7 +111,7 @@ func beforesAreTheStatesRightBefore(t *testing.T, s Suite) {
 		for v := graph.Version(1); v <= w.Head.Version+1; v++ {
 			asked = append(asked, graph.RefVersion{Ref: ref, Version: v})
 			var snap graph.Snapshot
-			if snap.Object, snap.Edge = w.At(v-1).Objects[ref.ID], w.At(v-1).Edges[ref.ID]; snap.Object != nil {
+			if snap.Object, snap.Edge = w.At(v - 1).Objects[ref.ID], w.At(v - 1).Edges[ref.ID]; snap.Object != nil {
 				snap.At = snap.Object.Meta.Version
 			} else if snap.Edge != nil {
 				snap.At = snap.Edge.Meta.Version

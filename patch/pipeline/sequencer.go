@@ -20,8 +20,10 @@ type sequencer struct {
 	p   *Pipeline
 	rep *replica.Replica
 
-	mu     sync.Mutex // guards queue and closed
+	loads  sync.WaitGroup // for what is parked
+	mu     sync.Mutex     // guards the fields below, up to wake
 	queue  []*waiting
+	parked parking
 	closed bool
 	wake   chan struct{} // holds one token; a full one means it is awake already
 
@@ -44,7 +46,9 @@ type waiting struct {
 	past    *past
 	draft   *Draft
 	refusal *graph.Error
-	final   bool // the refusal depends on no state
+	missed  int           // how often something was missing when it was to be settled
+	loaded  []*sharedRead // what was loaded for it stays until it has its outcome
+	final   bool          // the refusal depends on no state
 	// tried: an append with it ended in an unknown outcome, so it may be in the
 	// log already.
 	tried bool
@@ -63,6 +67,15 @@ func (w *waiting) accept(v graph.Version, replayed bool) {
 }
 
 func (w *waiting) refuse(err error) { w.decided, w.err = true, err }
+
+// answer gives the outcome to whoever waits for it.
+func (w *waiting) answer() {
+	for _, l := range w.loaded {
+		l.leave()
+	}
+	w.loaded = nil
+	w.done(w.receipt, w.err)
+}
 
 func (w *waiting) key() graph.MutationKey {
 	return graph.MutationKey{Author: w.m.Author.User, Key: w.m.Key}
@@ -128,7 +141,7 @@ func (s *sequencer) run() {
 		}
 		crowd = s.next()
 	}
-	for s.next() > 0 {
+	for s.next() > 0 || s.unparked() {
 	}
 }
 
@@ -203,7 +216,7 @@ func refuseAll(batch []*waiting, err error) {
 		if !w.decided {
 			w.refuse(err)
 		}
-		w.done(w.receipt, w.err)
+		w.answer()
 	}
 }
 
@@ -224,6 +237,9 @@ func (s *sequencer) round(batch []*waiting, t *turn) (rest []*waiting, err error
 	placed := s.place(batch)
 	ctx, cancel := context.WithTimeout(s.p.ctx, s.p.cfg.Patience)
 	defer cancel()
+	if batch = s.park(batch, &placed); len(batch) == 0 {
+		return nil, nil
+	}
 	if len(placed.commits) == 0 && t == nil && s.needsHead(batch) {
 		moved, err := s.headMoved(ctx)
 		if err != nil || moved {
@@ -243,7 +259,12 @@ func (s *sequencer) round(batch []*waiting, t *turn) (rest []*waiting, err error
 	}
 	for _, w := range batch {
 		if w.decided {
-			w.done(w.receipt, w.err)
+			w.answer()
+		}
+	}
+	if placed.missing != nil { // for the third time: nobody overtakes it now
+		if err := placed.missing.Load(ctx); err != nil {
+			return placed.deferred, err
 		}
 	}
 	return placed.deferred, nil
@@ -257,6 +278,18 @@ type placement struct {
 	// this batch, want something fetched that must not be fetched under the
 	// replica's lock, or follow such a one in their session.
 	deferred []*waiting
+	// missed asked for something that the replica does not hold, or follow such a
+	// one: they are parked until it is there. missing brings it; where missed is
+	// empty it is for the deferred. behind follow one that is parked already.
+	missed  []*waiting
+	missing *replica.Reading
+	behind  []behind
+}
+
+// behind is a mutation that must not overtake what is in a lot.
+type behind struct {
+	w   *waiting
+	lot *lot
 }
 
 // append writes the commits and gives them to the replica; done is false where
@@ -317,14 +350,17 @@ func (s *sequencer) place(batch []*waiting) (placed placement) {
 	keys := make(map[graph.MutationKey]bool, len(batch))
 	held := map[string]bool{} // sessions with a deferred mutation
 	var poison *graph.Error   // the last refusal; of use to sabotage alone
+	var mine apart
+	parked := s.snapshot()
+	var asked, inline []*waiting // who missed something; who did for the last time
 	reading := s.rep.Begin()
-	defer reading.End()
-	reading.Try(func(st *replica.State) {
+	whole := reading.Try(func(st *replica.State) {
 		head := st.Head()
 		s.sync(head)
 		s.seen.SchemaVer = reg.Version
 		s.fresh = make(fresh, 2*len(batch))
 		over := newOverlay(st)
+		missed := 0
 		at := s.p.cfg.Clock().UTC().Truncate(time.Millisecond)
 		if at.Before(head.At) {
 			at = head.At
@@ -333,6 +369,14 @@ func (s *sequencer) place(batch []*waiting) (placed placement) {
 		for _, w := range batch {
 			w.commit = nil
 			if w.decided {
+				continue
+			}
+			if l := parked.of(w); l != nil {
+				placed.behind = append(placed.behind, behind{w, l})
+				continue
+			}
+			if mine.waitsFor(w) {
+				placed.missed = append(placed.missed, w)
 				continue
 			}
 			if w.keyed && keys[w.key()] || w.m.Session != "" && held[w.m.Session] {
@@ -350,6 +394,17 @@ func (s *sequencer) place(batch []*waiting) (placed placement) {
 				s.p.prepare(w, over, graph.Head{Version: next, Epoch: head.Epoch}, w.past)
 				w.past.batch, w.past.locked = nil, false
 				d = w.draft
+			}
+			if st.Missed() > missed { // what it found so far counts for nothing
+				missed = st.Missed()
+				w.draft, w.refusal, w.past.wanted = nil, nil, nil
+				asked = append(asked, w)
+				placed.missed = append(placed.missed, w)
+				mine.hold(w)
+				if w.missed++; w.missed >= inlineMisses {
+					inline = append(inline, w)
+				}
+				continue
 			}
 			if len(w.past.wanted) > 0 {
 				held[w.m.Session] = true
@@ -375,6 +430,15 @@ func (s *sequencer) place(batch []*waiting) (placed placement) {
 			placed.appended = append(placed.appended, w)
 		}
 	})
+	if whole {
+		reading.End()
+		return placed
+	}
+	placed.missing = reading
+	share(reading, asked)
+	if len(inline) > 0 { // nobody goes first any more
+		placed.deferred, placed.missed = append(placed.deferred, placed.missed...), nil
+	}
 	return placed
 }
 

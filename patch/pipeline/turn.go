@@ -76,7 +76,7 @@ func (s *sequencer) await() *turn {
 		return nil
 	}
 	t := &turn{Turn: got}
-	if s.join(t) {
+	if s.join(ctx, t) {
 		return t
 	}
 	t.Release()
@@ -87,13 +87,13 @@ func (s *sequencer) await() *turn {
 }
 
 // join brings the replica to the head of a turn.
-func (s *sequencer) join(t *turn) bool {
+func (s *sequencer) join(ctx context.Context, t *turn) bool {
 	at := t.Head()
 	t.others = at.Version > s.ours
 	if at.SchemaVer != s.p.cfg.Live.Current().Version || at.Epoch != s.rep.Head().Epoch {
 		return false
 	}
-	if err := s.rep.Apply(t.Tail()); err != nil {
+	if err := s.rep.Follow(ctx, t.Tail()); err != nil {
 		return false // a gap: the follower, or a load, has brought it elsewhere
 	}
 	return s.rep.Head().Version == at.Version

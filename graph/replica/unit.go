@@ -1,0 +1,90 @@
+package replica
+
+import "github.com/graphtide/graphtide/graph"
+
+// A unit is what a replica holds or does not hold as a whole.
+type unit struct {
+	kind  unitKind
+	id    [16]byte // of the object or edge
+	label string   // of the edges, or the type's name
+}
+
+type unitKind uint8
+
+const (
+	unitObject unitKind = iota + 1 // an object, or its absence, with all edges that leave it
+	unitIn                         // the edges that arrive at an object under a label ("" for all)
+	unitType                       // which objects are of a type
+	unitEdge                       // an edge, or its absence
+)
+
+func objectUnit(id graph.ObjectID) unit           { return unit{kind: unitObject, id: id} }
+func inUnit(id graph.ObjectID, label string) unit { return unit{kind: unitIn, id: id, label: label} }
+func typeUnit(typ string) unit                    { return unit{kind: unitType, label: typ} }
+func edgeUnit(id graph.EdgeID) unit               { return unit{kind: unitEdge, id: id} }
+
+// units is a set of units in the order in which they were noted.
+type units struct {
+	has  map[unit]struct{}
+	list []unit
+}
+
+func (u *units) add(x unit) {
+	if _, ok := u.has[x]; ok {
+		return
+	}
+	if u.has == nil {
+		u.has = make(map[unit]struct{})
+	}
+	u.has[x] = struct{}{}
+	u.list = append(u.list, x)
+}
+
+// want puts units into the words of the store.
+func want(list []unit) *graph.Want {
+	w := &graph.Want{}
+	for _, u := range list {
+		switch u.kind {
+		case unitObject:
+			w.Objects = append(w.Objects, u.id)
+		case unitIn:
+			w.In = append(w.In, graph.Arriving{To: u.id, Label: u.label})
+		case unitType:
+			w.Types = append(w.Types, u.label)
+		case unitEdge:
+			w.Edges = append(w.Edges, u.id)
+		}
+	}
+	return w
+}
+
+// touchedUnits calls yield for the units that a change touches.
+func touchedUnits(f *graph.Foot, yield func(unit)) {
+	if f.Ref.Kind == graph.KindObject {
+		yield(objectUnit(f.Ref.ID))
+		if f.Event != graph.Modified {
+			yield(typeUnit(f.Type))
+		}
+		return
+	}
+	yield(objectUnit(f.From))
+	yield(inUnit(f.To, f.Type))
+	yield(inUnit(f.To, ""))
+}
+
+// footOf gives a change without its content. Before is filled in where the
+// entity was deleted.
+func footOf(v graph.Version, ch *graph.Change) graph.Foot {
+	f := graph.Foot{Version: v, Ref: ch.Ref, Event: ch.Event}
+	o, e := ch.ObjAfter, ch.EdgeAfter
+	if ch.Event == graph.Deleted {
+		o, e = ch.ObjBefore, ch.EdgeBefore
+	}
+	if o != nil {
+		f.Type = o.Type
+	}
+	if e != nil {
+		f.Type, f.From, f.To = e.Label, e.From, e.To
+	}
+	return f
+}
