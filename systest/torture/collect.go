@@ -42,6 +42,9 @@ func (c *collector) sync(ctx context.Context, node int) error {
 			m, _ := raw.(map[string]any)
 			x := &commit{version: toInt(m["version"])}
 			x.at, _ = m["at"].(string)
+			if x.time, err = time.Parse(time.RFC3339Nano, x.at); err != nil {
+				c.w.violate("H2 who and when", "version %d is of %q", x.version, x.at)
+			}
 			x.by, _ = m["by"].(string)
 			x.mutation, _ = m["mutation"].(string)
 			x.patch, _ = m["patch"].([]any)

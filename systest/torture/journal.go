@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 )
 
 // journal is what the writers know. Whatever they are told stands in its file
@@ -29,11 +30,13 @@ type record struct {
 	open     bool // some attempt ended without an answer
 }
 
-// refused is a refusal, and the versions at which it may have been judged.
+// refused is a refusal. It was judged at the version that was acknowledged when it
+// was asked for, or a later one that was committed by the time of the answer.
 type refused struct {
-	code   string
-	op     int // -1: of no one operation
-	lo, hi int
+	code string
+	op   int // -1: of no one operation
+	lo   int
+	by   time.Time
 }
 
 func newJournal(path string) (*journal, error) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/graphtide/graphtide/systest/plain"
 )
@@ -37,7 +38,11 @@ func (j *judge) round() {
 	commits := w.log.take()
 	copies, sightings := w.notes.take()
 	sort.SliceStable(copies, func(a, b int) bool { return copies[a].at < copies[b].at })
-	windows := j.windows(sightings)
+	windows := j.windows(sightings, func(lo int, by time.Time) int {
+		// Times of commits do not go back, so that those made by then come first.
+		n := sort.Search(len(commits), func(i int) bool { return commits[i].time.After(by) })
+		return max(lo, j.model.version+n)
+	})
 	sort.SliceStable(windows, func(a, b int) bool { return windows[a].lo < windows[b].lo })
 	var open []claim
 	look := func() {
@@ -132,11 +137,15 @@ func (j *judge) difference(want *result, c *copied) string {
 }
 
 // windows gives what sightings and refusals claim.
-func (j *judge) windows(sightings []sighting) (out []claim) {
+func (j *judge) windows(sightings []sighting, until func(lo int, by time.Time) int) (out []claim) {
 	w := j.w
 	for i := range sightings {
 		s := &sightings[i]
 		w.count(cSightings, 1)
+		hi := s.lo
+		if !s.by.IsZero() {
+			hi = until(s.lo, s.by)
+		}
 		readable := func(part, id string) bool {
 			return slices.ContainsFunc(s.who, func(who int) bool { return j.model.reads(w.notes.people[who], part, id) })
 		}
@@ -147,13 +156,13 @@ func (j *judge) windows(sightings []sighting) (out []claim) {
 			if len(left) == 0 {
 				continue
 			}
-			out = append(out, claim{s.lo, max(s.hi, s.lo), func() bool {
+			out = append(out, claim{s.lo, hi, func() bool {
 				left = slices.DeleteFunc(left, func(id string) bool { return readable(part, id) })
 				return len(left) == 0
 			}, func() {
 				w.count(cLeaks, 1)
 				w.violate("S12 no leak", "%s told %s of %s %v, which nobody of that name might read from version %d to %d",
-					s.source, w.notes.people[s.who[0]], part, left, s.lo, s.hi)
+					s.source, w.notes.people[s.who[0]], part, left, s.lo, hi)
 			}})
 		}
 	}
@@ -161,7 +170,8 @@ func (j *judge) windows(sightings []sighting) (out []claim) {
 	defer w.journal.mu.Unlock()
 	for _, r := range w.journal.records {
 		for _, x := range r.refusals {
-			out = append(out, claim{x.lo, x.hi, func() bool {
+			hi := until(x.lo, x.by)
+			out = append(out, claim{x.lo, hi, func() bool {
 				if j.justified(r, x) {
 					w.count(cRefused, 1)
 					return true
@@ -174,7 +184,7 @@ func (j *judge) windows(sightings []sighting) (out []claim) {
 					check = "W7 neighbours"
 				}
 				w.violate(check, "%s of %s was refused with %s (op %d), which no state from version %d to %d justifies: %v",
-					r.id, r.who, x.code, x.op, x.lo, x.hi, r.patch)
+					r.id, r.who, x.code, x.op, x.lo, hi, r.patch)
 			}})
 		}
 	}

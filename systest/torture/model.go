@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/graphtide/graphtide/systest/plain"
 )
@@ -45,11 +46,11 @@ func newModel() *model {
 
 // commit is an entry of the log, as an administrator reads it.
 type commit struct {
-	version       int
-	at, by        string
-	mutation      string
-	patch         []any
-	encoded, kind string
+	version  int
+	at, by   string
+	time     time.Time
+	mutation string
+	patch    []any
 }
 
 // apply brings the model to the next version.

@@ -3,6 +3,7 @@ package torture
 import (
 	"regexp"
 	"sync"
+	"time"
 )
 
 // notes are what clients saw, to be judged once the log is known.
@@ -26,9 +27,11 @@ type copied struct {
 }
 
 // sighting is what a client was sent: objects whose text it saw, and entities
-// that were named, at some version from lo to hi.
+// that were named, at version lo, or, where by is set, at some version between
+// that and the last one committed by then.
 type sighting struct {
-	lo, hi  int
+	lo      int
+	by      time.Time
 	who     []int
 	objects []string
 	edges   []string

@@ -364,7 +364,7 @@ func (r *reader) message(text []byte, welcome *bool) bool {
 func (r *reader) line(m map[string]any, raw []byte) *fault {
 	w := r.w
 	version := toInt(m["version"])
-	seen := sighting{lo: version, hi: version, who: r.who(), objects: marked(raw), source: fmt.Sprintf("%v at %d to %s", m["t"], version, r.name)}
+	seen := sighting{lo: version, who: r.who(), objects: marked(raw), source: fmt.Sprintf("%v at %d to %s", m["t"], version, r.name)}
 	defer func() { w.notes.seen(seen) }()
 	switch m["t"] {
 	case "welcome":
@@ -404,7 +404,7 @@ func (r *reader) line(m map[string]any, raw []byte) *fault {
 		})
 	case "reject":
 		problem, _ := m["problem"].(map[string]any)
-		seen.lo, seen.hi = r.sent, w.beyond()
+		seen.lo, seen.by = r.sent, time.Now()
 		if len(r.pending) > 0 {
 			seen.lo = r.pending[0].lo
 		}
@@ -429,13 +429,13 @@ func (r *reader) line(m map[string]any, raw []byte) *fault {
 		}
 	case "error":
 		problem, _ := m["problem"].(map[string]any)
-		seen.lo, seen.hi = r.sent, w.beyond()
+		seen.lo, seen.by = r.sent, time.Now()
 		if c := problem["code"]; c != "unavailable" && c != "rate-limited" {
 			return &fault{"S5 resumable", fmt.Sprintf("%.500s", raw)}
 		}
 		r.conn.CloseNow() // and from the start
 	default:
-		seen.lo, seen.hi = r.sent, w.beyond()
+		seen.lo, seen.by = r.sent, time.Now()
 	}
 	return nil
 }

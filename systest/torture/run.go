@@ -35,6 +35,7 @@ func Run(ctx context.Context, o Options) (*Verdict, error) {
 		return nil, err
 	}
 	defer w.close()
+	defer context.AfterFunc(ctx, func() { w.ended.Store(true) })()
 	run, end := context.WithCancel(ctx)
 	defer end()
 	t := &tormentor{w: w, ctx: run, rng: rand.New(rand.NewPCG(o.Seed, 2)), busy: map[string]bool{}}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -97,6 +98,8 @@ type ledger struct {
 	start  time.Time
 	broken chan struct{} // closed at the first violation
 
+	ended atomic.Bool // the run was called off: what goes wrong now means nothing
+
 	mu         sync.Mutex // guards the fields below
 	counts     map[string]int
 	faults     map[string]int
@@ -123,6 +126,9 @@ func (l *ledger) fault(name string) {
 func (l *ledger) violate(check, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.ended.Load() {
+		return
+	}
 	if len(l.violations) == 0 {
 		close(l.broken)
 	}

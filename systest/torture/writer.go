@@ -80,7 +80,7 @@ func (w *world) insist(ctx context.Context, rng *rand.Rand, p principal, tok str
 			w.acknowledge(r, a.int("version"))
 		default:
 			w.refuse(r, a.str("code"), a.doc, lo)
-			w.notes.seen(sighting{lo: lo, hi: w.beyond(), who: []int{w.notes.as(p)}, objects: marked(a.body), source: "the refusal of " + r.id})
+			w.notes.seen(sighting{lo: lo, by: time.Now(), who: []int{w.notes.as(p)}, objects: marked(a.body), source: "the refusal of " + r.id})
 		}
 		return
 	}
@@ -94,18 +94,12 @@ func (w *world) acknowledge(r *record, v int) {
 	w.count(cAcked, 1)
 }
 
-// slack is how many commits may have been made that nobody has been told of.
-const slack = 64
-
-// beyond gives a version that no state has reached that was judged by now.
-func (w *world) beyond() int { return int(w.head.Load()) + slack }
-
 func (w *world) refuse(r *record, code string, problem map[string]any, lo int) {
 	op := -1
 	if problem["op"] != nil {
 		op = toInt(problem["op"])
 	}
-	w.journal.refusedWith(r, refused{code, op, lo, w.beyond()})
+	w.journal.refusedWith(r, refused{code, op, lo, time.Now()})
 }
 
 // reuse sends another transaction under a key that was used.
@@ -142,7 +136,7 @@ func (w *world) load(ctx context.Context, node, q int, p principal, tok string, 
 		if a.str("code") != "not-found" {
 			w.violate("W9 read your writes", "a load of query %d as %s was answered %s", q, p, a.body)
 		}
-		w.notes.seen(sighting{lo: lo, hi: w.beyond(), who: []int{who}, objects: marked(a.body), source: "a refused load"})
+		w.notes.seen(sighting{lo: lo, by: time.Now(), who: []int{who}, objects: marked(a.body), source: "a refused load"})
 		return 0
 	}
 	v := a.int("version")
@@ -153,7 +147,7 @@ func (w *world) load(ctx context.Context, node, q int, p principal, tok string, 
 	h := newHeld()
 	h.whole(a.doc)
 	w.note(&h, q, v, []int{who}, "a load by HTTP from node "+number(node).String())
-	w.notes.seen(sighting{lo: v, hi: v, who: []int{who}, objects: marked(a.body), source: "a load by HTTP"})
+	w.notes.seen(sighting{lo: v, who: []int{who}, objects: marked(a.body), source: "a load by HTTP"})
 	return v
 }
 
