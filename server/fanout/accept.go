@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -33,7 +35,9 @@ type refused protocol.CloseCode
 
 func (r refused) Error() string { return protocol.CloseCode(r).Reason() }
 
-// ServeSync takes over the connection and returns when it has ended. A foreign
+// ServeSync takes over the connection and returns once it has; Stop waits for the
+// connection's end. The request's stack and memory would be a third of what an
+// idle session costs, were they kept for as long as it lives. A foreign
 // Origin is refused before the upgrade; everything else is told after it, by a
 // close code: browsers hide the status of an upgrade that fails.
 func (h *Hub) ServeSync(w http.ResponseWriter, r *http.Request, graphName string) {
@@ -59,18 +63,31 @@ func (h *Hub) ServeSync(w http.ResponseWriter, r *http.Request, graphName string
 		h.shut(conn, protocol.CloseDraining)
 		return
 	}
-	defer h.exit(conn)
-	defer c.CloseNow()
-	// One byte more than the limit tells a message that is too large, and leaves
-	// the close code to us.
-	c.SetReadLimit(int64(h.cfg.Limits.MessageBytes) + 1)
-	switch {
-	case tokenInURL(r.URL):
-		h.shut(conn, protocol.CloseUnauthenticated)
-	case c.Subprotocol() != protocol.Subprotocol:
-		h.shut(conn, protocol.CloseTooOld)
-	default:
-		h.serve(conn, graphName)
+	taken.ResponseWriter = nil
+	inURL := tokenInURL(r.URL)
+	go func() {
+		defer h.exit(conn)
+		defer c.CloseNow()
+		defer h.survive()
+		// One byte more than the limit tells a message that is too large, and leaves
+		// the close code to us.
+		c.SetReadLimit(int64(h.cfg.Limits.MessageBytes) + 1)
+		switch {
+		case inURL:
+			h.shut(conn, protocol.CloseUnauthenticated)
+		case c.Subprotocol() != protocol.Subprotocol:
+			h.shut(conn, protocol.CloseTooOld)
+		default:
+			h.serve(conn, graphName)
+		}
+	}()
+}
+
+// survive keeps a fault in the reading of one connection from ending all others,
+// as the server does for a request.
+func (h *Hub) survive() {
+	if v := recover(); v != nil {
+		h.cfg.Log.Error("panic in a session", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	}
 }
 
