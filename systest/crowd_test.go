@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// TestACrowdOfWritersOverTwoNodes has 64 writers append to one array under
+// TestW3ExactlyOnceInACrowdOverTwoNodes has 64 writers append to one array under
 // keys, each transaction sent up to four times to either node, shuffled: each
 // is in the log once, at the version that every answer named, and the versions
 // are dense.
-func TestACrowdOfWritersOverTwoNodes(t *testing.T) {
+func TestW3ExactlyOnceInACrowdOverTwoNodes(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	ann := w.as("ann")

@@ -61,7 +61,7 @@ func TestLargeViewsComeInFrames(t *testing.T) {
 	}
 }
 
-func TestASlowReaderGetsMergedDeltas(t *testing.T) {
+func TestS3UniqueForASlowReader(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	ann := w.as("ann")
@@ -87,7 +87,7 @@ func TestASlowReaderGetsMergedDeltas(t *testing.T) {
 	s.same("ann", "s1", f(`{"root":[%q,%q]}`, id, other))
 }
 
-func TestDeltasOfOneVersionTravelTogether(t *testing.T) {
+func TestS4AtomicDeltasTravelTogether(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	ann := w.as("ann")
@@ -171,7 +171,7 @@ func TestHowNotToConnect(t *testing.T) {
 	}
 }
 
-func TestAnIdleSessionHearsFromTheServer(t *testing.T) {
+func TestS6BookmarkableWhenIdle(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
@@ -357,7 +357,7 @@ func (c *cable) set(cut bool) {
 	}
 }
 
-func TestWhileTheDatabaseIsAway(t *testing.T) {
+func TestW8KnownOutcomeWhileTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	database, wire := through(t, testdb.EmptyURL(t))
 	quiet := func(c *node.Config) { c.Log = slog.New(slog.DiscardHandler) }

@@ -70,7 +70,7 @@ func TestAnswersNameTheirMutation(t *testing.T) {
 	ann.get(w.path("/log?since=0")).json().is("commits.0.mutation", f("%q", m))
 }
 
-func TestManyAtOnceWithOneKeyAreOneCommit(t *testing.T) {
+func TestW3ExactlyOnceForManyAtOnce(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	ann := w.as("ann")
@@ -123,7 +123,7 @@ func TestHeadersOfATransaction(t *testing.T) {
 	}
 }
 
-func TestReadYourOwnWritesOnAnyNode(t *testing.T) {
+func TestW9ReadYourWritesOnAnyNode(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	ann := w.as("ann")

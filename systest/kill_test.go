@@ -87,11 +87,11 @@ func (c *child) kill() {
 	}
 }
 
-// TestNoAcknowledgedWriteIsLostWhenServersAreKilled kills servers under load,
+// TestW2DurableThoughServersAreKilled kills servers under load,
 // again and again; every write that was acknowledged is in the log once, at the
 // version that was named, and every write whose fate was unknown is settled by
 // sending it again under its key.
-func TestNoAcknowledgedWriteIsLostWhenServersAreKilled(t *testing.T) {
+func TestW2DurableThoughServersAreKilled(t *testing.T) {
 	t.Parallel()
 	database := testdb.EmptyURL(t)
 	bin, err := binary()

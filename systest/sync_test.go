@@ -244,7 +244,7 @@ func TestNamedProjectionsAndFixedVersions(t *testing.T) {
 	ann.load(f(`{"name":"Workbook","args":{"id":%q}}`, store)).want(200).json().is("roots", f("[%q]", store))
 }
 
-func TestResume(t *testing.T) {
+func TestS5Resumable(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	ann := w.as("ann")
@@ -653,11 +653,11 @@ func (s *socket) resumed(on *world, user string, projections []string) *socket {
 	return next
 }
 
-// TestViewsConverge changes a small world at random, over two nodes, while
+// TestS7Convergent changes a small world at random, over two nodes, while
 // sessions of users with different rights watch it through different
 // projections, come and go; every digest, `was` and patch is checked on the
 // way, and at the end every copy is what a load answers.
-func TestViewsConverge(t *testing.T) {
+func TestS7Convergent(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	o := *w
