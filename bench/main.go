@@ -4,7 +4,7 @@
 // their ratio and their goal. Nothing is asserted: machines differ, ratios speak.
 //
 //	go run ./bench                      all rows
-//	go run ./bench -rows write,load     the rows whose name contains one of these
+//	go run ./bench -rows "write;load"   the rows whose name contains one of these
 //	go run ./bench -quick               smaller and shorter: minutes become seconds
 //	go run ./bench -json figures.json   every figure of every round as well
 //	go run ./bench -profile /tmp/p -rows load   a CPU profile of the server for each row
@@ -53,7 +53,7 @@ func (o options) pick(atFull, atQuick, atTiny int) int {
 
 func main() {
 	var o options
-	flag.StringVar(&o.rows, "rows", "", "only rows whose name contains one of these, with commas between")
+	flag.StringVar(&o.rows, "rows", "", "only rows whose name contains one of these, with semicolons between")
 	flag.IntVar(&o.rounds, "rounds", 0, "rounds of each row; medians are printed (default 3, with -quick 1)")
 	flag.DurationVar(&o.span, "span", 0, "length of one round of a throughput row (default 3s, with -quick 1s)")
 	flag.IntVar(&o.sessions, "sessions", 0, "sessions of the delivery row (default 1000, with -quick 200)")

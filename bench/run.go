@@ -31,7 +31,7 @@ func (o options) selected(name string) bool {
 	if o.rows == "" {
 		return true
 	}
-	for part := range strings.SplitSeq(o.rows, ",") {
+	for part := range strings.SplitSeq(o.rows, ";") {
 		if part != "" && strings.Contains(name, part) {
 			return true
 		}
