@@ -22,11 +22,12 @@ import (
 // nothing comes through any more, and nobody is told.
 type link struct {
 	listener net.Listener
-	target   string // the database's socket
-	network  string
 
-	mu   sync.Mutex    // guards dead
-	dead chan struct{} // closed while all is well
+	mu      sync.Mutex // guards the fields below
+	network string     // where the database is
+	target  string
+	dead    chan struct{} // closed while all is well
+	open    map[net.Conn]bool
 }
 
 // newLink gives a link to the database at address, and the address to use it by.
@@ -36,7 +37,7 @@ func newLink(t testing.TB, address string) (*link, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &link{dead: make(chan struct{})}
+	l := &link{dead: make(chan struct{}), open: map[net.Conn]bool{}}
 	l.network, l.target = pgNetwork(cfg.Host, cfg.Port)
 	close(l.dead)
 	if l.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -70,7 +71,12 @@ func pgNetwork(host string, port uint16) (network, address string) {
 
 func (l *link) carry(client net.Conn) {
 	defer client.Close()
-	server, err := net.Dial(l.network, l.target)
+	l.mu.Lock()
+	network, target := l.network, l.target
+	l.open[client] = true
+	l.mu.Unlock()
+	defer func() { l.mu.Lock(); delete(l.open, client); l.mu.Unlock() }()
+	server, err := net.Dial(network, target)
 	if err != nil {
 		return
 	}
@@ -109,6 +115,22 @@ func (l *link) mend() {
 	case <-l.dead:
 	default:
 		close(l.dead)
+	}
+}
+
+// lead has the link end at another database from now on. Who uses it loses his
+// connection.
+func (l *link) lead(t testing.TB, address string) {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.network, l.target = pgNetwork(cfg.Host, cfg.Port)
+	for c := range l.open {
+		c.Close()
 	}
 }
 

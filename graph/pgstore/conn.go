@@ -46,6 +46,9 @@ func settle(cc *pgx.ConnConfig, name string) {
 			cc.RuntimeParams[key] = value
 		}
 	}
+	if cc.ValidateConnect == nil { // the address names no target_session_attrs
+		cc.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	}
 	if cc.ConnectTimeout == 0 {
 		cc.ConnectTimeout = 2 * time.Second
 	}
@@ -64,10 +67,8 @@ const (
 )
 
 // greet looks at the server behind a new connection: at the numbers of the types
-// that append sends, which are another after a restore, and at who it is. A
-// server that is not the one seen last (a restored backup, a standby that took
-// over) may have lost the end of the logs: every graph then gets a new epoch, so
-// that nobody goes on from a version that may now be another's.
+// that append sends, which are another after a restore, and at who it is (see
+// meet).
 func (s *Store) greet(ctx context.Context, conn *pgx.Conn) error {
 	const sql = `
 		-- name: greet
@@ -84,45 +85,5 @@ func (s *Store) greet(ctx context.Context, conn *pgx.Conn) error {
 	data := conn.PgConn().CustomData()
 	data[oidCommit], data[oidChange] = commit, change
 
-	origin, err := originOf(ctx, conn)
-	if err != nil || origin == "" || (last != nil && *last == origin) {
-		return err
-	}
-	return s.arrive(ctx, conn, last, origin)
-}
-
-// originOf names the server and its timeline. "" where it is a standby, which
-// takes no writes anyway, or does not tell us.
-func originOf(ctx context.Context, conn *pgx.Conn) (string, error) {
-	const sql = `
-		-- name: originOf
-		SELECT system_identifier || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) FROM pg_control_system()`
-	var origin string
-	err := conn.QueryRow(ctx, sql).Scan(&origin)
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		return "", nil
-	}
-	return origin, err
-}
-
-// arrive notes the server that we met, once for all who meet it.
-func (s *Store) arrive(ctx context.Context, conn *pgx.Conn, last *string, origin string) error {
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		const note = `
-			-- name: arrive.note
-			UPDATE server SET origin = $1 WHERE origin IS NOT DISTINCT FROM $2`
-		tag, err := tx.Exec(ctx, note, origin, last)
-		if err != nil || tag.RowsAffected() == 0 || last == nil {
-			return err
-		}
-		const renew = `
-			-- name: arrive.renew
-			UPDATE graphs SET epoch = left(replace(gen_random_uuid()::text, '-', ''), 16)`
-		if _, err := tx.Exec(ctx, renew); err != nil {
-			return err
-		}
-		s.log.WarnContext(ctx, "the database is another than before; every graph has a new epoch", "was", *last, "is", origin)
-		return nil
-	})
+	return s.meet(ctx, conn, last)
 }

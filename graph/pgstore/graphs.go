@@ -131,19 +131,31 @@ func (s *Store) Heads(ctx context.Context, keys []graph.GraphKey) (map[graph.Gra
 		SELECT g.key, g.version, g.epoch, g.at, g.schema_version
 		FROM unnest($1::bigint[]) k
 		CROSS JOIN LATERAL (SELECT * FROM graphs g WHERE g.key = k AND g.name IS NOT NULL LIMIT 1) g`
+	const sqlWal = `
+		-- name: heads.wal
+		SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint`
 	out := make(map[graph.GraphKey]graph.Head, len(keys))
+	var wal int64
 	err := s.read(ctx, "read heads", func(conn *pgx.Conn) error {
-		rows, _ := conn.Query(ctx, sql, keys) // ForEachRow gives its error
-		var key graph.GraphKey
-		var head graph.Head
-		var at *time.Time
-		_, err := pgx.ForEachRow(rows, []any{&key, &head.Version, &head.Epoch, &at, &head.SchemaVer}, func() error {
-			head.At = utc(at)
-			out[key] = head
-			return nil
+		batch := &pgx.Batch{}
+		batch.Queue(sql, keys).Query(func(rows pgx.Rows) error {
+			var key graph.GraphKey
+			var head graph.Head
+			var at *time.Time
+			_, err := pgx.ForEachRow(rows, []any{&key, &head.Version, &head.Epoch, &at, &head.SchemaVer}, func() error {
+				head.At = utc(at)
+				out[key] = head
+				return nil
+			})
+			return err
 		})
-		return err
+		// Every poll asks for heads: so we know how far the server has come.
+		batch.Queue(sqlWal).QueryRow(func(row pgx.Row) error { return row.Scan(&wal) })
+		return conn.SendBatch(ctx, batch).Close()
 	})
+	if err == nil {
+		s.passed.reach(wal)
+	}
 	return out, err
 }
 

@@ -31,8 +31,9 @@ type Config struct {
 
 // Store is a graph.Store in Postgres.
 type Store struct {
-	pool *pgxpool.Pool
-	log  *slog.Logger
+	pool   *pgxpool.Pool
+	log    *slog.Logger
+	passed passed
 }
 
 var _ graph.Store = (*Store)(nil)

@@ -258,10 +258,12 @@ func (s *start) try(ctx context.Context) (*child, error) {
 }
 
 // ready reads the server's pid file: its first line must be our child's pid,
-// else we would take another server for ours; its eighth says when it is ready.
+// else we would take another server for ours; its eighth says when it is ready,
+// or is a standby that may be read.
 func (s *start) ready(pid int) bool {
 	lines := s.pidFile()
-	return len(lines) >= 8 && lines[0] == strconv.Itoa(pid) && strings.HasPrefix(lines[7], "ready")
+	return len(lines) >= 8 && lines[0] == strconv.Itoa(pid) &&
+		(strings.HasPrefix(lines[7], "ready") || strings.HasPrefix(lines[7], "standby"))
 }
 
 func (s *start) pidFile() []string {
