@@ -1,6 +1,8 @@
 package fanout
 
 import (
+	"slices"
+
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/replica"
 	"github.com/graphtide/graphtide/patch"
@@ -59,18 +61,7 @@ func (e *equality) telling() float64 {
 	return float64(n) / float64(len(e.values)*len(e.values))
 }
 
-// same reports whether two lists are found under the same values.
-func (e *equality) same(o *equality) bool {
-	if e == nil || o == nil {
-		return e == o
-	}
-	if e.at != o.at || len(e.values) != len(o.values) {
-		return false
-	}
-	for i := range e.values {
-		if e.values[i] != o.values[i] {
-			return false
-		}
-	}
-	return true
+// has reports whether e asks for a value at a path.
+func (e *equality) has(at, value string) bool {
+	return e != nil && e.at == at && slices.Contains(e.values, value)
 }

@@ -1,6 +1,8 @@
 package fanout
 
 import (
+	"slices"
+
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/replica"
 )
@@ -38,8 +40,10 @@ type index struct {
 	// into them, or out.
 	choosy map[direction]map[graph.ObjectID]int
 	// held and released are told which objects views need, and which no view
-	// needs any longer.
+	// needs any longer, in this order: so what goes from one view to another is
+	// never let go.
 	held, released func(...graph.ObjectID)
+	firsts, lasts  []graph.ObjectID // to be told
 }
 
 type direction struct {
@@ -58,7 +62,6 @@ type equalViews struct {
 	at   string
 	path graph.Path
 	by   viewSets[string]
-	n    int // entries; none left: forgotten
 }
 
 func newIndex(held, released func(...graph.ObjectID)) *index {
@@ -116,13 +119,19 @@ func (x *index) delist(v *view, b *book, id listID, alone bool) {
 			}
 		}
 		l := x.lists[k]
-		if l == nil || !alone && b.shares(h, id.from) {
+		if l == nil {
 			return
 		}
+		var others []*hop
+		if !alone {
+			others = b.beside(h, id.from)
+		}
 		if h.equal == nil {
-			l.all.remove(v)
+			if !slices.ContainsFunc(others, func(o *hop) bool { return o.equal == nil }) {
+				l.all.remove(v)
+			}
 		} else {
-			l.values(h.equal).take(v, h.equal)
+			l.values(h.equal).take(v, h.equal, others)
 		}
 		if l.forget(); l.all.empty() && len(l.equal) == 0 {
 			delete(x.lists, k)
@@ -130,14 +139,17 @@ func (x *index) delist(v *view, b *book, id listID, alone bool) {
 	})
 }
 
-// shares reports whether another hop follows the same edges from an object.
-func (b *book) shares(h *hop, from graph.ObjectID) bool {
+// beside gives the other hops that follow the same edges from an object.
+func (b *book) beside(h *hop, from graph.ObjectID) (others []*hop) {
+	if h.step == nil {
+		return nil
+	}
 	for _, o := range b.hops[1:] {
-		if o != h && h.step != nil && o.step.Label == h.step.Label && o.step.In == h.step.In && o.equal.same(h.equal) && o.visits[from] != nil {
-			return true
+		if o != h && o.step.Label == h.step.Label && o.step.In == h.step.In && o.visits[from] != nil {
+			others = append(others, o)
 		}
 	}
-	return false
+	return others
 }
 
 func (l *listViews) values(of *equality) *equalViews {
@@ -168,9 +180,13 @@ func (e *equalViews) put(v *view, of *equality) {
 	}
 }
 
-func (e *equalViews) take(v *view, of *equality) {
+// take takes a view out of the values of one hop, but not of those that another
+// one needs.
+func (e *equalViews) take(v *view, of *equality, others []*hop) {
 	for _, value := range of.values {
-		e.by.remove(value, v)
+		if !slices.ContainsFunc(others, func(o *hop) bool { return o.equal.has(of.at, value) }) {
+			e.by.remove(value, v)
+		}
 	}
 }
 
@@ -179,10 +195,21 @@ func (e *equalViews) take(v *view, of *equality) {
 func (x *index) need(v *view, id graph.ObjectID, need bool) {
 	switch {
 	case need && x.objects.add(id, v):
-		x.held(id)
+		x.firsts = append(x.firsts, id)
 	case !need && x.objects.remove(id, v):
-		x.released(id)
+		x.lasts = append(x.lasts, id)
 	}
+}
+
+// tell tells what is needed since it was last told.
+func (x *index) tell() {
+	if len(x.firsts) > 0 {
+		x.held(x.firsts...)
+	}
+	if len(x.lasts) > 0 {
+		x.released(x.lasts...)
+	}
+	x.firsts, x.lasts = nil, nil
 }
 
 // adopt takes up all that concerns a view.

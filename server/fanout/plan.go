@@ -224,14 +224,10 @@ func (s *step) carryOut(p *plan) {
 		return
 	}
 	if p.book != nil {
-		// What the view goes on to need is not let go in between.
-		keep := neededBy(p)
-		s.index.held(keep...)
 		s.index.abandon(v)
 		v.apply(p.diffs)
 		v.book = p.book
 		s.index.adopt(v)
-		s.index.released(keep...)
 	} else {
 		v.apply(p.diffs)
 		s.index.follow(v)
@@ -246,17 +242,6 @@ func (s *step) carryOut(p *plan) {
 	for _, d := range p.diffs {
 		s.note(v, d)
 	}
-}
-
-func neededBy(p *plan) []graph.ObjectID {
-	ids := make([]graph.ObjectID, 0, len(p.book.shown)+len(p.book.rights))
-	for id := range p.book.shown {
-		ids = append(ids, id)
-	}
-	for id := range p.book.rights {
-		ids = append(ids, id)
-	}
-	return ids
 }
 
 // apply makes the view show what differences lead to.

@@ -72,6 +72,13 @@ type command struct {
 }
 
 func newRelay(h *Hub, r *replica.Replica) *relay {
+	l := makeRelay(h, r)
+	go l.run()
+	return l
+}
+
+// makeRelay makes a relay that does nothing by itself.
+func makeRelay(h *Hub, r *replica.Replica) *relay {
 	l := &relay{
 		hub: h, name: r.Name(), replica: r,
 		stopped: make(chan struct{}), done: make(chan struct{}),
@@ -82,7 +89,6 @@ func newRelay(h *Hub, r *replica.Replica) *relay {
 		backlog: backlog{limit: h.cfg.FeedBytes},
 	}
 	l.life, l.endLife = context.WithCancel(context.Background())
-	go l.run()
 	return l
 }
 
@@ -189,6 +195,7 @@ func (r *relay) step(commands []command) {
 				s.newSchema(reg)
 			}
 			commands = s.runAll(commands)
+			r.index.tell()
 		})
 		s.st = nil
 		if renewed {
@@ -245,6 +252,7 @@ func (r *relay) renew(head graph.Head) {
 		r.index.abandon(v)
 		r.hub.metrics.views.Dec()
 	}
+	r.index.tell()
 	r.named, r.ages = map[string][]*view{}, nil
 	r.closeAll(protocol.CloseDraining)
 	r.feedMu.Lock()
@@ -285,6 +293,7 @@ func (r *relay) keepHouse(now time.Time) bool {
 			v.load, v.diffs = nil, nil
 		}
 	}
+	r.index.tell()
 	for _, s := range r.list() {
 		s.keepHouse(now)
 	}
