@@ -19,13 +19,13 @@ func (s *State) Head() graph.Head { return s.head }
 // Len gives the numbers of objects and edges that are held.
 func (s *State) Len() (objects, edges int) { return s.objects, len(s.edges) }
 
-// Missed counts what was asked of this State, so far, that the replica does not
-// hold: while it does not grow, what the State said is so.
+// Missed counts how often this State was asked, so far, for something that the
+// replica does not hold: while it does not grow, what the State said is so.
 func (s *State) Missed() int {
 	if s.missed == nil {
 		return 0
 	}
-	return len(s.missed.list)
+	return s.missed.times
 }
 
 func (s *State) miss(u unit) {

@@ -25,11 +25,13 @@ func edgeUnit(id graph.EdgeID) unit               { return unit{kind: unitEdge, 
 
 // units is a set of units in the order in which they were noted.
 type units struct {
-	has  map[unit]struct{}
-	list []unit
+	has   map[unit]struct{}
+	list  []unit
+	times int // that something was noted, repeats included
 }
 
 func (u *units) add(x unit) {
+	u.times++
 	if _, ok := u.has[x]; ok {
 		return
 	}

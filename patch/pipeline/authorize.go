@@ -77,6 +77,7 @@ func (d *Draft) authorize() *graph.Error {
 	var life lifetimes
 	for i := range d.in.ops {
 		o := &d.in.ops[i]
+		o.unseen, o.shut = false, false // of an earlier preparation
 		made, known := life[o.ref]
 		err := d.authorizeOp(o, life, made, known && !made)
 		if err == nil && o.area == areaEntity {
