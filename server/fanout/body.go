@@ -1,8 +1,6 @@
 package fanout
 
 import (
-	"bytes"
-	"slices"
 	"sync"
 
 	"github.com/graphtide/graphtide/graph"
@@ -29,17 +27,7 @@ func (b *body) encoded() [][]byte {
 // wholeBody is that of a whole view. It takes the slices over.
 func wholeBody(objects []*graph.Object, edges []*graph.Edge, roots []graph.ObjectID, digest uint32) *body {
 	return &body{weight: entityWeight * (len(objects) + len(edges)), build: func() [][]byte {
-		slices.SortFunc(objects, func(a, b *graph.Object) int { return bytes.Compare(a.ID[:], b.ID[:]) })
-		slices.SortFunc(edges, func(a, b *graph.Edge) int { return bytes.Compare(a.ID[:], b.ID[:]) })
-		l := protocol.Load{Roots: roots, Digest: digest}
-		l.Objects = make([]protocol.Entry, len(objects))
-		for i, o := range objects {
-			l.Objects[i] = protocol.ObjectEntry(o)
-		}
-		l.Edges = make([]protocol.Entry, len(edges))
-		for i, e := range edges {
-			l.Edges[i] = protocol.EdgeEntry(e)
-		}
+		l := protocol.Whole{Objects: objects, Edges: edges, Roots: roots, Digest: digest}
 		return l.Bodies(protocol.MaxMessage)
 	}}
 }

@@ -48,16 +48,6 @@ func entryKey(id [16]byte, room int) []byte {
 // metaRoom is about what a meta member takes.
 const metaRoom = 220
 
-// ObjectEntry is a whole object, as a load holds it.
-func ObjectEntry(o *graph.Object) Entry {
-	return o.AppendJSON(entryKey(o.ID, len(o.Body)+len(o.Type)+metaRoom), false)
-}
-
-// EdgeEntry is a whole edge, as a load holds it.
-func EdgeEntry(e *graph.Edge) Entry {
-	return e.AppendJSON(entryKey(e.ID, len(e.Body)+len(e.Label)+metaRoom+100))
-}
-
 // EnterObject is an object that comes into a view.
 func EnterObject(o *graph.Object) Entry {
 	dst := entryKey(o.ID, len(o.Body)+len(o.Type)+metaRoom)

@@ -67,10 +67,10 @@ var fromClient = map[string]protocol.Message{
 
 // fromServer holds the text of one message of every kind and form.
 func fromServer() map[string][]byte {
-	whole := protocol.Entries{Objects: []protocol.Entry{protocol.ObjectEntry(store), protocol.ObjectEntry(record)}, Edges: []protocol.Entry{protocol.EdgeEntry(link)}}
 	roots := []graph.ObjectID{store.ID}
 	digest := protocol.DigestOf(store.ID, 7) + protocol.DigestOf(record.ID, 4) + protocol.DigestOf(link.ID, 4)
-	load := func(h protocol.LoadHead, l protocol.Load, max int) []byte {
+	whole := &protocol.Whole{Objects: []*graph.Object{store, record}, Edges: []*graph.Edge{link}, Roots: roots, Digest: digest}
+	load := func(h protocol.LoadHead, l interface{ Bodies(int) [][]byte }, max int) []byte {
 		var frames [][]byte
 		for _, b := range l.Bodies(max) {
 			frames = append(frames, append(h.Append(nil), b...))
@@ -94,11 +94,11 @@ func fromServer() map[string][]byte {
 	return map[string][]byte{
 		"welcome":         welcome.Append(nil),
 		"welcome-forever": forever.Append(nil),
-		"load":            load(head, protocol.Load{Entries: whole, Roots: roots, Digest: digest}, protocol.MaxMessage),
-		"load-frames":     load(head, protocol.Load{Entries: whole, Roots: roots, Digest: digest}, 900),
-		"load-reset":      load(reset, protocol.Load{Entries: whole, Roots: roots, Digest: digest}, protocol.MaxMessage),
-		"load-empty":      load(head, protocol.Load{Roots: roots, Digest: digest}, protocol.MaxMessage),
-		"load-difference": load(head, protocol.Load{Roots: roots, Digest: digest, Mutations: []string{mutation}, Entries: protocol.Entries{
+		"load":            load(head, whole, protocol.MaxMessage),
+		"load-frames":     load(head, whole, 900),
+		"load-reset":      load(reset, whole, protocol.MaxMessage),
+		"load-empty":      load(head, &protocol.Whole{Roots: roots, Digest: digest}, protocol.MaxMessage),
+		"load-difference": load(head, &protocol.Load{Roots: roots, Digest: digest, Mutations: []string{mutation}, Entries: protocol.Entries{
 			Objects: []protocol.Entry{patched, protocol.EnterObject(record)},
 			Edges:   []protocol.Entry{protocol.EnterEdge(link), protocol.LeaveEntry(graph.EdgeRef(graph.EdgeID(oid(uuidB))), protocol.Unlinked)}}}, protocol.MaxMessage),
 		"delta":          delta(protocol.Entries{Objects: []protocol.Entry{patched}}, protocol.MaxMessage, nil),
