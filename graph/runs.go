@@ -92,7 +92,9 @@ type Run struct {
 	TokenHash []byte // SHA-256 of the attempt's token
 	Error     *RunError
 	CreatedAt time.Time
+	StartedAt time.Time // of the first attempt
 	EndedAt   time.Time
+	Replay    string // the replay that made it; "": a commit did
 }
 
 // RunError is why an attempt failed or a run was stopped. It is what users see.
@@ -227,11 +229,18 @@ type RunStats struct {
 	ByState map[RunState]int64 // of those not ended, and dead ones
 	Oldest  time.Duration      // how long the longest-waiting due run has been due
 	Behind  int64              // commits not yet matched, all graphs
+	// BehindFor is how long the oldest of them has been in its log.
+	BehindFor time.Duration
+	// ByRule counts runs of rules and operations that are due or under way, of
+	// the names that have any.
+	ByRule map[string]int64
 }
 
 // RunStore keeps runs; it is the truth about them, whatever a queue says.
 // Times are the store's. Methods are safe for concurrent use by many nodes.
 type RunStore interface {
+	RuleStore
+
 	// Behind gives graphs whose log is ahead of their cursor and whose cursor
 	// no other node holds.
 	Behind(ctx context.Context, node string, limit int) ([]RunBacklog, error)
@@ -241,8 +250,9 @@ type RunStore interface {
 	Dispatch(ctx context.Context, d *Dispatch) (Dispatched, error)
 
 	// Claim starts the next attempt if the run is due, or its lease is over,
-	// and no earlier run of the same rule and entity is open: at most one
-	// claimer wins. nil where it may not start. An attempt taken over leaves a
+	// no earlier run of the same rule and entity is open, none of them is under
+	// way, and the rule is not paused: at most one claimer wins. nil where it may
+	// not start. An attempt taken over leaves a
 	// failed hop: timed-out where it was open for reports, else lease-lost.
 	Claim(ctx context.Context, c RunClaim) (*Run, error)
 	// Extend prolongs the leases of attempts and gives those that are still
@@ -264,7 +274,8 @@ type RunStore interface {
 	Retry(ctx context.Context, g GraphKey, run string) (ok bool, err error)
 
 	// Overdue gives runs that have been due, or whose lease has been over, for
-	// longer than grace; at most perRule of one rule of one graph.
+	// longer than grace; at most perRule of one rule of one graph, and of all
+	// rules alike where there are more than limit. Paused rules have none.
 	Overdue(ctx context.Context, grace time.Duration, limit, perRule int) ([]RunRef, error)
 
 	// Run gives one run with its hops, oldest first; CodeNotFound.
@@ -294,6 +305,13 @@ type RunSummary struct {
 	Error     *RunError `json:"error,omitempty"`
 }
 
+// RunList is a page of runs. Next, where there may be more, is the filter's
+// Before for the next page.
+type RunList struct {
+	Runs []RunSummary `json:"runs"`
+	Next string       `json:"next,omitempty"`
+}
+
 // RunAttempt is one attempt of a run.
 type RunAttempt struct {
 	Attempt   int             `json:"attempt"`
@@ -312,6 +330,8 @@ type RunDetail struct {
 	Attempts []RunAttempt `json:"attempts"`
 	Chain    []RunLink    `json:"chain,omitempty"`
 	NextAt   string       `json:"nextAt,omitempty"` // when the next attempt is due
+	Replay   string       `json:"replay,omitempty"` // the replay that made it
+	Cancel   bool         `json:"cancel,omitempty"` // in the answer to a report: somebody asked the operation to stop
 	Hops     []Hop        `json:"hops"`
 }
 
@@ -391,8 +411,10 @@ type RunIdentity struct {
 // admin of the graph sees and does everything; others see the runs of entities
 // that they may read, without requests, answers and hops. Refusals are *Error.
 type RunService interface {
-	// List gives {runs: …}, newest first.
-	List(ctx context.Context, graph string, by *Principal, f RunFilter) ([]RunSummary, error)
+	RuleService
+
+	// List gives the runs that by may see, newest first.
+	List(ctx context.Context, graph string, by *Principal, f RunFilter) (*RunList, error)
 	Get(ctx context.Context, graph string, by *Principal, id string) (*RunDetail, error)
 	// Retry makes a dead, cancelled or stopped run due again; admins only.
 	Retry(ctx context.Context, graph string, by *Principal, id string) (*RunDetail, error)

@@ -20,6 +20,7 @@ import (
 var (
 	errTimedOut = &failure{code: "timed-out", message: "the handler did not end in time"}
 	errStopping = errors.New("this node stops")
+	errCutOff   = errors.New("the operation was asked to stop and its handler did not")
 )
 
 // attempt is one try of a run on this node, from the claim to the end.
@@ -194,16 +195,21 @@ func (a *attempt) operate(life context.Context, r *replica.Replica) error {
 	defer cancel()
 	a.operation.begin(ctx, b)
 	defer a.operation.watch(ctx)()
+	ctx, released := a.operation.cutOff(ctx, a.svc.cfg.CancelGrace)
+	defer released()
 	out, err := a.handle(ctx)
 	<-a.operation.begun
 	if v := a.verdict(); v != "" {
 		return a.finish(life, runStateOf(v), nil, a.answered(out))
 	}
 	switch {
+	case err != nil && a.operation.Cancelled() && life.Err() == nil && !errors.Is(err, errTimedOut):
+		// It did not end well, but it was not to go on either.
+		return a.conclude(life, opCancelled, nil, graph.Hop{Hop: graph.HopFailed, Request: storable(a.request), Error: runError(err)})
 	case err != nil:
 		return err
 	case out.accepted:
-		return a.park(life, out)
+		return a.parkOperation(life, r, out)
 	case out.patch == nil && out.result == nil && a.operation.Cancelled():
 		return a.conclude(life, opCancelled, nil, a.answered(out))
 	}
@@ -341,6 +347,24 @@ func (a *attempt) park(life context.Context, out answer) error {
 		return infrastructure(err)
 	}
 	return nil // false: a report has ended it meanwhile
+}
+
+// parkOperation parks, and looks once more whether the operation was asked to
+// stop: whoever matched the request before saw no open attempt.
+func (a *attempt) parkOperation(life context.Context, r *replica.Replica, out answer) error {
+	if err := a.park(life, out); err != nil {
+		return err
+	}
+	if err := r.CatchUp(life); err != nil {
+		return nil // parked it is; the request's own commit is matched by now, or will be
+	}
+	if b, ok, err := a.operation.body(life); err != nil || ok && !b.Cancel {
+		return nil
+	}
+	if _, err := a.svc.deps.Runs.AskToStop(life, a.run.Graph, []graph.ObjectID{a.operation.id}, a.svc.cfg.CancelGrace); err != nil {
+		a.report(err)
+	}
+	return nil
 }
 
 func (a *attempt) answered(out answer) graph.Hop {

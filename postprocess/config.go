@@ -30,6 +30,8 @@ const (
 	DefaultRetryDelay               = time.Second
 	DefaultRuleTimeout              = 30 * time.Second
 	DefaultOperationTimeout         = 10 * time.Minute
+	DefaultCancelGrace              = 10 * time.Second
+	DefaultKeepRuns                 = 30 * 24 * time.Hour
 
 	// MaxDepth is how many runs may follow from one commit in line.
 	MaxDepth = 8
@@ -54,7 +56,7 @@ type Config struct {
 	// Queue parts several servers on one Redis; "": graphtide.
 	Queue string
 	// Concurrency is how many attempts run at a time; 0: 16 a processor. One
-	// rule has at most half of them.
+	// rule has at most half of those that the others leave.
 	Concurrency int
 	// TaskCheckInterval is the pause between two looks at an empty queue, and
 	// DelayedTaskCheckInterval for tasks that found every node busy. 0:
@@ -68,6 +70,12 @@ type Config struct {
 	// RetryDelay is the pause before the first retry; it doubles. 0:
 	// DefaultRetryDelay.
 	RetryDelay time.Duration
+	// CancelGrace is how long a handler may go on once its operation was asked to
+	// stop; 0: DefaultCancelGrace.
+	CancelGrace time.Duration
+	// KeepRuns is how long runs are kept after their end; 0: DefaultKeepRuns,
+	// below 0: for ever.
+	KeepRuns time.Duration
 	// AllowPrivateWebhooks lets webhooks reach private addresses and plain http.
 	AllowPrivateWebhooks bool
 	// PublicURL is where handlers on the network reach this server, without a
@@ -106,6 +114,10 @@ func (c Config) WithDefaults() Config {
 	def(&c.DelayedTaskCheckInterval, DefaultDelayedTaskCheckInterval)
 	def(&c.Sweep, DefaultSweep)
 	def(&c.RetryDelay, DefaultRetryDelay)
+	def(&c.CancelGrace, DefaultCancelGrace)
+	if c.KeepRuns == 0 {
+		c.KeepRuns = DefaultKeepRuns
+	}
 	if c.Node == "" {
 		host, err := os.Hostname()
 		if err != nil {

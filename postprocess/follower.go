@@ -124,6 +124,14 @@ func (f *follower) step(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if len(found.asked) > 0 {
+		// Before the cursor moves: doing it twice does no harm.
+		ready, err := f.deps.Runs.AskToStop(ctx, f.key, found.asked, f.cfg.CancelGrace)
+		if err != nil {
+			return false, err
+		}
+		f.ready(ready)
+	}
 	last := commits[len(commits)-1]
 	if len(found.runs) == 0 && len(found.faults) == 0 {
 		f.at = last.Version

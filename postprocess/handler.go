@@ -52,6 +52,8 @@ func runError(err error) *graph.RunError {
 		return &graph.RunError{Code: f.code, Message: clip(f.message)}
 	case errors.As(err, &pub):
 		return &graph.RunError{Code: string(pub.Code), Message: clip(pub.Error())}
+	case errors.Is(err, errCutOff):
+		return &graph.RunError{Code: "cancelled", Message: errCutOff.Error()}
 	}
 	return &graph.RunError{Code: string(graph.CodeInternal), Message: "the server could not do this; its log says why"}
 }

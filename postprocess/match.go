@@ -1,6 +1,7 @@
 package postprocess
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,6 +28,7 @@ type matcher struct {
 type matched struct {
 	runs   []*graph.Run
 	faults []graph.RuleFault
+	asked  []graph.ObjectID // operations that are asked to stop
 }
 
 // match gives the runs that commits fire, in version order. It is a function of
@@ -56,13 +58,7 @@ func (m *matcher) match(ctx context.Context, commits []*graph.Commit) (matched, 
 // the types of an edge's ends; out is of no use then.
 func (m *matcher) commit(ctx context.Context, reg *schema.Registry, c *graph.Commit, out *matched) error {
 	var fault error
-	typeOf := func(id graph.ObjectID) string {
-		typ, err := m.typeAt(ctx, c, id)
-		if err != nil && fault == nil {
-			fault = fmt.Errorf("look up the type of object %s: %w", id, err)
-		}
-		return typ
-	}
+	typeOf := m.typesIn(ctx, c, &fault)
 	for i := range c.Changes {
 		ch := &c.Changes[i]
 		for _, hit := range reg.Match(c, ch, typeOf) {
@@ -87,8 +83,21 @@ func (m *matcher) commit(ctx context.Context, reg *schema.Registry, c *graph.Com
 			}
 			out.runs = append(out.runs, r)
 		}
+		if ch.Event == graph.Modified && ch.ObjAfter != nil && ch.ObjAfter.Type == operationType && asksToStop(ch) {
+			out.asked = append(out.asked, ch.ObjAfter.ID)
+		}
 	}
 	return fault
+}
+
+// asksToStop reports whether a change of an operation's object asks it to stop.
+func asksToStop(ch *graph.Change) bool {
+	return bytes.Contains(ch.Patch, []byte(`/body/cancel"`)) && cancelOf(ch.ObjAfter.Body)
+}
+
+func cancelOf(body json.RawMessage) bool {
+	var b operationBody
+	return json.Unmarshal(body, &b) == nil && b.Cancel && !b.Done
 }
 
 func (m *matcher) run(c *graph.Commit, ch *graph.Change, kind graph.RunKind, rule string) *graph.Run {
@@ -96,6 +105,17 @@ func (m *matcher) run(c *graph.Commit, ch *graph.Change, kind graph.RunKind, rul
 		Graph: m.key, GraphName: m.name, ID: runID(m.key, c.Epoch, c.Version, kind, rule, ch.Ref), Kind: kind, Rule: rule,
 		Event: ch.Event, Entity: ch.Ref, Version: c.Version, SchemaVer: c.SchemaVer, State: graph.RunPending,
 		Depth: c.Depth, By: c.Author,
+	}
+}
+
+// typesIn looks up types around a commit; the first error goes to fault.
+func (m *matcher) typesIn(ctx context.Context, c *graph.Commit, fault *error) func(graph.ObjectID) string {
+	return func(id graph.ObjectID) string {
+		typ, err := m.typeAt(ctx, c, id)
+		if err != nil && *fault == nil {
+			*fault = fmt.Errorf("look up the type of object %s: %w", id, err)
+		}
+		return typ
 	}
 }
 

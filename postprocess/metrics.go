@@ -17,7 +17,7 @@ type metrics struct {
 	runs  graph.RunStore
 	ended *prometheus.CounterVec
 
-	byState, oldest, behind *prometheus.Desc
+	byState, byRule, oldest, behind, behindFor *prometheus.Desc
 }
 
 func newMetrics(reg prometheus.Registerer, runs graph.RunStore) (*metrics, error) {
@@ -28,7 +28,10 @@ func newMetrics(reg prometheus.Registerer, runs graph.RunStore) (*metrics, error
 		}, []string{"state"}),
 		byState: prometheus.NewDesc("graphtide_runs", "Runs that have not ended, and dead ones, by state.", []string{"state"}, nil),
 		oldest:  prometheus.NewDesc("graphtide_run_oldest_due_seconds", "How long the longest-waiting run has been due.", nil, nil),
+		byRule:  prometheus.NewDesc("graphtide_rule_backlog", "Runs that are due or under way, by rule or operation, of all graphs.", []string{"rule"}, nil),
 		behind:  prometheus.NewDesc("graphtide_commits_unmatched", "Commits that rules have not been matched with yet.", nil, nil),
+
+		behindFor: prometheus.NewDesc("graphtide_commits_unmatched_oldest_seconds", "How long ago the oldest of them was made.", nil, nil),
 	}
 	if reg == nil {
 		return m, nil
@@ -46,8 +49,10 @@ func (m *metrics) close() {
 // Describe names the gauges.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.byState
+	ch <- m.byRule
 	ch <- m.oldest
 	ch <- m.behind
+	ch <- m.behindFor
 }
 
 // Collect reads the gauges.
@@ -62,6 +67,10 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range []graph.RunState{graph.RunPending, graph.RunRunning, graph.RunRetrying, graph.RunDead} {
 		ch <- prometheus.MustNewConstMetric(m.byState, prometheus.GaugeValue, float64(st.ByState[s]), string(s))
 	}
+	for rule, n := range st.ByRule {
+		ch <- prometheus.MustNewConstMetric(m.byRule, prometheus.GaugeValue, float64(n), rule)
+	}
+	ch <- prometheus.MustNewConstMetric(m.behindFor, prometheus.GaugeValue, st.BehindFor.Seconds())
 	ch <- prometheus.MustNewConstMetric(m.oldest, prometheus.GaugeValue, st.Oldest.Seconds())
 	ch <- prometheus.MustNewConstMetric(m.behind, prometheus.GaugeValue, float64(st.Behind))
 }

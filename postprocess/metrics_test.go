@@ -33,7 +33,7 @@ bad:
 		}
 	}
 	if values["graphtide_runs dead"] != 1 || values["graphtide_commits_unmatched"] != 0 ||
-		values["graphtide_run_attempts_ended_total dead"] != 1 || len(values) != 7 {
+		values["graphtide_run_attempts_ended_total dead"] != 1 || len(values) != 8 {
 		t.Errorf("the metrics are %v", values)
 	}
 	if err := s.first.svc.Stop(t.Context()); err != nil {

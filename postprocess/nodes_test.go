@@ -172,10 +172,10 @@ func TestWhatTheQueueLosesIsDoneAllTheSame(t *testing.T) {
 		s.create("Thing", `{}`)
 		want = append(want, graph.RunSucceeded)
 	}
-	// One runs, the others are in the queue, and are noted as such.
+	// One runs; of the others most are in the queue, where the sweeper was not faster.
 	for end := time.After(patience); ; {
 		changed := s.runs.next()
-		if info, err := inspector.GetQueueInfo(queueName); err == nil && info.Pending >= n-1 {
+		if info, err := inspector.GetQueueInfo(queueName); err == nil && info.Pending >= n/2 {
 			break
 		}
 		select {

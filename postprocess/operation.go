@@ -143,6 +143,32 @@ func (o *Operation) watch(ctx context.Context) (stop func()) {
 	}
 }
 
+// cutOff gives a context that ends grace after the operation was asked to stop:
+// a handler that looks has ended by then, and one that does not look is ended.
+func (o *Operation) cutOff(parent context.Context, grace time.Duration) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-o.asked:
+		case <-ctx.Done():
+			return
+		}
+		t := time.NewTimer(grace)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel(errCutOff)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-done
+	}
+}
+
 // Asked is closed once somebody asked the operation to stop.
 func (o *Operation) Asked() <-chan struct{} { return o.asked }
 

@@ -61,7 +61,13 @@ func (s *Service) Report(ctx context.Context, name string, by *graph.Principal, 
 	if err != nil {
 		return nil, err
 	}
-	return s.afterReport(ctx, r.Key(), id)
+	out, err := s.afterReport(ctx, r.Key(), id)
+	if err == nil && run.Kind == graph.RunOperation {
+		if b, ok, err := newOperation(a.graph).body(ctx); err == nil {
+			out.Cancel = !ok || b.Cancel
+		}
+	}
+	return out, err
 }
 
 // afterReport shows the reporter where its run stands.

@@ -156,7 +156,7 @@ func TestRunsOfOneEntityKeepTheirOrderAndOthersGoOn(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	seen := map[string][]graph.Version{}
-	hold := make(chan struct{})
+	hold, begun := make(chan struct{}), make(chan struct{})
 	var held string
 	s := setup(t, rules(`
 order:
@@ -169,6 +169,7 @@ order:
 			seen[e.Entity] = append(seen[e.Entity], e.Version)
 			mu.Unlock()
 			if first {
+				close(begun)
 				select {
 				case <-hold:
 				case <-ctx.Done():
@@ -195,6 +196,7 @@ order:
 		}
 		return n == 5
 	})
+	take(t, begun)
 	mu.Lock()
 	if len(seen[slow]) != 1 {
 		t.Errorf("the held entity's later runs began: %v", seen[slow])
@@ -402,7 +404,7 @@ seen:
 	run := s.waitState("seen", graph.RunDead)[0]
 	ctx, svc := t.Context(), s.first.svc
 	stranger := graph.Principal{User: "eve", Org: "other", Graphs: []string{"*"}}
-	if list, err := svc.List(ctx, "main", &stranger, graph.RunFilter{}); err != nil || len(list) != 0 {
+	if list, err := svc.List(ctx, "main", &stranger, graph.RunFilter{}); err != nil || len(list.Runs) != 0 {
 		t.Errorf("a stranger sees %v, %v", list, err)
 	}
 	if _, err := svc.Get(ctx, "main", &stranger, run.ID); graph.CodeOf(err) != graph.CodeNotFound {

@@ -15,8 +15,13 @@ const (
 	listDefault = 100
 )
 
-// List gives runs, newest first.
-func (s *Service) List(ctx context.Context, name string, by *graph.Principal, f graph.RunFilter) ([]graph.RunSummary, error) {
+// listPages bounds the pages that are read for a viewer who may see few of the
+// runs in them.
+const listPages = 10
+
+// List gives runs, newest first. What the viewer may not see does not shorten the
+// page: more is read in its place, within bounds.
+func (s *Service) List(ctx context.Context, name string, by *graph.Principal, f graph.RunFilter) (*graph.RunList, error) {
 	v, err := s.viewer(ctx, name, by)
 	if err != nil {
 		return nil, err
@@ -27,24 +32,43 @@ func (s *Service) List(ctx context.Context, name string, by *graph.Principal, f 
 	if f.Limit <= 0 {
 		f.Limit = listDefault
 	}
-	f.Limit = min(f.Limit, listAtMost)
-	runs, err := s.deps.Runs.ListRuns(ctx, v.key(), f)
-	if err != nil {
-		return nil, err
+	want := min(f.Limit, listAtMost)
+	if f.Limit = want; !v.admin {
+		f.Limit = listAtMost
 	}
-	refs, since := make([]graph.Ref, len(runs)), graph.Version(0)
-	for i, r := range runs {
-		refs[i], since = r.Entity, r.Version-1 // the last is the oldest
-	}
-	seen, err := v.may(ctx, refs, since)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]graph.RunSummary, 0, len(runs))
-	for _, r := range runs {
-		if seen[r.Entity] {
-			out = append(out, v.summary(r))
+	out := &graph.RunList{Runs: []graph.RunSummary{}}
+	for range listPages {
+		runs, err := s.deps.Runs.ListRuns(ctx, v.key(), f)
+		if err != nil || len(runs) == 0 {
+			return out, err
 		}
+		refs, since := make([]graph.Ref, len(runs)), graph.Version(0)
+		for i, r := range runs {
+			refs[i], since = r.Entity, r.Version-1 // the last is the oldest
+		}
+		seen, err := v.may(ctx, refs, since)
+		if err != nil {
+			return nil, err
+		}
+		for i, r := range runs {
+			if seen[r.Entity] {
+				out.Runs = append(out.Runs, v.summary(r))
+			}
+			if len(out.Runs) == want {
+				if i+1 < len(runs) || len(runs) == f.Limit { // r is visible
+					out.Next = r.ID
+				}
+				return out, nil
+			}
+			f.Before = r.ID
+		}
+		if len(runs) < f.Limit {
+			return out, nil
+		}
+	}
+	// The place that was reached may be a run that is hidden: it is not named.
+	if n := len(out.Runs); n > 0 {
+		out.Next = out.Runs[n-1].ID
 	}
 	return out, nil
 }
@@ -71,7 +95,7 @@ func wireTime(t time.Time) string {
 
 // detail gives a run in full; to others than admins the times of its attempts.
 func (v *viewer) detail(r *graph.Run, hops []graph.Hop) *graph.RunDetail {
-	out := &graph.RunDetail{RunSummary: v.summary(r), Attempts: attemptsOf(hops, v.admin), Hops: []graph.Hop{}}
+	out := &graph.RunDetail{RunSummary: v.summary(r), Attempts: attemptsOf(hops, v.admin), Hops: []graph.Hop{}, Replay: r.Replay}
 	if r.State == graph.RunRetrying || r.State == graph.RunPending {
 		out.NextAt = wireTime(r.WakeAt)
 	}

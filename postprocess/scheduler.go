@@ -10,15 +10,16 @@ import (
 // left in the table.
 const waitingPerRule = 256
 
-// scheduler gives the process's slots to runs, fairly by rule: a rule whose
-// handlers hang or fail takes at most its share, and the others go on.
+// scheduler gives the process's slots to runs, fairly by rule: a rule has at
+// most half of the slots that the others leave, so that however many of the
+// rules have handlers that hang, the next one finds a free slot.
 //
 // Who offers a run does not know whether it may start: that is the claim's
 // affair.
 type scheduler struct {
-	slots, perRule int
-	start          func(graph.RunRef) // in a goroutine of its own
-	drained        func()             // fewer wait than there are slots, and some were turned away
+	slots   int
+	start   func(graph.RunRef) // in a goroutine of its own
+	drained func()             // fewer wait than there are slots, and some were turned away
 
 	mu      sync.Mutex // guards the fields below
 	busy    int
@@ -46,7 +47,7 @@ type laneState struct {
 
 func newScheduler(slots int, start func(graph.RunRef), drained func()) *scheduler {
 	return &scheduler{
-		slots: slots, perRule: max(1, slots/2), start: start, drained: drained,
+		slots: slots, start: start, drained: drained,
 		rules: map[lane]*laneState{}, known: map[string]bool{},
 	}
 }
@@ -71,7 +72,7 @@ func (s *scheduler) now(ref graph.RunRef) room {
 		return roomNone
 	}
 	st := s.lane(ref)
-	if st.busy >= s.perRule || len(st.waiting) > 0 {
+	if st.busy >= s.share(st) || len(st.waiting) > 0 {
 		return roomRule
 	}
 	s.begin(ref, st)
@@ -128,20 +129,34 @@ func (s *scheduler) lane(ref graph.RunRef) *laneState {
 	return st
 }
 
+// share is how many slots a rule may have now: half of those that the others
+// leave, and one at the least. The caller holds mu.
+func (s *scheduler) share(st *laneState) int {
+	return max(1, (s.slots-(s.busy-st.busy))/2)
+}
+
 // line puts a rule into the turn; the caller holds mu.
 func (s *scheduler) line(ref graph.RunRef, st *laneState) {
-	if !st.inTurn && len(st.waiting) > 0 && st.busy < s.perRule {
+	if !st.inTurn && len(st.waiting) > 0 {
 		st.inTurn = true
 		s.ready = append(s.ready, lane{ref.Graph, ref.Rule})
 	}
 }
 
-// fill gives free slots away; the caller holds mu.
+// fill gives free slots away, one to each rule in turn; those that have their
+// share keep their place. The caller holds mu.
 func (s *scheduler) fill() {
-	for s.busy < s.slots && len(s.ready) > 0 && !s.closed {
+	passed := 0
+	for s.busy < s.slots && passed < len(s.ready) && !s.closed {
 		k := s.ready[0]
 		s.ready = s.ready[1:]
 		st := s.rules[k]
+		if st.busy >= s.share(st) {
+			s.ready = append(s.ready, k)
+			passed++
+			continue
+		}
+		passed = 0
 		st.inTurn = false
 		ref := st.waiting[0]
 		st.waiting = st.waiting[1:]

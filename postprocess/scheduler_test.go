@@ -33,6 +33,9 @@ func newStage(slots int) *stage {
 	return s
 }
 
+// stage gives the lock of what runs, which is not the scheduler's.
+func (s *stage) stage() *sync.Mutex { return &s.mu }
+
 func (s *stage) finish(run string) {
 	synctest.Wait()
 	s.mu.Lock()
@@ -65,32 +68,113 @@ func TestSlotsAreSharedByRule(t *testing.T) {
 		if !s.is("a0") || !s.is("a1") || s.is("a2") || !s.is("b0") {
 			t.Fatal("a rule has more than half of the slots, or another none")
 		}
-		if s.now(refOf("a", 99)) != roomRule || s.now(refOf("b", 1)) != roomTaken || s.now(refOf("c", 1)) != roomNone || s.now(refOf("a", 5)) != roomTaken {
+		if s.now(refOf("a", 99)) != roomRule || s.now(refOf("b", 1)) != roomRule || s.now(refOf("c", 1)) != roomTaken ||
+			s.now(refOf("d", 1)) != roomNone || s.now(refOf("a", 5)) != roomTaken {
 			t.Fatal("the room is wrong")
 		}
 		freed := s.freed()
+		s.finish("c1")
+		<-freed
 		s.finish("a0")
-		if !s.is("a2") {
-			t.Fatal("the next of the rule did not begin")
-		}
-		select {
-		case <-freed:
-			t.Fatal("no slot is free")
-		default:
+		if s.is("a3") || !s.is("a2") && s.is("a1") && s.share(&laneState{busy: 1}) > 1 {
+			t.Fatal("the line does not keep to the shares")
 		}
 		s.finish("b0")
-		<-freed
-		for _, r := range []string{"b1", "a1", "a2"} {
-			s.finish(r)
-		}
-		if !s.is("a3") || !s.is("a4") {
+		s.finish("a1")
+		if !s.is("a2") || !s.is("a3") {
 			t.Fatal("the line stopped")
 		}
 		s.close()
+		s.finish("a2")
 		s.finish("a3")
-		s.finish("a4")
-		if s.is("a5") || s.offer(refOf("d", 1)) || s.now(refOf("d", 1)) != roomNone {
+		if s.is("a4") || s.offer(refOf("d", 1)) || s.now(refOf("d", 1)) != roomNone {
 			t.Fatal("a closed scheduler began something")
+		}
+		s.wait()
+	})
+}
+
+// However many rules hang, the next one begins.
+func TestRulesThatHangLeaveRoomForTheNext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(32)
+		var hang []string
+		for _, rule := range []string{"a", "b", "c", "d", "e"} {
+			for i := range 100 {
+				s.offer(refOf(rule, i))
+			}
+			hang = append(hang, rule)
+		}
+		if s.now(refOf("fine", 1)) != roomTaken {
+			t.Fatal("rules that hang have every slot")
+		}
+		for _, rule := range hang {
+			if !s.is(rule + "0") {
+				t.Errorf("%s has no slot", rule)
+			}
+		}
+		s.close()
+		for {
+			synctest.Wait()
+			s.stage().Lock()
+			names := make([]string, 0, len(s.running))
+			for name := range s.running {
+				names = append(names, name)
+			}
+			s.stage().Unlock()
+			if len(names) == 0 {
+				break
+			}
+			for _, name := range names {
+				s.finish(name)
+			}
+		}
+		s.wait()
+	})
+}
+
+// One rule alone has half of the slots, two rules have two thirds between them.
+func TestSharesMeetWhereTheOthersLeaveAsMuch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(30)
+		for i := range 100 {
+			s.offer(refOf("a", i))
+		}
+		for i := range 100 {
+			s.offer(refOf("b", i))
+		}
+		count := func() map[byte]int {
+			s.stage().Lock()
+			defer s.stage().Unlock()
+			n := map[byte]int{}
+			for name := range s.running {
+				n[name[0]]++
+			}
+			return n
+		}
+		for i := range 40 {
+			synctest.Wait()
+			for _, rule := range []string{"a", "b"} {
+				if run := fmt.Sprint(rule, i); s.is(run) {
+					s.finish(run)
+				}
+			}
+		}
+		synctest.Wait()
+		if n := count(); n['a'] < 9 || n['b'] < 9 || n['a']+n['b'] > 21 {
+			t.Errorf("the slots are shared as %d and %d", n['a'], n['b'])
+		}
+		s.close()
+		for len(count()) > 0 {
+			s.stage().Lock()
+			var name string
+			for name = range s.running {
+				break
+			}
+			s.stage().Unlock()
+			s.finish(name)
 		}
 		s.wait()
 	})

@@ -93,6 +93,7 @@ func (s *Service) Start(context.Context) error {
 	s.cancel = cancel
 	s.wg.Go(func() { s.leases.loop(ctx) })
 	s.wg.Go(func() { s.sweeper.loop(ctx) })
+	s.wg.Go(func() { s.prune(ctx) })
 	s.dispatcher.start()
 	return nil
 }

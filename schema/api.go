@@ -127,6 +127,9 @@ type Rule struct {
 	Timeout time.Duration
 	Retries int
 	AsUser  bool
+	// Writes is what the handler may change, as far as WritesKnown.
+	Writes      []Write
+	WritesKnown bool
 
 	events [4]bool // by graph.Event
 }
@@ -141,6 +144,9 @@ type Operation struct {
 	Timeout time.Duration
 	Retries int
 	AsUser  bool
+	// Writes is what the handler may change, as far as WritesKnown.
+	Writes      []Write
+	WritesKnown bool
 
 	shape *shape
 }

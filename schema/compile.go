@@ -25,6 +25,8 @@ type compiler struct {
 	sources    map[string]*typeSource
 	labels     map[string]bool // every edge label that somebody declares
 	properties int             // of all types so far
+
+	warnOfCycles func() // once the rules are sorted by what they listen to
 }
 
 // typeSource is a type as it stands in the document.
@@ -241,6 +243,9 @@ func (c *compiler) lineage() {
 // finish sorts the rules, gathers the warnings and lets go of the document.
 func (c *compiler) finish() {
 	c.reg.index()
+	if c.warnOfCycles != nil {
+		c.warnOfCycles()
+	}
 	c.warnings.err() // sorts
 	for _, w := range c.warnings.list {
 		c.reg.Warnings = append(c.reg.Warnings, w.violation)

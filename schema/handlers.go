@@ -127,3 +127,16 @@ func checkEnv(v cursor) {
 		}
 	}
 }
+
+// Kind says who answers: script, webhook, go or lambda.
+func (h Handler) Kind() string {
+	switch {
+	case h.Script != "":
+		return "script"
+	case h.Webhook != "":
+		return "webhook"
+	case h.Go != "":
+		return "go"
+	}
+	return "lambda"
+}

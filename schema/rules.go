@@ -9,15 +9,17 @@ import (
 	"github.com/graphtide/graphtide/patch"
 )
 
-var ruleKeys = []string{"on", "when", "handler", "timeout", "retries", "as", "description"}
+var ruleKeys = []string{"on", "when", "handler", "writes", "timeout", "retries", "as", "description"}
 
 var events = map[string]graph.Event{"create": graph.Created, "modify": graph.Modified, "delete": graph.Deleted}
 
 // rules compiles `rules`.
 func (c *compiler) rules(v cursor) {
+	at := map[string]cursor{}
 	for _, r := range v.fields() {
 		name := r.name()
 		r = r.named("rule " + name)
+		at[name] = r
 		if err := checkName(name); err != nil {
 			r.fault("%v", err)
 			continue
@@ -39,10 +41,14 @@ func (c *compiler) rules(v cursor) {
 			}
 		}
 		rule.Handler = c.handler(r)
+		if rule.Writes, rule.WritesKnown = c.writes(r); !rule.WritesKnown {
+			rule.Writes, rule.WritesKnown = c.readWrites(rule.Handler, rule)
+		}
 		rule.Timeout, rule.Retries, rule.AsUser = c.run(r, DefaultRuleTimeout)
 		c.reg.Rules = append(c.reg.Rules, rule)
 	}
 	sort.Slice(c.reg.Rules, func(i, j int) bool { return c.reg.Rules[i].Name < c.reg.Rules[j].Name })
+	c.warnOfCycles = func() { c.cycles(at) }
 }
 
 // on compiles what a rule listens to.
@@ -153,7 +159,7 @@ func (r *Registry) index() {
 	}
 }
 
-var operationKeys = []string{"params", "required", "target", "needs", "handler", "timeout", "retries", "as", "description"}
+var operationKeys = []string{"params", "required", "target", "needs", "handler", "writes", "timeout", "retries", "as", "description"}
 
 // operations compiles `operations`.
 func (c *compiler) operations(v cursor) {
@@ -192,6 +198,9 @@ func (c *compiler) operations(v cursor) {
 			}
 		}
 		op.Handler = c.handler(o)
+		if op.Writes, op.WritesKnown = c.writes(o); !op.WritesKnown {
+			op.Writes, op.WritesKnown = c.readWrites(op.Handler, nil)
+		}
 		op.Timeout, op.Retries, op.AsUser = c.run(o, DefaultOperationTimeout)
 		c.reg.Operations[name] = op
 	}

@@ -11,6 +11,7 @@ import (
 
 // fakeRuns notes what it is asked and knows one token.
 type fakeRuns struct {
+
 	mu               sync.Mutex
 	calls            []string
 	over             bool // the attempt has ended
@@ -52,9 +53,9 @@ func (f *fakeRuns) Authenticate(_ context.Context, name, token string) (*graph.R
 	}, nil
 }
 
-func (f *fakeRuns) List(_ context.Context, name string, by *graph.Principal, filter graph.RunFilter) ([]graph.RunSummary, error) {
+func (f *fakeRuns) List(_ context.Context, name string, by *graph.Principal, filter graph.RunFilter) (*graph.RunList, error) {
 	f.note("list " + name + " " + by.User + " " + string(filter.State) + " " + filter.Rule)
-	return nil, nil
+	return &graph.RunList{Runs: []graph.RunSummary{}}, nil
 }
 
 func (f *fakeRuns) one(what, name, id string) (*graph.RunDetail, error) {

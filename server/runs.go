@@ -53,14 +53,11 @@ func (s *Server) listRuns(w http.ResponseWriter, r *http.Request, c *call) error
 	if err != nil {
 		return err
 	}
-	if runs == nil {
-		runs = []graph.RunSummary{}
-	}
 	// Who hears that a run has succeeded finds what it wrote.
 	if err := c.rep.CatchUp(r.Context()); err != nil {
 		return err
 	}
-	return answerJSON(w, http.StatusOK, map[string]any{"runs": runs})
+	return answerJSON(w, http.StatusOK, runs)
 }
 
 func (s *Server) getRun(w http.ResponseWriter, r *http.Request, c *call) error {
@@ -104,8 +101,50 @@ func showRun(w http.ResponseWriter) func(*graph.RunDetail, error) error {
 	}
 }
 
-// getTrace gives the cause tree around a commit.
+// retryRuns retries all runs of a state, or of a rule, that ended without
+// success, a bounded number of them.
+func (s *Server) retryRuns(w http.ResponseWriter, r *http.Request, c *call) error {
+	q, err := queryOf(r)
+	if err != nil {
+		return err
+	}
+	f := graph.RunRetries{}
+	state, _, err := q.one("state")
+	if err != nil {
+		return err
+	}
+	f.State = graph.RunState(state)
+	if f.Rule, _, err = q.one("rule"); err != nil {
+		return err
+	}
+	if f.Limit, err = q.limit(runsMax, runsMax); err != nil {
+		return err
+	}
+	n, err := s.Runs.RetryAll(r.Context(), c.graph, c.p, f)
+	if err != nil {
+		return err
+	}
+	return answerJSON(w, http.StatusOK, map[string]any{"retried": n})
+}
+
+// getTrace gives the cause tree around a commit, or what happened to an entity
+// or because of a run, where the id of one is given.
 func (s *Server) getTrace(w http.ResponseWriter, r *http.Request, c *call) error {
+	if id, ok := graph.ParseObjectID(chi.URLParam(r, "version")); ok {
+		q, err := queryOf(r)
+		if err != nil {
+			return err
+		}
+		limit, err := q.limit(0, runsMax)
+		if err != nil {
+			return err
+		}
+		trace, err := s.Runs.TraceOf(r.Context(), c.graph, c.p, id.String(), limit)
+		if err != nil {
+			return err
+		}
+		return answerJSON(w, http.StatusOK, trace)
+	}
 	v, ok := parseVersion(chi.URLParam(r, "version"))
 	if !ok || v == 0 {
 		return graph.Errf(graph.CodeInvalidVersion, "no version of a commit: write a whole number from 1")

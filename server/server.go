@@ -36,12 +36,12 @@ type Registry interface {
 
 // Deps are what the server stands on. Those without "may be nil" are needed.
 type Deps struct {
-	Submitter graph.Submitter
-	Schemas   graph.SchemaService
+	Submitter graph.Submitter     // may be nil where only probes are served
+	Schemas   graph.SchemaService // likewise
 	Live      *schema.Live
 	Replicas  *replica.Set
 	Store     graph.Store
-	Auth      *auth.Authenticator
+	Auth      *auth.Authenticator // may be nil where only probes are served
 	Sync      Sync             // may be nil: no websockets
 	Runs      graph.RunService // may be nil: no post-processing
 	Log       *slog.Logger     // may be nil: discarded
@@ -73,7 +73,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.validate(deps.Log); err != nil {
 		return nil, err
 	}
-	if deps.Submitter == nil || deps.Schemas == nil || deps.Live == nil || deps.Replicas == nil || deps.Store == nil || deps.Auth == nil {
+	routes := deps.Submitter != nil && deps.Schemas != nil && deps.Auth != nil
+	if deps.Live == nil || deps.Replicas == nil || deps.Store == nil || !routes && !cfg.ProbesOnly {
 		return nil, errors.New("server: a needed dependency is missing")
 	}
 	if deps.Metrics == nil {
@@ -102,6 +103,9 @@ func (s *Server) routes() http.Handler {
 	r.Get("/readyz", s.plain(s.readyz))
 	r.Get("/metrics", s.serveMetrics().ServeHTTP)
 	r.Get("/version", s.plain(s.version))
+	if s.cfg.ProbesOnly {
+		return r
+	}
 
 	r.Get("/v1/schema", s.asUser(s.getSchema))
 	r.Put("/v1/schema", s.asUser(s.putSchema))
@@ -125,7 +129,13 @@ func (s *Server) routes() http.Handler {
 	r.Post(g+"/revert", s.inGraph(s.revert))
 	if s.Runs != nil {
 		r.Get(g+"/trace/{version}", s.inGraph(s.getTrace))
+		r.Get(g+"/rules", s.inGraph(s.listRules))
+		r.Post(g+"/rules/{rule}/pause", s.inGraph(s.pauseRule))
+		r.Post(g+"/rules/{rule}/resume", s.inGraph(s.resumeRule))
+		r.Post(g+"/rules/{rule}/test", s.inGraph(s.testRule))
+		r.Post(g+"/rules/{rule}/replay", s.inGraph(s.replayRule))
 		r.Get(g+"/runs", s.inGraph(s.listRuns))
+		r.Post(g+"/runs/retry", s.inGraph(s.retryRuns))
 		r.Get(g+"/runs/{run}", s.inGraph(s.getRun))
 		r.Post(g+"/runs/{run}/retry", s.inGraph(s.retryRun))
 		r.Post(g+"/runs/{run}/cancel", s.inGraph(s.cancelRun))

@@ -20,7 +20,13 @@ type Runs struct {
 	cursors map[graph.GraphKey]graph.RunCursor
 	runs    map[runKey]*runState
 	order   map[lane][]*runState // by version, all states
-	faults  map[graph.GraphKey][]graph.RuleFault
+	faults  map[graph.GraphKey][]fault
+	pauses  map[ruleKey]graph.RulePause
+}
+
+type fault struct {
+	graph.RuleFault
+	at time.Time
 }
 
 var _ graph.RunStore = (*Runs)(nil)
@@ -61,7 +67,8 @@ func NewRuns(s *Store) *Runs {
 		cursors: map[graph.GraphKey]graph.RunCursor{},
 		runs:    map[runKey]*runState{},
 		order:   map[lane][]*runState{},
-		faults:  map[graph.GraphKey][]graph.RuleFault{},
+		faults:  map[graph.GraphKey][]fault{},
+		pauses:  map[ruleKey]graph.RulePause{},
 	}
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -141,27 +148,42 @@ func (r *Runs) Dispatch(_ context.Context, d *graph.Dispatch) (graph.Dispatched,
 	c = graph.RunCursor{Epoch: d.Epoch, Version: d.To, Holder: d.Node, Until: now.Add(d.Lease)}
 	r.cursors[d.Graph] = c
 	out := graph.Dispatched{Moved: true, Cursor: c}
-	for _, in := range d.Runs {
-		key := runKey{d.Graph, in.ID}
+	_, out.Ready = r.add(d.Graph, d.Node, d.Runs)
+	for _, f := range d.Faults {
+		r.faults[d.Graph] = append(r.faults[d.Graph], fault{f, now})
+	}
+	return out, nil
+}
+
+// add makes those of the runs that are not there; the caller holds mu.
+func (r *Runs) add(g graph.GraphKey, node string, runs []*graph.Run) (made int, ready []graph.RunRef) {
+	now := time.Now()
+	for _, in := range runs {
+		key := runKey{g, in.ID}
 		if r.runs[key] != nil {
 			continue
 		}
+		made++
 		run := &runState{Run: *in}
-		run.Graph, run.CreatedAt, run.WakeAt, run.RetriesLeft = d.Graph, now, time.Time{}, in.Retries
+		run.Graph, run.CreatedAt, run.WakeAt, run.RetriesLeft = g, now, time.Time{}, in.Retries
 		r.runs[key] = run
-		run.note(graph.Hop{Hop: graph.HopMatched, Node: d.Node})
+		run.note(graph.Hop{Hop: graph.HopMatched, Node: node})
 		ln := run.lane()
 		if run.State.Final() {
 			run.EndedAt = now
-			run.note(graph.Hop{Hop: graph.HopStopped, Node: d.Node, Error: run.Error})
-		} else if r.firstOpen(ln) == nil {
+			run.note(graph.Hop{Hop: graph.HopStopped, Node: node, Error: run.Error})
+		} else if first := r.firstOpen(ln); first == nil || first.Version >= run.Version {
 			run.WakeAt = now
-			out.Ready = append(out.Ready, run.ref())
+			ready = append(ready, run.ref())
 		}
-		r.order[ln] = append(r.order[ln], run)
+		// A replay may be older than what is there.
+		at := len(r.order[ln])
+		for at > 0 && r.order[ln][at-1].Version > run.Version {
+			at--
+		}
+		r.order[ln] = slices.Insert(r.order[ln], at, run)
 	}
-	r.faults[d.Graph] = append(r.faults[d.Graph], d.Faults...)
-	return out, nil
+	return made, ready
 }
 
 // firstOpen gives the earliest run of a lane that has not ended; the caller
@@ -181,7 +203,7 @@ func (r *Runs) Claim(_ context.Context, c graph.RunClaim) (*graph.Run, error) {
 	defer r.mu.Unlock()
 	now := time.Now()
 	run := r.runs[runKey{c.Graph, c.Run}]
-	if run == nil || run.WakeAt.IsZero() || run.WakeAt.After(now) || r.firstOpen(run.lane()) != run {
+	if run == nil || run.WakeAt.IsZero() || run.WakeAt.After(now) || !r.mayBegin(run, now) {
 		return nil, nil
 	}
 	if run.State == graph.RunRunning {
@@ -190,12 +212,27 @@ func (r *Runs) Claim(_ context.Context, c graph.RunClaim) (*graph.Run, error) {
 	}
 	run.State, run.Open, run.Node, run.TokenHash = graph.RunRunning, false, c.Node, c.TokenHash
 	run.Attempt++
+	if run.StartedAt.IsZero() {
+		run.StartedAt = now
+	}
 	run.WakeAt = now.Add(c.Lease)
 	if run.Kind == graph.RunRule || run.Deadline.IsZero() {
 		run.Deadline = now.Add(run.Timeout)
 	}
 	run.note(graph.Hop{Hop: graph.HopStarted, Attempt: run.Attempt, Node: c.Node})
 	return run.copy(), nil
+}
+
+// mayBegin reports whether a run that is due may start: no earlier one of its
+// lane is open, no other one is under way, and its rule is not paused. The
+// caller holds mu.
+func (r *Runs) mayBegin(run *runState, now time.Time) bool {
+	for _, o := range r.order[run.lane()] {
+		if o != run && !o.State.Final() && (o.Version < run.Version || o.State == graph.RunRunning && o.WakeAt.After(now)) {
+			return false
+		}
+	}
+	return !r.waits(run)
 }
 
 // Extend prolongs leases.
@@ -293,13 +330,18 @@ func (r *Runs) Retry(_ context.Context, g graph.GraphKey, id string) (bool, erro
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	run := r.runs[runKey{g, id}]
-	if run == nil || !run.State.Final() || run.State == graph.RunSucceeded {
-		return false, nil
+	return run != nil && r.again(run), nil
+}
+
+// again makes a run due that ended without success; the caller holds mu.
+func (r *Runs) again(run *runState) bool {
+	if !run.State.Final() || run.State == graph.RunSucceeded {
+		return false
 	}
 	run.State, run.RetriesLeft, run.WakeAt = graph.RunRetrying, run.Retries, time.Now()
 	run.Deadline, run.EndedAt, run.Error = time.Time{}, time.Time{}, nil
 	run.note(graph.Hop{Hop: graph.HopRetried, Attempt: run.Attempt})
-	return true, nil
+	return true
 }
 
 // Overdue gives runs that somebody should have looked at.
@@ -309,25 +351,26 @@ func (r *Runs) Overdue(_ context.Context, grace time.Duration, limit, perRule in
 	before := time.Now().Add(-grace)
 	var due []*runState
 	for _, run := range r.runs {
-		if !run.WakeAt.IsZero() && !run.WakeAt.After(before) {
+		if !run.WakeAt.IsZero() && !run.WakeAt.After(before) && !r.waits(run) {
 			due = append(due, run)
 		}
 	}
 	slices.SortFunc(due, func(a, b *runState) int { return a.WakeAt.Compare(b.WakeAt) })
-	type rule struct {
-		graph graph.GraphKey
-		name  string
+	// The first of each rule, then the second of each, and so on.
+	rank := map[*runState]int{}
+	count := map[ruleKey]int{}
+	for _, run := range due {
+		k := ruleKey{run.Graph, run.Rule}
+		rank[run] = count[k]
+		count[k]++
 	}
-	count := map[rule]int{}
+	slices.SortStableFunc(due, func(a, b *runState) int { return rank[a] - rank[b] })
 	var out []graph.RunRef
 	for _, run := range due {
-		k := rule{run.Graph, run.Rule}
-		if count[k]++; count[k] > perRule {
-			continue
-		}
-		if out = append(out, run.ref()); len(out) == limit {
+		if rank[run] >= perRule || len(out) == limit {
 			break
 		}
+		out = append(out, run.ref())
 	}
 	return out, nil
 }
@@ -411,7 +454,7 @@ func (r *Runs) Fired(_ context.Context, g graph.GraphKey, v graph.Version) ([]*g
 	var faults []graph.RuleFault
 	for _, f := range r.faults[g] {
 		if f.Version == v {
-			faults = append(faults, f)
+			faults = append(faults, f.RuleFault)
 		}
 	}
 	return runs, faults, nil
@@ -440,20 +483,30 @@ func (r *Runs) Stats(ctx context.Context) (graph.RunStats, error) {
 	if err != nil {
 		return graph.RunStats{}, err
 	}
+	st := graph.RunStats{ByState: map[graph.RunState]int64{}, ByRule: map[string]int64{}}
+	now := time.Now()
+	for _, in := range infos {
+		c, err := r.Cursor(ctx, in.Key)
+		if err != nil {
+			return graph.RunStats{}, err
+		}
+		st.Behind += int64(max(0, in.Head.Version-c.Version))
+		if log, err := r.store.Log(ctx, in.Key, c.Version, 1); err == nil && len(log) > 0 {
+			st.BehindFor = max(st.BehindFor, now.Sub(log[0].At))
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := time.Now()
-	st := graph.RunStats{ByState: map[graph.RunState]int64{}}
 	for run := range maps.Values(r.runs) {
 		if !run.State.Final() || run.State == graph.RunDead {
 			st.ByState[run.State]++
 		}
-		if (run.State == graph.RunPending || run.State == graph.RunRetrying) && !run.WakeAt.IsZero() {
+		if !run.WakeAt.IsZero() {
+			st.ByRule[run.Rule]++
+		}
+		if (run.State == graph.RunPending || run.State == graph.RunRetrying) && !run.WakeAt.IsZero() && !r.waits(run) {
 			st.Oldest = max(st.Oldest, now.Sub(run.WakeAt))
 		}
-	}
-	for _, in := range infos {
-		st.Behind += int64(max(0, in.Head.Version-r.cursors[in.Key].Version))
 	}
 	return st, nil
 }

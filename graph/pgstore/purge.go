@@ -57,6 +57,8 @@ var purges = []string{
 	DELETE FROM runs WHERE graph = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM runs WHERE graph = $1 LIMIT $2))`,
 	`-- name: purge.faults
 	DELETE FROM rule_faults WHERE graph = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM rule_faults WHERE graph = $1 LIMIT $2))`,
+	`-- name: purge.pauses
+	DELETE FROM rule_pauses WHERE graph = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM rule_pauses WHERE graph = $1 LIMIT $2))`,
 	`-- name: purge.cursor
 	DELETE FROM run_cursors WHERE graph = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM run_cursors WHERE graph = $1 LIMIT $2))`,
 	`-- name: purge.history

@@ -82,6 +82,31 @@ type newRun struct {
 	By         graph.Principal `json:"by"`
 	Chain      []graph.RunLink `json:"chain"`
 	Error      *graph.RunError `json:"error,omitempty"`
+	Replay     string          `json:"replay,omitempty"`
+}
+
+// encodeRuns gives the runs as runs_make takes them; nil for none.
+func encodeRuns(runs []*graph.Run) ([]byte, error) {
+	if len(runs) == 0 {
+		return nil, nil
+	}
+	list := make([]newRun, len(runs))
+	for i, r := range runs {
+		chain := r.Chain
+		if chain == nil {
+			chain = []graph.RunLink{} // the column wants a list
+		}
+		list[i] = newRun{
+			Version: r.Version, SchemaVer: r.SchemaVer, TimeoutMS: r.Timeout.Milliseconds(), ID: r.ID, Entity: r.Entity.IDString(),
+			Retries: r.Retries, Depth: r.Depth, EntityKind: int(r.Entity.Kind), Event: int(r.Event), State: r.State, Kind: r.Kind,
+			Rule: r.Rule, GraphName: r.GraphName, By: r.By, Chain: chain, Error: r.Error, Replay: r.Replay,
+		}
+	}
+	b, err := json.Marshal(list)
+	if err != nil {
+		return nil, fmt.Errorf("encode runs: %w", err)
+	}
+	return b, nil
 }
 
 // Dispatch moves the cursor and makes the runs.
@@ -89,25 +114,11 @@ func (s *Runs) Dispatch(ctx context.Context, d *graph.Dispatch) (graph.Dispatche
 	const dispatch = `-- runs: dispatch
 		SELECT moved, epoch, version, holder, until, run::text, rule
 		FROM runs_dispatch(@graph, @node, @lease, @from, @to, @epoch, @runs, @faults)`
-	var runs, faults []byte
-	var err error
-	if len(d.Runs) > 0 {
-		list := make([]newRun, len(d.Runs))
-		for i, r := range d.Runs {
-			chain := r.Chain
-			if chain == nil {
-				chain = []graph.RunLink{} // the column wants a list
-			}
-			list[i] = newRun{
-				Version: r.Version, SchemaVer: r.SchemaVer, TimeoutMS: r.Timeout.Milliseconds(), ID: r.ID, Entity: r.Entity.IDString(),
-				Retries: r.Retries, Depth: r.Depth, EntityKind: int(r.Entity.Kind), Event: int(r.Event), State: r.State, Kind: r.Kind,
-				Rule: r.Rule, GraphName: r.GraphName, By: r.By, Chain: chain, Error: r.Error,
-			}
-		}
-		if runs, err = json.Marshal(list); err != nil {
-			return graph.Dispatched{}, fmt.Errorf("encode runs: %w", err)
-		}
+	runs, err := encodeRuns(d.Runs)
+	if err != nil {
+		return graph.Dispatched{}, err
 	}
+	var faults []byte
 	if len(d.Faults) > 0 {
 		if faults, err = json.Marshal(d.Faults); err != nil {
 			return graph.Dispatched{}, fmt.Errorf("encode faults: %w", err)
@@ -146,12 +157,15 @@ func (s *Runs) Claim(ctx context.Context, c graph.RunClaim) (*graph.Run, error) 
 			FROM runs r
 			WHERE r.graph = @graph AND r.id = @run AND r.wake_at <= clock_timestamp() AND NOT EXISTS (
 				SELECT FROM runs e
-				WHERE e.graph = r.graph AND e.entity = r.entity AND e.rule = r.rule AND e.kind = r.kind
-					AND e.entity_kind = r.entity_kind AND e.version < r.version AND e.state IN ('pending', 'running', 'retrying'))
+				WHERE e.graph = r.graph AND e.entity = r.entity AND e.rule = r.rule AND e.kind = r.kind AND e.entity_kind = r.entity_kind
+					AND e.id <> r.id AND e.state IN ('pending', 'running', 'retrying')
+					AND (e.version < r.version OR (e.state = 'running' AND e.wake_at > clock_timestamp())))
+				AND NOT EXISTS (SELECT FROM rule_pauses p WHERE p.graph = r.graph AND p.rule = r.rule AND r.kind = 'rule')
 			FOR NO KEY UPDATE OF r
 		), begun AS (
 			UPDATE runs r SET
 				state = 'running', open = false, node = @node, token_hash = @token, attempt = r.attempt + 1,
+				started_at = coalesce(r.started_at, clock_timestamp()),
 				wake_at = clock_timestamp() + @lease::interval,
 				deadline = CASE WHEN r.kind = 'operation' AND r.deadline IS NOT NULL THEN r.deadline
 					ELSE clock_timestamp() + r.timeout_ms * interval '1 millisecond' END,
@@ -348,27 +362,43 @@ func (s *Runs) Retry(ctx context.Context, g graph.GraphKey, run string) (bool, e
 }
 
 // Overdue gives runs that somebody should have looked at. It looks at all
-// graphs, through an index that holds open runs alone; the bound inside keeps a
-// flood of one rule from being counted whole.
+// graphs, through an index that holds what waits for somebody alone, from one
+// rule that has any to the next: a flood of one rule costs and hides nothing of
+// the others.
 func (s *Runs) Overdue(ctx context.Context, grace time.Duration, limit, perRule int) ([]graph.RunRef, error) {
 	const overdue = `-- runs: overdue
-		SELECT graph, id::text, rule, attempt
-		FROM (
-			SELECT graph, id, rule, attempt, wake_at, row_number() OVER (PARTITION BY graph, rule ORDER BY wake_at) AS n
+		WITH RECURSIVE rules AS (
+			(SELECT graph, rule, kind FROM runs WHERE wake_at IS NOT NULL ORDER BY graph, rule, kind LIMIT 1)
+			UNION ALL
+			SELECT n.graph, n.rule, n.kind
+			FROM rules l
+			CROSS JOIN LATERAL (
+				SELECT r.graph, r.rule, r.kind FROM runs r
+				WHERE r.wake_at IS NOT NULL AND (r.graph, r.rule, r.kind) > (l.graph, l.rule, l.kind)
+				ORDER BY r.graph, r.rule, r.kind LIMIT 1
+			) n
+		)
+		SELECT l.graph, d.id::text, l.rule, d.attempt
+		FROM rules l
+		CROSS JOIN LATERAL (
+			SELECT r.id, r.attempt, r.wake_at, row_number() OVER (ORDER BY r.wake_at) AS n
 			FROM (
-				SELECT graph, id, rule, attempt, wake_at FROM runs
-				WHERE wake_at <= clock_timestamp() - @grace::interval
-				ORDER BY wake_at LIMIT 5000
-			) due
-		) ranked
-		WHERE n <= @per_rule
-		ORDER BY wake_at LIMIT @limit`
+				SELECT r.id, r.attempt, r.wake_at FROM runs r
+				WHERE r.graph = l.graph AND r.rule = l.rule AND r.kind = l.kind AND r.wake_at <= clock_timestamp() - @grace::interval
+				ORDER BY r.wake_at LIMIT @per_rule
+			) r
+		) d
+		WHERE NOT EXISTS (SELECT FROM rule_pauses p WHERE p.graph = l.graph AND p.rule = l.rule AND l.kind = 'rule')
+		ORDER BY d.n, d.wake_at LIMIT @limit`
 	rows, err := s.pool.Query(ctx, overdue, pgx.NamedArgs{"grace": grace, "per_rule": perRule, "limit": limit})
 	if err != nil {
 		return nil, runsErr(err, "look for overdue runs")
 	}
-	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r graph.RunRef, err error) {
-		return r, row.Scan(&r.Graph, &r.Run, &r.Rule, &r.Attempt)
-	})
+	out, err := pgx.CollectRows(rows, scanRef)
 	return out, runsErr(err, "look for overdue runs")
+}
+
+// scanRef reads graph, id, rule and attempt.
+func scanRef(row pgx.CollectableRow) (r graph.RunRef, err error) {
+	return r, row.Scan(&r.Graph, &r.Run, &r.Rule, &r.Attempt)
 }

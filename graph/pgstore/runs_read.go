@@ -14,21 +14,21 @@ import (
 // runColumns are what scanRun reads, of a row named r.
 const runColumns = `r.graph, r.graph_name, r.id::text, r.kind, r.rule, r.event, r.entity_kind, r.entity, r.version, r.schema_version,
 	r.state, r.attempt, r.retries, r.retries_left, r.timeout_ms, r.depth, r.by, r.chain, r.wake_at, r.deadline, r.open,
-	coalesce(r.node, ''), r.token_hash, r.error, r.created_at, r.ended_at`
+	coalesce(r.node, ''), r.token_hash, r.error, r.created_at, r.started_at, r.ended_at, coalesce(r.replay::text, '')`
 
 func scanRun(row pgx.CollectableRow) (*graph.Run, error) {
 	var r graph.Run
 	var timeout int64
 	var by, chain, why []byte
-	var wake, deadline, ended *time.Time
+	var wake, deadline, started, ended *time.Time
 	err := row.Scan(&r.Graph, &r.GraphName, &r.ID, &r.Kind, &r.Rule, &r.Event, &r.Entity.Kind, &r.Entity.ID, &r.Version, &r.SchemaVer,
 		&r.State, &r.Attempt, &r.Retries, &r.RetriesLeft, &timeout, &r.Depth, &by, &chain, &wake, &deadline, &r.Open,
-		&r.Node, &r.TokenHash, &why, &r.CreatedAt, &ended)
+		&r.Node, &r.TokenHash, &why, &r.CreatedAt, &started, &ended, &r.Replay)
 	if err != nil {
 		return nil, err
 	}
 	r.Timeout = time.Duration(timeout) * time.Millisecond
-	for to, t := range map[*time.Time]*time.Time{&r.WakeAt: wake, &r.Deadline: deadline, &r.EndedAt: ended} {
+	for to, t := range map[*time.Time]*time.Time{&r.WakeAt: wake, &r.Deadline: deadline, &r.StartedAt: started, &r.EndedAt: ended} {
 		if t != nil {
 			*to = *t
 		}
@@ -190,37 +190,58 @@ func (s *Runs) Made(ctx context.Context, g graph.GraphKey, ids []string) (map[st
 	return out, runsErr(rows.Err(), "read the commits of runs")
 }
 
-// Stats counts what is open, and dead runs, through the index of those states.
+// Stats counts what is open, and dead runs, through the indexes of those alone.
 func (s *Runs) Stats(ctx context.Context) (graph.RunStats, error) {
 	const stats = `-- runs: stats
-		SELECT r.state, count(*), coalesce(extract(epoch FROM clock_timestamp() - min(r.wake_at)), 0)::float8
-		FROM runs r WHERE r.state <> 'succeeded' AND r.state IN ('pending', 'running', 'retrying', 'dead')
+		SELECT r.state, count(*), coalesce(extract(epoch FROM clock_timestamp() - min(r.wake_at) FILTER (WHERE p.rule IS NULL)), 0)::float8
+		FROM runs r LEFT JOIN rule_pauses p ON p.graph = r.graph AND p.rule = r.rule AND r.kind = 'rule'
+		WHERE r.state <> 'succeeded' AND r.state IN ('pending', 'running', 'retrying', 'dead')
 		GROUP BY r.state`
+	const byRule = `-- runs: stats by rule
+		SELECT r.rule, count(*) FROM runs r WHERE r.wake_at IS NOT NULL GROUP BY r.rule`
 	const behind = `-- runs: commits not matched
-		SELECT coalesce(sum(g.version - coalesce(c.version, 0)), 0)::bigint
-		FROM graphs g LEFT JOIN run_cursors c ON c.graph = g.key
-		WHERE g.name IS NOT NULL AND g.version > coalesce(c.version, 0)`
-	out := graph.RunStats{ByState: map[graph.RunState]int64{}}
-	rows, err := s.pool.Query(ctx, stats)
-	if err != nil {
-		return out, runsErr(err, "count runs")
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var state graph.RunState
-		var n int64
-		var oldest float64
-		if err := rows.Scan(&state, &n, &oldest); err != nil {
-			return out, runsErr(err, "count runs")
+		SELECT coalesce(sum(g.version - coalesce(c.version, 0)), 0)::bigint,
+			coalesce(extract(epoch FROM clock_timestamp() - min(n.at)), 0)::float8
+		FROM graphs g
+		LEFT JOIN run_cursors c ON c.graph = g.key
+		LEFT JOIN LATERAL (SELECT n.at FROM commits n WHERE n.graph = g.key AND n.version = coalesce(c.version, 0) + 1 LIMIT 1) n ON true
+		WHERE g.name NOT LIKE '.%' AND g.version > coalesce(c.version, 0)`
+	out := graph.RunStats{ByState: map[graph.RunState]int64{}, ByRule: map[string]int64{}}
+	seconds := func(s float64) time.Duration { return max(0, time.Duration(s*float64(time.Second))) }
+	batch := &pgx.Batch{}
+	batch.Queue(stats).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var state graph.RunState
+			var n int64
+			var oldest float64
+			if err := rows.Scan(&state, &n, &oldest); err != nil {
+				return err
+			}
+			out.ByState[state] = n
+			if state == graph.RunPending || state == graph.RunRetrying {
+				out.Oldest = max(out.Oldest, seconds(oldest))
+			}
 		}
-		out.ByState[state] = n
-		if state == graph.RunPending || state == graph.RunRetrying {
-			out.Oldest = max(out.Oldest, time.Duration(oldest*float64(time.Second)))
+		return rows.Err()
+	})
+	batch.Queue(byRule).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var rule string
+			var n int64
+			if err := rows.Scan(&rule, &n); err != nil {
+				return err
+			}
+			out.ByRule[rule] = n
 		}
-	}
-	if err := rows.Err(); err != nil {
-		return out, runsErr(err, "count runs")
-	}
-	err = s.pool.QueryRow(ctx, behind).Scan(&out.Behind)
-	return out, runsErr(err, "count commits not matched")
+		return rows.Err()
+	})
+	batch.Queue(behind).QueryRow(func(row pgx.Row) error {
+		var age float64
+		if err := row.Scan(&out.Behind, &age); err != nil {
+			return err
+		}
+		out.BehindFor = seconds(age)
+		return nil
+	})
+	return out, runsErr(s.pool.SendBatch(ctx, batch).Close(), "count runs")
 }

@@ -15,7 +15,7 @@ import (
 
 // RunRuns runs the suite of graph.RunStore. Of the Suite it needs Open and Runs.
 func (s Suite) RunRuns(t *testing.T) {
-	for _, test := range []struct {
+	for _, test := range append([]struct {
 		name string
 		fn   func(*runWorld)
 	}{
@@ -39,7 +39,7 @@ func (s Suite) RunRuns(t *testing.T) {
 		{"FiredAndMadeLeadThroughTheTree", firedAndMadeLeadThroughTheTree},
 		{"StatsCountWhatIsOpen", statsCountWhatIsOpen},
 		{"OddTextsAreKept", oddTextsAreKept},
-	} {
+	}, ruleTests...) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			store := s.Open(t)
