@@ -14,7 +14,7 @@ import { applyStep, compileOp, formatPointer, PatchError } from './patch.js'
 /** The `meta` of an entity that the server has not seen yet. */
 export const UNSEEN = Object.freeze({ version: 0 })
 
-const INDEX = /^(-|[0-9]+)$/
+const INDEX = /^[0-9]+$/
 
 export class Mutation {
   /**
@@ -69,20 +69,22 @@ export class Mutation {
       this.steps.push(s)
       if (whole && step.op === 'add') this.creates.add(ref)
       const before = this.before.get(ref)
-      if (before && !whole && [...step.path, ...step.from].some((t) => t !== '-' && INDEX.test(t)))
-        this.indexed.set(ref, before)
+      if (before && !whole && [...step.path, ...step.from].some((t) => INDEX.test(t))) this.indexed.set(ref, before)
     }
   }
 
-  /** Whether it may change the length of an array in an entity. @param {string} ref */
-  reshapes(ref) {
-    return this.steps.some(
-      ({ ref: r, whole, step: { op, path, from, value } }) =>
-        r === ref &&
-        !whole &&
-        (typeof value === 'object' ||
-          (op !== 'replace' && op !== 'test' && [path.at(-1), from.at(-1)].some((t) => INDEX.test(t ?? '')))),
-    )
+  /**
+   * Whether what an index into an array of an entity means may depend on it.
+   * @param {string} ref
+   * @param {boolean} appends counts: nothing moves, but an index may point to it
+   */
+  reshapes(ref, appends) {
+    return this.steps.some(({ ref: r, whole, step: { op, path, from, value } }) => {
+      const last = path.at(-1) ?? ''
+      if (r !== ref || whole || op === 'test') return false
+      if (op === 'add' && last === '-') return appends
+      return typeof value === 'object' || (op !== 'replace' && [last, from.at(-1) ?? ''].some((t) => INDEX.test(t)))
+    })
   }
 }
 

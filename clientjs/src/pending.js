@@ -58,15 +58,22 @@ export class Pending {
   }
 
   /**
-   * An index into an array that an earlier change of one's own has reshaped means
-   * something only once that is settled: were it refused, the index would hit
-   * another element. (What others do, the server tells by `base`.)
+   * Of one's own transactions the server assumes that they are settled as sent.
+   * So one that moves elements of an array and one that points into it are not
+   * under way together: were the first refused, the index of the second would
+   * mean another element. (What others do, the server tells by `base`.)
    * @param {Mutation} m
    */
   #mustWait(m) {
-    if (this.parked.size && [...this.parked.values()].some((p) => p.mutation.seq < m.seq)) return true
-    if (m.indexed.size === 0) return false
-    return this.all().some((e) => e.seq < m.seq && [...m.indexed.keys()].some((ref) => e.reshapes(ref)))
+    const refs = [...m.refs].filter((ref) => m.indexed.has(ref) || m.reshapes(ref, false))
+    if (refs.length === 0) return false
+    return this.all().some(
+      (e) =>
+        e.seq < m.seq &&
+        refs.some(
+          (ref) => (m.indexed.has(ref) && e.reshapes(ref, true)) || (e.indexed.has(ref) && m.reshapes(ref, false)),
+        ),
+    )
   }
 
   /**

@@ -20,7 +20,7 @@ const copy = (/** @type {any} */ v) => JSON.parse(JSON.stringify(v))
 export class FakeServer {
   /**
    * @param {Sim} sim
-   * @param {{schema?: any, refuse?: (patch: any[]) => any, flushDelay?: () => number, split?: number, part?: number, lose?: number, again?: number}} [options]
+   * @param {{schema?: any, refuse?: (patch: any[], mutation: string) => any, flushDelay?: () => number, split?: number, part?: number, lose?: number, again?: number}} [options]
    *   split, part, lose, again: how likely a frame is split, a view parts, an entry is wrongly left out, a delta comes twice
    */
   constructor(sim, options = {}) {
@@ -94,7 +94,7 @@ export class FakeServer {
   commit(patch, by, mutation, base, user) {
     const known = this.applied.get(mutation)
     if (known !== undefined) return { version: known }
-    const problem = this.options.refuse?.(patch)
+    const problem = this.options.refuse?.(patch, mutation)
     if (problem) return { version: 0, problem }
     let steps = patch.map(compileGraphOp)
     /** @type {Map<string, any>} */
@@ -141,7 +141,7 @@ export class FakeServer {
         ref,
         patch.filter((p) => p.path.startsWith(`/${ref}/`)).map((p) => relative(p, ref.length + 1)),
       )
-      if (entity) map.set(id, { ...copy(entity), meta: { version, updatedBy: by } })
+      if (entity) map.set(id, { ...entity, meta: { version, updatedBy: by } })
       else map.delete(id)
     }
     for (const [id, e] of next.edges) {
@@ -220,7 +220,7 @@ class FakeSession {
     this.peer = peer
     this.open = true
     this.welcomed = false
-    /** @type {Map<string, {sub: string, projection: any, view: string, version: number}>} */
+    /** @type {Map<string, {sub: string, projection: any, view: string, version: number, held: any}>} */
     this.views = new Map()
     /** @type {any[]} */
     this.answers = []
@@ -307,7 +307,7 @@ class FakeSession {
     const { server } = this
     /** @type {Record<string, number>} */
     const digests = {}
-    for (const v of this.views.values()) digests[v.view] = digestOf(evaluate(v.projection, server.state, this.user))
+    for (const v of this.views.values()) digests[v.view] = digestOf(v.held)
     return { t: 'at', version: server.head, digests }
   }
 
@@ -323,7 +323,7 @@ class FakeSession {
       this.#write([{ t: 'error', sub: m.sub, problem: { code: 'not-found', title: 'Not found' } }])
       return
     }
-    const view = { sub: m.sub, projection, view: `v${++server.viewCount}`, version }
+    const view = { sub: m.sub, projection, view: `v${++server.viewCount}`, version, held: now }
     if (m.at === undefined) this.views.set(m.sub, view)
     const resume = m.since !== undefined && m.epoch === server.epoch && m.key === 'k'
     const body = resume
@@ -351,8 +351,9 @@ class FakeSession {
     const { sim, options } = server
     for (const v of this.views.values()) {
       if (v.version === server.head) continue
-      const before = evaluate(v.projection, server.states[v.version], this.user)
+      const before = v.held
       const now = evaluate(v.projection, server.state, this.user)
+      v.held = now
       const body = difference(server, before, now, v.version)
       const mutations = server.log.slice(v.version).map((c) => c.mutation)
       const roots = before.roots.join() === now.roots.join() ? {} : { roots: now.roots }
@@ -425,7 +426,7 @@ const relative = (op, n) => ({
 const json = (status, body) => /** @type {any} */ ({ ok: status < 400, status, json: async () => copy(body) })
 
 /** @param {Map<string, any>} map */
-const wholes = (map) => Object.fromEntries([...map].map(([id, e]) => [id, copy(e)]))
+const wholes = (map) => Object.fromEntries(map)
 
 /**
  * @param {FakeServer} server @param {any} before @param {any} now @param {number} since
@@ -436,7 +437,7 @@ function difference(server, before, now, since) {
   for (const kind of /** @type {const} */ (['objects', 'edges'])) {
     for (const [id, e] of now[kind]) {
       const was = before[kind].get(id)
-      if (!was) out[kind][id] = { enter: copy(e) }
+      if (!was) out[kind][id] = { enter: e }
       else if (was.meta.version !== e.meta.version) {
         const patch = server.log.slice(since).flatMap((c) => c.ops.get(`${kind}/${id}`) ?? [])
         out[kind][id] = { version: e.meta.version, was: was.meta.version, patch, meta: e.meta }

@@ -103,9 +103,9 @@ export class Sim {
  * A WebSocket class whose sockets end at a fake server.
  * @param {Sim} sim
  * @param {{accept: (peer: any, url: string) => any}} server
- * @param {{delay?: () => number, refuse?: () => boolean}} [options]
+ * @param {{delay?: () => number, refuse?: () => boolean, twice?: () => boolean}} [options] twice: whether a message comes twice
  */
-export function fakeWebSocket(sim, server, { delay = () => 1, refuse = () => false } = {}) {
+export function fakeWebSocket(sim, server, { delay = () => 1, refuse = () => false, twice = () => false } = {}) {
   return class FakeWebSocket {
     /** @param {string} url */
     constructor(url) {
@@ -142,7 +142,8 @@ export function fakeWebSocket(sim, server, { delay = () => 1, refuse = () => fal
       if (this.closed) return
       this.lastUp = Math.max(this.lastUp, sim.time + delay())
       const { session } = this
-      sim.after(this.lastUp - sim.time, () => session?.receive(text))
+      const again = text.includes('"mutate"') && twice()
+      for (let n = again ? 2 : 1; n > 0; n--) sim.after(this.lastUp - sim.time, () => session?.receive(text))
     }
 
     close() {

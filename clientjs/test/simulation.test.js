@@ -1,5 +1,6 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { digestOf, evaluate } from './fake-server.js'
+import { history } from './history.js'
 import { addEdge, addObject, id, world } from './world.js'
 
 const STORE = id(1)
@@ -146,6 +147,12 @@ describe('whatever the network and the server do, every client ends equal to the
   test.each([201, 202, 203])('also when deltas are wrong: the digests tell (seed %i)', async (seed) => {
     await run(seed, { lose: 0.1 })
   })
+})
+
+test('short histories with revocations and duplicates too, and what was meant is what happened (histories.js plays many)', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+  for (let seed = 1; seed <= 20; seed++) await history(seed)
+  warn.mockRestore()
 })
 
 test('a transaction sent twice over a cut line is committed once', async () => {

@@ -29,7 +29,7 @@ export const schema = {
 }
 
 /**
- * @param {{seed?: number, server?: any, delay?: () => number, refuse?: () => boolean, token?: any, classes?: any}} [options]
+ * @param {{seed?: number, server?: any, delay?: () => number, refuse?: () => boolean, twice?: () => boolean, token?: any, classes?: any}} [options]
  */
 export function world(options = {}) {
   const sim = new Sim(options.seed ?? 1)
@@ -37,7 +37,7 @@ export function world(options = {}) {
   /** @type {any[]} */
   const sockets = []
   const make = (/** @type {any} */ more = {}) => {
-    const Base = fakeWebSocket(sim, server, { delay: options.delay, refuse: options.refuse })
+    const Base = fakeWebSocket(sim, server, { delay: options.delay, refuse: options.refuse, twice: options.twice })
     class Tracked extends Base {
       /** @param {string} url */
       constructor(url) {

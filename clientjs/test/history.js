@@ -1,0 +1,307 @@
+/**
+ * One history: some clients, random edits, delays, cuts, duplicates, refusals
+ * and revocations, all from one seed. At the end every client must equal the
+ * server, and what was meant must be what happened.
+ */
+
+import { digestOf, evaluate } from './fake-server.js'
+import { seeded } from './sim.js'
+import { addEdge, addObject, id, world } from './world.js'
+
+const STORE = id(1)
+const PAIR = [id(2), id(3)]
+
+const projections = [
+  { root: STORE, in: { dataStore: { order: ['/body/rank'] } } },
+  { root: STORE, in: { dataStore: { where: { open: true }, order: ['-/body/rank'], limit: 3 } } },
+  { root: { type: 'Record', where: { open: true } }, out: { dataStore: {} } },
+]
+
+/** @param {any} condition @param {string} message */
+function must(condition, message) {
+  if (!condition) throw new Error(message)
+}
+
+const same = (/** @type {any} */ a, /** @type {any} */ b) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b))
+
+/** Whether one element has become another. @param {string[]} was @param {string[]} is @param {string} tag */
+const one = (was, is, tag) =>
+  was.length === is.length &&
+  was.filter((t, i) => t !== is[i]).length === 1 &&
+  is[was.findIndex((t, i) => t !== is[i])] === tag
+
+/** Keys in order, so that texts can be compared. @param {any} v @returns {any} */
+function sorted(v) {
+  if (v === null || typeof v !== 'object') return v
+  if (Array.isArray(v)) return v.map(sorted)
+  return Object.fromEntries(
+    Object.keys(v)
+      .sort()
+      .map((k) => [k, sorted(v[k])]),
+  )
+}
+
+/**
+ * Something that a user does. What an index means is written down, to be held
+ * against what the server made of it.
+ * @param {any} db @param {any} store @param {any} sim @param {Map<string, (before: any, after: any) => void>} meant
+ */
+function edit(db, store, sim, meant) {
+  const records = [...store.records]
+  const some = records.length ? sim.pick(records) : undefined
+  const fresh = () => `t${sim.int(1e9)}`
+  const tags = store.tags
+  /** @param {() => void} write @param {(before: string[], after: string[]) => void} check */
+  const exact = (write, check) => {
+    const done = db.transact(write)
+    done.catch(() => {})
+    const mutation = db.pending.at(-1)?.mutation
+    if (mutation) meant.set(mutation, check)
+  }
+  switch (sim.int(13)) {
+    case 0:
+      store.name = `name ${sim.int(1000)}`
+      break
+    case 1:
+      tags.push(fresh())
+      break
+    case 2: {
+      const at = sim.int(tags.length + 1)
+      // At the end it is an append, wherever the end is by then.
+      const [tag, before] = [fresh(), at > 0 && at < tags.length ? tags[at - 1] : undefined]
+      exact(
+        () => tags.splice(at, 0, tag),
+        (was, is) => {
+          must(is.length === was.length + 1 && is.includes(tag), `${tag} was not inserted`)
+          if (before !== undefined && was.includes(before))
+            must(is[is.indexOf(tag) - 1] === before, `${tag} does not stand behind ${before}`)
+        },
+      )
+      break
+    }
+    case 3:
+    case 4: {
+      if (!tags.length) break
+      const at = sim.int(tags.length)
+      const [old, tag] = [tags[at], fresh()]
+      exact(
+        () => {
+          tags[at] = tag
+        },
+        // Who was overwritten meanwhile, by somebody else, is still that element: the last writer wins.
+        (was, is) =>
+          must(
+            one(was, is, tag) && (!was.includes(old) || !is.includes(old)),
+            `${tag} did not replace ${old}: ${was} became ${is}`,
+          ),
+      )
+      break
+    }
+    case 5: {
+      if (tags.length < 2) break
+      const at = sim.int(tags.length)
+      const old = tags[at]
+      exact(
+        () => tags.splice(at, 1),
+        (was, is) =>
+          must(
+            is.length === was.length - 1 && is.every((t) => was.includes(t)) && !is.includes(old),
+            `something else than ${old} was removed: ${was} became ${is}`,
+          ),
+      )
+      break
+    }
+    case 6: {
+      const rec = db.create('Record', { rank: sim.int(100), n: 0, open: sim.chance(0.5) })
+      rec.dataStore = store
+      break
+    }
+    case 7:
+      some?.$delete()
+      break
+    case 8:
+      if (some) some.open = !some.open
+      break
+    case 9:
+      if (some) some.rank = sim.int(100)
+      break
+    case 10:
+      if (some) some.dataStore = sim.chance(0.5) ? null : store
+      break
+    case 11:
+      if (some) delete some.open
+      break
+    default: {
+      // The invariant that observers watch: two objects change together or not at all.
+      const [a, b] = PAIR.map((p) => db.get(p))
+      const k = sim.int(1000)
+      if (a && b)
+        db.transact(() => {
+          a.n = k
+          b.n = -k
+        }).catch(() => {})
+    }
+  }
+}
+
+/** What a view holds must be the server's, byte for byte. @param {any} db @param {any} view @param {any} server @param {string} user */
+function equalToServer(db, view, server, user) {
+  const want = evaluate(view.request.projection, server.state, user)
+  if (view.state === 'failed') {
+    // Subscribed again after a cut, while its root could not be read.
+    must(view.error.code === 'not-found' && view.members.size === 0, `a view failed: ${view.error}`)
+    return
+  }
+  const have = { objects: /** @type {any} */ ({}), edges: /** @type {any} */ ({}) }
+  for (const [ref, e] of view.members) {
+    const [kind, entityId] = ref.split('/')
+    have[/** @type {'objects'|'edges'} */ (kind)][entityId] = e
+  }
+  for (const kind of /** @type {const} */ (['objects', 'edges']))
+    must(
+      same(have[kind], Object.fromEntries(want[kind])),
+      `${kind} differ: ${JSON.stringify(have[kind])} for ${JSON.stringify(Object.fromEntries(want[kind]))}`,
+    )
+  must(view.rootIds.join() === want.roots.join(), 'roots differ')
+  must(view.digest === digestOf(want), 'the digest differs')
+  // And what the app reads is just that.
+  for (const [objectId, o] of want.objects) {
+    const live = db.get(objectId)
+    must(
+      same(JSON.parse(JSON.stringify(live)), { $id: objectId, $type: o.type, ...o.body }),
+      'an object reads otherwise',
+    )
+  }
+}
+
+/**
+ * Plays the history of a seed; throws where a promise is broken. Time and chance
+ * of the whole process are the seed's while it plays.
+ * @param {number} seed
+ * @returns {Promise<{commits: number, again: number, refused: number}>}
+ */
+export async function history(seed) {
+  const { now } = Date
+  const { getRandomValues } = crypto
+  const chance = seeded(seed)
+  try {
+    let time = 1.7e12 + seed * 1e7
+    Date.now = () => time++
+    crypto.getRandomValues = (/** @type {any} */ bytes) => fill(bytes, chance)
+    return await play(seed)
+  } finally {
+    Date.now = now
+    crypto.getRandomValues = getRandomValues
+  }
+}
+
+/** @param {Uint8Array} bytes @param {() => number} chance @returns {any} */
+function fill(bytes, chance) {
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Math.floor(chance() * 256)
+  return bytes
+}
+
+/** @param {number} seed */
+async function play(seed) {
+  let quiet = true // nothing goes wrong
+  /** @type {Map<string, (before: any, after: any) => void>} */
+  const meant = new Map()
+  /** @type {Set<string>} */
+  const bad = new Set()
+  const w = world({
+    seed,
+    delay: () => w.sim.int(slow),
+    refuse: () => !quiet && w.sim.chance(0.2),
+    twice: () => !quiet && w.sim.chance(0.05),
+    server: {
+      flushDelay: () => w.sim.int(40),
+      split: 0.2,
+      part: 0.05,
+      again: 0.1,
+      refuse: (/** @type {any[]} */ _, /** @type {string} */ mutation) => {
+        if (quiet) return undefined
+        if (w.sim.chance(0.06)) return { code: 'rate-limited', title: 'Too many', retryAfterMs: 20 }
+        // What breaks the schema does so however often it comes.
+        if (w.sim.chance(0.06) && !server.applied.has(mutation)) bad.add(mutation)
+        return bad.has(mutation) ? { code: 'schema', title: 'No' } : undefined
+      },
+    },
+  })
+  const { sim, server } = w
+  const slow = 1 + sim.int(60)
+  w.seed([
+    addObject(STORE, 'DataStore', { name: 'Book', tags: ['x', 'y', 'z'] }),
+    ...PAIR.map((p, i) => addObject(p, 'Record', { rank: i, n: 0, open: i === 0 })),
+    ...PAIR.map((p, i) => addEdge(id(10 + i), 'dataStore', p, STORE)),
+  ])
+  const users = ['ann', 'bob', 'cleo'].slice(0, 2 + sim.int(2))
+  /** @type {any[]} */
+  const clients = []
+  for (const user of users) clients.push(await w.connect({ token: user }))
+  const views = clients.map((db, i) =>
+    projections.filter((_, p) => p === 0 || (p + i + seed) % 3 === 0).map((p) => db.subscribe(p)),
+  )
+  await sim.until(() => views.flat().every((v) => v.state === 'live'))
+  quiet = false
+
+  /** @type {string[]} */
+  const broken = []
+  let refused = 0
+  clients.forEach((db, i) => {
+    db.on('reject', (/** @type {any} */ e) => {
+      refused++
+      if (server.applied.has(e.mutation))
+        broken.push(`client ${i} was told that ${e.mutation} is refused, but it is committed`)
+    })
+    db.on('commit', (/** @type {any} */ e) => {
+      // What had no effect makes no commit.
+      if ((server.applied.get(e.mutation) ?? e.version) !== e.version)
+        broken.push(`client ${i} took ${e.mutation} for committed at ${e.version}`)
+    })
+    db.on('change', () => {
+      const [a, b] = PAIR.map((p) => db.get(p))
+      if (a && b && a.n + b.n !== 0) broken.push(`client ${i} saw half of a transaction at ${db.version}`)
+    })
+  })
+
+  const steps = 3 + sim.int(10)
+  for (let step = 0; step < steps; step++) {
+    const i = sim.int(clients.length)
+    const store = clients[i].get(STORE)
+    for (let n = sim.int(3); n >= 0 && store?.$exists; n--) edit(clients[i], store, sim, meant)
+    if (sim.chance(0.08)) sim.pick(w.sockets).cut(1006)
+    if (sim.chance(0.06)) {
+      const records = [...server.state.objects.keys()].filter((o) => o !== STORE && !PAIR.includes(o))
+      const target = sim.chance(0.1) || !records.length ? STORE : sim.pick(records)
+      const user = sim.pick(users)
+      server.deny(user, target, !server.state.denied.has(`${user} ${target}`))
+    }
+    await sim.run(sim.int(60))
+  }
+
+  quiet = true
+  await sim.until(() => clients.every((db) => db.status === 'live' && db.pending.length === 0), 120_000)
+  for (let i = 0; i < 2; i++) {
+    for (const db of clients) db.reconnect() // a ping brings the digests
+    await sim.run(1_000)
+  }
+  must(broken.length === 0, broken.join('\n'))
+  for (const { mutation, version } of server.log) {
+    const check = meant.get(mutation)
+    const tags = (/** @type {number} */ v) => server.states[v].objects.get(STORE).body.tags
+    if (check) check(tags(version - 1), tags(version))
+  }
+  must(new Set(server.log.map((c) => c.mutation)).size === server.log.length, 'a transaction was committed twice')
+  clients.forEach((db, i) => {
+    for (const view of views[i]) equalToServer(db, view, server, users[i])
+    must(db.writing.layers.list.length === 0, 'a layer is left')
+    must(
+      same(Object.fromEntries(db.store.shown), Object.fromEntries(db.store.confirmed)),
+      'what is shown is not what is confirmed',
+    )
+    db.close()
+    must(db.store.confirmed.size === 0 && db.store.shown.size === 0, 'something is left after close')
+  })
+  const sent = server.heard.filter((m) => m.t === 'mutate')
+  return { commits: server.head, again: sent.length - new Set(sent.map((m) => m.mutation)).size, refused }
+}
