@@ -40,6 +40,7 @@ type reader struct {
 	pinged   time.Time // of a ping without an answer; zero: none
 	at       int       // of the newest `at`
 	partial  bool      // a load or a delta is coming in frames
+	over     bool      // what follows on this connection does not count
 	slowTill time.Time
 	stalled  time.Time // until when nothing is read
 	sent     int       // the version that was known when the last request went out
@@ -133,7 +134,7 @@ func (r *reader) connect(ctx context.Context) error {
 		return err
 	}
 	conn.SetReadLimit(16 << 20)
-	r.conn, r.views, r.last, r.at, r.partial, r.pinged = conn, map[string][]*sub{}, 0, 0, false, time.Time{}
+	r.conn, r.views, r.last, r.at, r.partial, r.over, r.pinged = conn, map[string][]*sub{}, 0, 0, false, false, time.Time{}
 	r.was, r.fence = nil, ""
 	for _, s := range r.subs {
 		s.loaded, s.view = false, ""
@@ -347,7 +348,7 @@ func (r *reader) message(text []byte, welcome *bool) bool {
 			r.violate(f)
 			return false
 		}
-		if m["t"] == "bye" {
+		if m["t"] == "bye" || r.over {
 			return false
 		}
 	}
@@ -433,7 +434,7 @@ func (r *reader) line(m map[string]any, raw []byte) *fault {
 		if c := problem["code"]; c != "unavailable" && c != "rate-limited" {
 			return &fault{"S5 resumable", fmt.Sprintf("%.500s", raw)}
 		}
-		r.conn.CloseNow() // and from the start
+		r.over = true // and from the start
 	default:
 		seen.lo, seen.by = r.sent, time.Now()
 	}
@@ -491,7 +492,7 @@ func (r *reader) again(m map[string]any) *fault {
 	if len(r.pending) == 0 || r.pending[0].r.id != m["mutation"] {
 		return &fault{"W8 known outcome", fmt.Sprintf("an answer out of order: %v", m)}
 	}
-	r.conn.CloseNow()
+	r.over = true
 	return nil
 }
 
