@@ -379,6 +379,19 @@ func (r *relay) settle() {
 	<-done
 }
 
+// found waits until the relay has looked up what it was asked for.
+func (r *relay) found() {
+	for searching := true; searching; {
+		r.settle()
+		done := make(chan int)
+		r.ask(context.Background(), command{alone: true, run: func(x *step) {
+			n := len(x.archive.searches)
+			x.later(func() { done <- n })
+		}})
+		searching = <-done > 0
+	}
+}
+
 // hold keeps the relay from taking a step until release: what is committed
 // meanwhile comes to it as one batch.
 func (r *relay) hold() (release func()) {
@@ -395,7 +408,7 @@ func (r *relay) hold() (release func()) {
 
 // drain receives everything there is.
 func (c *client) drain() error {
-	c.s.relay.settle()
+	c.s.relay.found()
 	for {
 		got := c.s.collect()
 		if got.lagging {

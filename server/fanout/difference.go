@@ -81,7 +81,8 @@ func (d *difference) commit(c *graph.Commit) {
 // stretch is a run of commits, oldest first, that a difference is encoded from.
 type stretch struct {
 	commits []*graph.Commit
-	known   bool // false: the commits are not at hand; bodies are sent whole
+	known   bool   // false: earlier commits are not at hand; bodies are sent whole
+	gone    graves // what these deleted
 	changes map[graph.Ref][]*graph.Change
 	touched map[graph.Ref][]*graph.Commit
 	patches map[*graph.Change]*patched

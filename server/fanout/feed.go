@@ -3,8 +3,10 @@ package fanout
 import (
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/server/protocol"
 )
 
 // frame is one delta of a view, as its messages: the same bytes for everybody.
@@ -12,6 +14,41 @@ type frame struct {
 	from, to graph.Version // it covers the commits after from, up to to
 	texts    [][]byte
 	size     int
+	trail
+}
+
+// weight is about how much memory the frame keeps.
+func (f *frame) weight() int { return f.size + frameWeight + mark{}.weight()*len(f.marks) }
+
+const frameWeight = 200
+
+// trail is what a delta did, without the contents: several of them tell who
+// comes back what differs, together with the view as it is.
+type trail struct {
+	marks     []mark
+	rerooted  bool
+	mutations []string
+	at        time.Time
+	by        string
+}
+
+// mark is what a delta did to one entity: it left (why is set), it entered (was
+// is 0), or it changed from version was.
+type mark struct {
+	ref graph.Ref
+	was graph.Version
+	why protocol.Reason
+}
+
+func (mark) weight() int { return 48 }
+
+func (d *difference) trail() trail {
+	marks := make([]mark, len(d.entries))
+	for i := range d.entries {
+		e := &d.entries[i]
+		marks[i] = mark{e.ref, e.was, e.why}
+	}
+	return trail{marks, d.rerooted, d.mutations, d.at, d.by}
 }
 
 // joined is several deltas of one view in one text, for the many sessions that
@@ -82,7 +119,7 @@ func (b *backlog) add(v *view, f *frame) {
 	v.feed.frames = append(v.feed.frames, f)
 	v.feed.last = f.to
 	b.kept = append(b.kept, keptFrame{v, f})
-	b.bytes += f.size
+	b.bytes += f.weight()
 	for b.bytes > b.limit && len(b.kept) > 0 {
 		b.dropOldest()
 	}
@@ -103,7 +140,7 @@ func (b *backlog) dropOldest() {
 	k := b.kept[0]
 	b.kept[0] = keptFrame{}
 	b.kept = b.kept[1:]
-	b.bytes -= k.frame.size
+	b.bytes -= k.frame.weight()
 	f := &k.view.feed
 	f.frames[0] = nil
 	if f.frames = f.frames[1:]; len(f.frames) == 0 {

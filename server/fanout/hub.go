@@ -32,6 +32,8 @@ type Hub struct {
 	serving  sync.WaitGroup // connections
 	peers    *peers         // nil where the hub is alone
 	hearing  sync.WaitGroup // of peers
+	lookups  chan struct{}  // a place for each relay that reads the log
+	refill   graph.Version  // how many commits a relay reads back
 
 	mu       sync.Mutex // guards the fields below
 	relays   map[string]*relay
@@ -56,7 +58,7 @@ func New(cfg Config) *Hub {
 	h := &Hub{
 		cfg: cfg, metrics: newMetrics(cfg.Metrics),
 		relays: map[string]*relay{}, sessions: map[sessionKey]*session{}, owners: map[sessionKey]owner{},
-		conns: map[*connection]struct{}{}, swept: time.Now(),
+		conns: map[*connection]struct{}{}, swept: time.Now(), lookups: make(chan struct{}, maxLookups), refill: refillCommits,
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if h.peers = newPeers(h, cfg.Peers); h.peers != nil {

@@ -18,6 +18,7 @@ type metrics struct {
 	lagged   prometheus.Counter
 	resets   prometheus.Counter
 	computed prometheus.Counter
+	lookups  prometheus.Counter
 	closed   *prometheus.CounterVec
 	// disagreed counts entities that the second check of rights held back.
 	disagreed prometheus.Counter
@@ -39,10 +40,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		lagged:    counter("graphtide_sync_lagging_total", "Times that a session fell behind and was sent a merged delta."),
 		resets:    counter("graphtide_sync_resets_total", "Loads that could not build on what the client held."),
 		computed:  counter("graphtide_sync_view_evaluations_total", "Evaluations of whole views."),
+		lookups:   counter("graphtide_sync_lookups_total", "Times that the log was read for somebody who came back from beyond the recent commits."),
 		closed:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "graphtide_sync_closed_total", Help: "Connections closed by the server."}, []string{"code"}),
 		disagreed: counter("graphtide_sync_read_check_disagreements_total", "Entities held back by the second check of rights. Anything but 0 is a bug."),
 	}
-	reg.MustRegister(m.sessions, m.views, m.sent, m.bytes, m.deltas, m.lagged, m.resets, m.computed, m.closed, m.disagreed)
+	reg.MustRegister(m.sessions, m.views, m.sent, m.bytes, m.deltas, m.lagged, m.resets, m.computed, m.lookups, m.closed, m.disagreed)
 	return m
 }
 

@@ -6,22 +6,34 @@ import (
 	"github.com/graphtide/graphtide/internal/sabotage"
 )
 
-// past is the state before a stretch of recent commits, found again from the
-// present state and the commits' before-images. It lives as long as the State.
+// past is the state before a stretch of the log, found again from the state
+// after it and from what the stretch touched, as it was before. It lives as long
+// as the state after it.
 type past struct {
-	now     *replica.State
+	now     replica.Source
 	objects map[graph.ObjectID]*graph.Object // touched since; nil: did not exist
 	edges   map[graph.EdgeID]*graph.Edge
 	out, in map[graph.ObjectID][]*graph.Edge // of the touched edges, those that existed
 	types   map[string][]*graph.Object       // of the touched objects, those that existed
 }
 
-// before undoes the commits, which are those that led to now, oldest first.
-func before(now *replica.State, commits []*graph.Commit) *past {
-	p := &past{
+func newPast(now replica.Source) *past {
+	return &past{
 		now: now, objects: map[graph.ObjectID]*graph.Object{}, edges: map[graph.EdgeID]*graph.Edge{},
 		out: map[graph.ObjectID][]*graph.Edge{}, in: map[graph.ObjectID][]*graph.Edge{}, types: map[string][]*graph.Object{},
 	}
+}
+
+// over gives the same for another state after the stretch.
+func (p *past) over(now replica.Source) *past {
+	q := *p
+	q.now = now
+	return &q
+}
+
+// before undoes the commits, which are those that led to now, oldest first.
+func before(now replica.Source, commits []*graph.Commit) *past {
+	p := newPast(now)
 	for _, c := range commits {
 		for i := range c.Changes {
 			p.undo(&c.Changes[i])
@@ -32,23 +44,29 @@ func before(now *replica.State, commits []*graph.Commit) *past {
 
 // undo takes the first change of each entity: what was before it is the past.
 func (p *past) undo(ch *graph.Change) {
-	if ch.Ref.Kind == graph.KindObject {
-		id := graph.ObjectID(ch.Ref.ID)
-		if _, done := p.objects[id]; done && !sabotage.On(sabotage.StaleBeforeImage) {
+	if sabotage.On(sabotage.StaleBeforeImage) {
+		delete(p.objects, graph.ObjectID(ch.Ref.ID))
+	}
+	p.put(ch.Ref, ch.ObjBefore, ch.EdgeBefore)
+}
+
+// put notes what an entity was, unless it is known already.
+func (p *past) put(ref graph.Ref, o *graph.Object, e *graph.Edge) {
+	if ref.Kind == graph.KindObject {
+		id := graph.ObjectID(ref.ID)
+		if _, done := p.objects[id]; done {
 			return
 		}
-		o := ch.ObjBefore
 		p.objects[id] = o
 		if o != nil {
 			p.types[o.Type] = append(p.types[o.Type], o)
 		}
 		return
 	}
-	id := graph.EdgeID(ch.Ref.ID)
+	id := graph.EdgeID(ref.ID)
 	if _, done := p.edges[id]; done {
 		return
 	}
-	e := ch.EdgeBefore
 	p.edges[id] = e
 	if e != nil {
 		p.out[e.From] = append(p.out[e.From], e)

@@ -207,6 +207,7 @@ func TestWhatClientsHoldEqualsTheirProjectionComputedFromScratch(t *testing.T) {
 		ring := rapid.SampledFrom([]int{8, 1000}).Draw(t, "ring")
 		w := makeWorld(t, ring, func(cfg *Config) { cfg.FeedBytes = feedBytes })
 		defer w.close()
+		w.hub.refill = rapid.SampledFrom([]graph.Version{0, 12, 1000}).Draw(t, "refill")
 		c := &chaos{world: w}
 		for range 4 {
 			c.made++
@@ -237,8 +238,7 @@ func TestWhatClientsHoldEqualsTheirProjectionComputedFromScratch(t *testing.T) {
 				if err := cl.drain(); err != nil {
 					t.Fatal(err)
 				}
-				if rapid.Bool().Draw(t, "later") {
-					c.commitSomething(t)
+				for range rapid.SampledFrom([]int{0, 2, 10, 20}).Draw(t, "missed") {
 					c.commitSomething(t)
 				}
 				next := w.connect(cl.s.rights())

@@ -265,7 +265,7 @@ func (s *session) loadPast(m *protocol.Sub, proj *graph.Projection) error {
 		digest += protocol.DigestOf(e.ID, e.Meta.Version)
 	}
 	s.queue(item{body: wholeBody(res.Objects, res.Edges, res.Roots, digest), head: &protocol.LoadHead{
-		Sub: m.Sub, View: "at" + m.Sub, Key: keyOf(string(proj.AppendJSON(nil)), reg.Version, &p), Version: *m.At,
+		Sub: m.Sub, View: "at" + m.Sub, Key: keyOf(string(proj.AppendJSON(nil)), proj, reg, &p), Version: *m.At,
 	}})
 	return nil
 }

@@ -18,8 +18,9 @@ const maxCommands = 256
 // stalls, expired tokens, views that nobody wants any more.
 const tick = time.Second
 
-// feedAge is how long a delta is kept for sessions that have not read it.
-const feedAge = 60 * time.Second
+// feedAge is how long a delta is kept for sessions that have not read it, and
+// for those who come back.
+const feedAge = 5 * time.Minute
 
 // relay follows one graph for all sessions that have it open. One goroutine
 // does all of the work on views, in steps: commits first, then what sessions
@@ -28,6 +29,7 @@ type relay struct {
 	hub     *Hub
 	name    string
 	replica *replica.Replica
+	lookups sync.WaitGroup
 	ending  sync.Once
 	stopped chan struct{} // closed to end the goroutine, and where it ends by itself
 	life    context.Context
@@ -41,6 +43,7 @@ type relay struct {
 	named    map[string][]*view
 	index    *index
 	presence *presence
+	archive  archive
 	nextView int
 	ages     []age
 
@@ -114,6 +117,7 @@ func (r *relay) ask(ctx context.Context, c command) bool {
 
 func (r *relay) run() {
 	defer close(r.done)
+	defer r.lookups.Wait()
 	defer r.end()
 	defer r.replica.Watch(r.wakeUp)()
 	ticker := time.NewTicker(tick)
@@ -254,6 +258,7 @@ func (r *relay) renew(head graph.Head) {
 	}
 	r.index.tell()
 	r.named, r.ages = map[string][]*view{}, nil
+	r.archive = archive{}
 	r.closeAll(protocol.CloseDraining)
 	r.feedMu.Lock()
 	r.head = head
@@ -285,6 +290,7 @@ func (r *relay) list() []*session {
 // keepHouse does what is due; true ends the relay.
 func (r *relay) keepHouse(now time.Time) bool {
 	r.forget(now)
+	r.archive.expire(now)
 	for _, v := range r.views() {
 		if len(v.subs) == 0 && now.Sub(v.idle) >= r.hub.cfg.Linger {
 			r.drop(v)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/access"
+	"github.com/graphtide/graphtide/graph/replica"
 	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/server/protocol"
 )
@@ -29,10 +30,11 @@ type resumed struct {
 }
 
 // heldAt gives the difference between what p held at since and v, which is at
-// the step's version; nil where that cannot be found out any more.
-func (s *step) heldAt(v *view, p *graph.Principal, since graph.Version) *resumed {
+// the step's version; nil where that cannot be found out. far: it might be with
+// more of the log than is at hand.
+func (s *step) heldAt(v *view, p *graph.Principal, since graph.Version) (held *resumed, far bool) {
 	if since < v.floor || since > s.head.Version {
-		return nil
+		return nil, false
 	}
 	if sabotage.On(sabotage.ResumeOffByOne) && since < s.head.Version {
 		since++
@@ -42,39 +44,101 @@ func (s *step) heldAt(v *view, p *graph.Principal, since graph.Version) *resumed
 	}
 	for _, r := range v.diffs {
 		if r.since == since && r.why.admits(p) {
-			return r
+			return r, false
 		}
 	}
-	r := &resumed{since: since}
-	if since >= v.last && since >= v.grounded && v.why.admits(p) {
-		r.why, r.diff = v.why, &difference{}
-	} else {
-		commits, ok := s.replica.Since(since)
-		if !ok {
-			return nil
+	r := &resumed{since: since, why: v.why}
+	if r.diff = s.replay(v, p, since); r.diff == nil {
+		then := s.earlierAt(since)
+		if then == nil {
+			return nil, true
 		}
-		held, err := s.lens.compute(s.pastOf(since, commits), p, v.proj, v.size())
+		held, err := s.lens.compute(then.state, p, v.proj, v.size())
 		if err != nil || s.short() {
-			return nil
+			return nil, false
 		}
 		r.why = held.why
-		if r.diff = s.between(held, v, &stretch{commits: commits, known: true}); s.short() {
-			return nil
+		if r.diff = s.between(held, v, then.of); s.short() {
+			return nil, false
 		}
 	}
 	v.remember(r)
-	return r
+	return r, false
 }
 
-// pastOf gives the state at a version, undone once in a step.
-func (s *step) pastOf(since graph.Version, commits []*graph.Commit) *past {
-	if s.past == nil {
-		s.past = map[graph.Version]*past{}
+// replay gives the difference from the trails of the view's own deltas, which
+// costs what these hold; nil where they do not tell. Who sees the view now saw
+// it at since as well, if no right in it has changed.
+func (s *step) replay(v *view, p *graph.Principal, since graph.Version) *difference {
+	if since < v.grounded || !v.why.admits(p) {
+		return nil
 	}
-	if s.past[since] == nil {
-		s.past[since] = before(s.st, commits)
+	if since >= v.last {
+		return &difference{}
 	}
-	return s.past[since]
+	if since < v.feed.dropped {
+		return nil
+	}
+	d := &difference{}
+	seen := map[graph.Ref]bool{}
+	last := map[graph.Ref]protocol.Reason{}
+	var trails []trail
+	follow := func(from, to graph.Version, t trail) bool {
+		if to > since {
+			trails = append(trails, t)
+		}
+		return to <= since || from >= since // else it began before and ended after
+	}
+	for _, f := range v.feed.after(since) {
+		if !follow(f.from, f.to, f.trail) {
+			return nil
+		}
+	}
+	for _, delta := range s.deltas { // of this step: not in the feed yet
+		if delta.view == v {
+			if from, to := s.span(delta.difference); !follow(from, to, delta.trail()) {
+				return nil
+			}
+		}
+	}
+	for _, t := range trails {
+		d.mutations = append(d.mutations, t.mutations...)
+		d.at, d.by = t.at, t.by
+		d.rerooted = d.rerooted || t.rerooted
+		for _, m := range t.marks {
+			last[m.ref] = m.why
+		}
+	}
+	for _, t := range trails {
+		for _, m := range t.marks {
+			if seen[m.ref] {
+				continue
+			}
+			seen[m.ref] = true
+			e := entry{ref: m.ref, was: m.was}
+			if m.ref.Kind == graph.KindObject {
+				e.obj = v.objects[graph.ObjectID(m.ref.ID)]
+			} else {
+				e.edge = v.edges[graph.EdgeID(m.ref.ID)]
+			}
+			held, there := m.was != 0 || m.why != "", e.version() != 0
+			switch {
+			case there && m.why != "":
+				return nil // it left and came back: which version was held is not known
+			case !there && !held:
+				continue
+			case !there:
+				e.why = last[m.ref]
+			}
+			d.entries = append(d.entries, e)
+		}
+	}
+	if d.rerooted {
+		d.roots = v.roots
+	}
+	commits, known := s.replica.Since(since)
+	d.of = &stretch{commits: commits, known: known}
+	return d
 }
 
 // between gives the difference from what was held to a view.
@@ -114,6 +178,9 @@ func (s *step) between(held *computed, v *view, of *stretch) *difference {
 	if !slices.Equal(held.Roots, v.roots) {
 		d.roots, d.rerooted = v.roots, true
 	}
+	if !of.known {
+		d.at = s.head.At
+	}
 	d.covers(of.commits, func(ref graph.Ref) bool { return had[ref] || v.shows(ref) })
 	if sabotage.On(sabotage.ForgetRevocation) {
 		d.entries = slices.DeleteFunc(d.entries, func(e entry) bool { return e.why == protocol.Forbidden })
@@ -142,8 +209,9 @@ func (r *resumed) deltaOf(v *view, at graph.Version) *body {
 func (s *step) subscribe(sub *subscription) {
 	v, err := s.view(sub.canonical, sub.proj, sub.principal)
 	var held *resumed
+	far := false
 	if v != nil && sub.since != nil {
-		held = s.resumable(sub, v)
+		held, far = s.resumable(sub, v)
 	}
 	if s.short() {
 		return
@@ -155,18 +223,24 @@ func (s *step) subscribe(sub *subscription) {
 	it := s.load(sub, v)
 	if sub.since == nil {
 		it.body, it.whole, it.head.Reset = v.whole(), true, sub.replaces
-	} else if held != nil {
+		s.attach(sub, v, it)
+		return
+	}
+	switch {
+	case held != nil:
 		it.body = held.load
-	} else {
+	case far && s.seek(sub):
+		return
+	default:
 		it.body, it.whole, it.head.Reset = v.whole(), true, true
 		s.hub.metrics.resets.Inc()
 	}
 	s.attach(sub, v, it)
 }
 
-func (s *step) resumable(sub *subscription, v *view) *resumed {
-	if sub.epoch != s.head.Epoch && !sabotage.On(sabotage.TrustOldEpoch) || sub.key != keyOf(sub.canonical, s.reg.Version, &sub.principal) {
-		return nil
+func (s *step) resumable(sub *subscription, v *view) (held *resumed, far bool) {
+	if sub.epoch != s.head.Epoch && !sabotage.On(sabotage.TrustOldEpoch) || sub.key != keyOf(sub.canonical, sub.proj, s.reg, &sub.principal) {
+		return nil, false
 	}
 	return s.heldAt(v, &sub.principal, *sub.since)
 }
@@ -174,7 +248,7 @@ func (s *step) resumable(sub *subscription, v *view) *resumed {
 // load begins an item that loads a view for a subscription.
 func (s *step) load(sub *subscription, v *view) item {
 	return item{at: s.head.Version, sub: sub, head: &protocol.LoadHead{
-		Sub: sub.name, View: v.id, Key: keyOf(sub.canonical, s.reg.Version, &sub.principal), Version: s.head.Version,
+		Sub: sub.name, View: v.id, Key: keyOf(sub.canonical, sub.proj, s.reg, &sub.principal), Version: s.head.Version,
 	}}
 }
 
@@ -221,7 +295,8 @@ func (s *step) heldFrom(old, v *view, p *graph.Principal, cursor graph.Version) 
 	if cursor < old.floor {
 		return nil
 	}
-	return s.heldAt(v, p, cursor)
+	r, _ := s.heldAt(v, p, cursor)
+	return r
 }
 
 // reload takes a subscription to its view from the start; false, with nothing
@@ -323,7 +398,7 @@ func (s *step) catchUp(sess *session) {
 		}
 		// Subscriptions that share a view have been sent the same of it.
 		it := item{at: s.head.Version}
-		switch r := s.heldAt(v, &sub.principal, cursor); {
+		switch r, _ := s.heldAt(v, &sub.principal, cursor); {
 		case r == nil:
 			it = s.load(sub, v)
 			it.body, it.whole, it.head.Reset = v.whole(), true, true
@@ -361,11 +436,16 @@ func (s *step) leave(sess *session) {
 
 // keyOf names what a view depends on beside the graph: a client that comes back
 // with another key holds something that cannot be built on. It is the same on
-// every node, and after a restart.
-func keyOf(canonical string, schemaVer int64, p *graph.Principal) string {
+// every node, and after a restart. Of the schema, only which types are below
+// that of the roots matters.
+func keyOf(canonical string, proj *graph.Projection, types replica.Types, p *graph.Principal) string {
 	text := make([]byte, 0, len(canonical)+64)
 	text = graph.AppendString(text, canonical)
-	text = strconv.AppendInt(text, schemaVer, 10)
+	if proj.Type != nil {
+		for _, name := range types.Subtypes(proj.Type.Type) {
+			text = graph.AppendString(text, name)
+		}
+	}
 	text = strconv.AppendBool(text, p.Admin)
 	if !p.Admin {
 		for _, n := range access.PrincipalNames(p) {

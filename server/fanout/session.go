@@ -325,16 +325,17 @@ func (s *session) close(code protocol.CloseCode) {
 	s.helpers.Go(func() { s.conn.Close(websocket.StatusCode(code), code.Reason()) })
 }
 
-// abandon ends the session without a word, unless it is being closed already.
-func (s *session) abandon() {
+// abandon ends the session without a word; false where it is being closed already.
+func (s *session) abandon() (first bool) {
 	s.mu.Lock()
-	first := !s.closed
+	first = !s.closed
 	s.closed = true
 	s.mu.Unlock()
 	s.cancel()
 	if first {
 		s.helpers.Go(func() { s.conn.CloseNow() })
 	}
+	return first
 }
 
 // bye tells the client when to come back, after what waits for it has gone out.
@@ -346,8 +347,9 @@ func (s *session) bye(after time.Duration, code protocol.CloseCode) {
 func (s *session) keepHouse(now time.Time) {
 	if s.wire.stuck(now) >= s.hub.cfg.Stall {
 		// A close frame cannot overtake what is stuck.
-		s.hub.metrics.close(protocol.CloseStalled)
-		s.abandon()
+		if s.abandon() {
+			s.hub.metrics.close(protocol.CloseStalled)
+		}
 		return
 	}
 	s.mu.Lock()
@@ -380,8 +382,8 @@ func (s *session) ping() {
 	ctx, cancel := context.WithTimeout(s.ctx, s.hub.cfg.Stall)
 	defer cancel()
 	err := s.conn.Ping(ctx)
-	if err == nil || ctx.Err() == nil || s.ctx.Err() != nil {
-		return
+	if err == nil || ctx.Err() == nil || s.ctx.Err() != nil || s.wire.stuck(time.Now()) > 0 {
+		return // where the ping itself is stuck, keepHouse sees to it
 	}
 	if reading := s.reading.Load(); reading != 0 && reading <= began.UnixNano() {
 		s.close(protocol.CloseStalled)

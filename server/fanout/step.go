@@ -26,7 +26,7 @@ type step struct {
 	again  []command // to be run once more is held
 
 	batch  stretch // the commits since the last step
-	past   map[graph.Version]*past
+	past   map[graph.Version]*earlier
 	deltas []delta
 	// regrounded are the views whose grounds may have changed.
 	regrounded []*view
@@ -40,10 +40,12 @@ type delta struct {
 	*difference
 }
 
-// newSchema computes the views of types anew: which types are below which may
-// have changed. A schema may change between two versions of the graph, so there
-// is no delta for it: where such a view shows something else, it begins again.
+// newSchema computes the views of types anew where other types are below them
+// now: nothing else of a schema decides what a view shows. A schema may change
+// between two versions of the graph, so there is no delta for it: where such a
+// view shows something else, it begins again.
 func (s *step) newSchema(reg *schema.Registry) {
+	old := s.reg
 	s.lens.types = reg
 	type begun struct {
 		view *view
@@ -52,7 +54,7 @@ func (s *step) newSchema(reg *schema.Registry) {
 	}
 	var list []begun
 	for _, v := range s.views() {
-		if v.proj.Type != nil {
+		if t := v.proj.Type; t != nil && !slices.Equal(old.Subtypes(t.Type), reg.Subtypes(t.Type)) {
 			c, err := s.lens.compute(s.st, &v.lead, v.proj, v.size())
 			list = append(list, begun{v, c, err})
 		}
@@ -231,11 +233,14 @@ func (s *step) whyObjectGone(p *graph.Principal, of *stretch, id graph.ObjectID)
 			if ch.Event != graph.Deleted || ch.Ref != graph.ObjectRef(id) {
 				continue
 			}
-			if i == 0 || access.Direct(before(s.st, of.commits[i:]), p, id, access.Read) {
+			if i == 0 && of.known || access.Direct(before(s.st, of.commits[i:]), p, id, access.Read) {
 				return protocol.Deleted
 			}
 			return protocol.Forbidden
 		}
+	}
+	if access.Direct(of.gone.over(s.st), p, id, access.Read) {
+		return protocol.Deleted
 	}
 	return protocol.Forbidden // the commits are not at hand: say the least
 }
@@ -308,17 +313,25 @@ func (s *step) publish() {
 }
 
 func (s *step) encode(d delta) *frame {
-	f := &frame{from: s.relay.head.Version, to: s.head.Version}
-	if d.version > 0 {
-		f.from, f.to = d.version-1, d.version
-	}
+	f := &frame{}
+	f.from, f.to = s.span(d.difference)
 	p := protocol.Delta{
 		View: d.view.id, Version: f.to, At: d.at, By: d.by, Mutations: d.mutations,
 		Entries: s.batch.encode(d.entries), Roots: d.roots, HasRoots: d.rerooted,
 	}
+	f.trail = d.trail()
 	f.texts = p.Frames(protocol.MaxMessage)
 	for _, t := range f.texts {
 		f.size += len(t)
 	}
 	return f
+}
+
+// span gives the versions that a difference of the step covers: the commits
+// after from, up to to.
+func (s *step) span(d *difference) (from, to graph.Version) {
+	if d.version > 0 {
+		return d.version - 1, d.version
+	}
+	return s.relay.head.Version, s.head.Version
 }

@@ -17,6 +17,7 @@ type subscription struct {
 
 	// principal is whom the view is for. The relay's goroutine owns it.
 	principal graph.Principal
+	tried     uint8 // ways to find again what the client holds; the relay's as well
 	// view and cursor change with relay.feedMu and session.mu held; the relay's
 	// goroutine, which alone sets view, may read view without.
 	view   *view         // nil until attached
