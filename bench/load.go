@@ -51,3 +51,43 @@ func loadRow(n int) func(context.Context, *target, options) ([]figure, error) {
 		return []figure{{"p50", ms(quantile(took, 0.5)), "ms", true, "≤ 2"}, {"server CPU", ms(cpu / time.Duration(times)), "ms", true, ""}}, nil
 	}
 }
+
+// subscribeRow is the time from a subscription to the end of its load, in a book
+// that is live on the node and has changed since it was last loaded.
+func subscribeRow(n int) func(context.Context, *target, options) ([]figure, error) {
+	return func(ctx context.Context, t *target, o options) ([]figure, error) {
+		w, err := t.keptWorld(ctx, o.pick(n, n, 10))
+		if err != nil {
+			return nil, err
+		}
+		keeper, _, err := w.keep(ctx)
+		if err != nil {
+			return nil, err
+		}
+		go drain(keeper) // until the row ends
+		writer, err := t.sessionIn(w.graph, t.token)
+		if err != nil {
+			return nil, err
+		}
+		times := o.pick(15, 8, 2)
+		var took []time.Duration
+		var cpu time.Duration
+		for range times {
+			if err := writer.change(w.items[0]); err != nil {
+				return nil, err
+			}
+			c, err := t.sessionIn(w.graph, t.token)
+			if err != nil {
+				return nil, err
+			}
+			before, began := t.serverTime(), time.Now()
+			if _, _, err := c.sync(w, nil); err != nil {
+				return nil, err
+			}
+			took = append(took, time.Since(began))
+			cpu += t.serverTime() - before
+			c.close()
+		}
+		return []figure{{"p50", ms(quantile(took, 0.5)), "ms", true, "≤ 2"}, {"server CPU", ms(cpu / time.Duration(times)), "ms", true, ""}}, nil
+	}
+}

@@ -26,6 +26,9 @@ type row struct {
 // longer hangs.
 const roundLimit = 90 * time.Second
 
+// longLimit is for rows that first make a hundred thousand of something.
+const longLimit = 3 * time.Minute
+
 // selected says whether a row is asked for.
 func (o options) selected(name string) bool {
 	if o.rows == "" {
