@@ -55,6 +55,9 @@ type Config struct {
 	// MaxLag is how many commits the node may be behind and still be ready; 0
 	// is DefaultMaxLag.
 	MaxLag int
+	// ProbesOnly serves /healthz, /readyz, /metrics and /version and nothing
+	// else: what a worker needs.
+	ProbesOnly bool
 	// Version is the build's, for GET /version; "" is taken from the binary.
 	Version string
 }

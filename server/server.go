@@ -42,13 +42,13 @@ type Deps struct {
 	Replicas  *replica.Set
 	Store     graph.Store
 	Auth      *auth.Authenticator // may be nil where only probes are served
-	Sync      Sync             // may be nil: no websockets
-	Runs      graph.RunService // may be nil: no post-processing
-	Log       *slog.Logger     // may be nil: discarded
-	Metrics   Registry         // may be nil: a registry of its own
-	Clock     graph.Clock      // may be nil: time.Now
-	Site      fs.FS            // may be nil: nothing at /
-	Console   fs.FS            // may be nil: nothing at /console/
+	Sync      Sync                // may be nil: no websockets
+	Runs      graph.RunService    // may be nil: no post-processing
+	Log       *slog.Logger        // may be nil: discarded
+	Metrics   Registry            // may be nil: a registry of its own
+	Clock     graph.Clock         // may be nil: time.Now
+	Site      fs.FS               // may be nil: nothing at /
+	Console   fs.FS               // may be nil: nothing at /console/
 }
 
 // Server answers the routes of Graphtide. Make one with New.

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/graphtide/graphtide/graph/pgstore"
 	"github.com/graphtide/graphtide/internal/bundle"
 	"github.com/graphtide/graphtide/internal/embedded"
@@ -152,12 +150,11 @@ func (c *doctorCmd) database(ctx context.Context, x *examination) {
 // redis looks at a Redis. Its loss costs time only, but for the queue it must not
 // throw tasks away.
 func (c *doctorCmd) redis(ctx context.Context, x *examination) {
-	opts, err := node.ParseRedisURL(c.RedisURL)
+	client, err := node.NewRedis(c.RedisURL)
 	if err != nil {
 		x.wrong("check --redis-url", "%s", firstLine(err))
 		return
 	}
-	client := redis.NewClient(opts)
 	defer client.Close()
 	if err := client.Ping(ctx).Err(); err != nil {
 		x.wrong("check --redis-url, and that the server runs; without it everything works, only slower", "Redis does not answer: %s", firstLine(err))

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/graphtide/graphtide/internal/embedded"
 	"github.com/graphtide/graphtide/internal/node"
@@ -116,11 +115,10 @@ func TestDoctorLooksAtRedis(t *testing.T) {
 	defer redis.Stop()
 	sh := newShell(t, "GRAPHTIDE_LISTEN=127.0.0.1:0", "GRAPHTIDE_REDIS_URL="+redis.URL())
 	sh.run("doctor").ends(exitOK).says("ok    Redis answers", "maxmemory-policy")
-	opts, err := node.ParseRedisURL(redis.URL())
+	client, err := node.NewRedis(redis.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := goredis.NewClient(opts)
 	defer client.Close()
 	if err := client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err(); err == nil { // a Redis that has settings
 		sh.run("doctor").ends(exitFailed, "wrong").says("WRONG Redis's maxmemory-policy is allkeys-lru", "noeviction")

@@ -127,10 +127,11 @@ func redisURL(address string) error {
 	if address == "" {
 		return nil
 	}
-	if _, err := node.ParseRedisURL(address); err != nil {
+	client, err := node.NewRedis(address)
+	if err != nil {
 		return fmt.Errorf("--redis-url: %w", err)
 	}
-	return nil
+	return client.Close()
 }
 
 // authOptions say whose tokens are good.

@@ -77,6 +77,7 @@ func (c *serveCmd) Run(a *app) error {
 }
 
 type workerCmd struct {
+	Listen string `help:"Serve /healthz, /readyz and /metrics here, host:port; without it the worker listens nowhere." placeholder:"ADDR"`
 	databaseOptions
 	RedisURL string `group:"stores" help:"The Redis, for hints between nodes and the task queue." placeholder:"URL"`
 	pollOption
@@ -95,14 +96,18 @@ Example:
 
 // Validate refuses what could not be connected to.
 func (c *workerCmd) Validate() error {
-	return first(c.databaseOptions.check(), redisURL(c.RedisURL), c.pollOption.check(), c.ruleOptions.check(), c.limitOptions.check())
+	var listen error
+	if c.Listen != "" {
+		listen = listenAddress(c.Listen)
+	}
+	return first(listen, c.databaseOptions.check(), redisURL(c.RedisURL), c.pollOption.check(), c.ruleOptions.check(), c.limitOptions.check())
 }
 
 func (c *workerCmd) Run(a *app) error {
 	n, err := node.Start(a.ctx, node.Config{DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, NoServer: true, Poll: c.Poll, Log: a.log,
-		Server: server.Config{Limits: c.limits()}, Postprocess: c.ruleOptions.config()})
+		Server: server.Config{Listen: c.Listen, Limits: c.limits(), Version: version()}, Postprocess: c.ruleOptions.config()})
 	if err != nil {
-		return err
+		return addressTaken(err)
 	}
 	defer a.stop(n)
 	a.log.Info("working on runs and operations", "version", version())

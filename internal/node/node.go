@@ -16,7 +16,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/url"
 	"sync"
 	"time"
 
@@ -45,7 +44,8 @@ type Config struct {
 	// Migrate brings the database up to date first; without it an older one is
 	// refused.
 	Migrate bool
-	// NoServer leaves HTTP and websockets out: post-processing only.
+	// NoServer leaves the routes and websockets out: post-processing only. Where
+	// Server.Listen is set, the probes and metrics are served there.
 	NoServer bool
 	// NoWorker leaves post-processing to other nodes.
 	NoWorker bool
@@ -122,7 +122,8 @@ func Start(ctx context.Context, cfg Config) (_ *Node, err error) {
 	return n, nil
 }
 
-// URL is where the node serves, without a slash at the end; "" for a worker.
+// URL is where the node serves, without a slash at the end; "" for a worker that
+// serves nothing.
 func (n *Node) URL() string {
 	if n.listener == nil {
 		return ""
@@ -224,12 +225,12 @@ func (n *Node) startRedis(ctx context.Context) error {
 	if n.cfg.RedisURL == "" {
 		return nil
 	}
-	opts, err := ParseRedisURL(n.cfg.RedisURL)
+	redis.SetLogger(redisLog{n.cfg.Log}) // its own writes to standard error
+	client, err := NewRedis(n.cfg.RedisURL)
 	if err != nil {
 		return err
 	}
-	redis.SetLogger(redisLog{n.cfg.Log}) // its own writes to standard error
-	n.redis = redis.NewClient(opts)
+	n.redis = client
 	n.onStop(func() { n.redis.Close() })
 	n.hints = rediscache.New(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
 	n.onStop(n.stopping("hints", n.hints.Stop))
@@ -238,32 +239,10 @@ func (n *Node) startRedis(ctx context.Context) error {
 	return n.hints.Start(ctx)
 }
 
-// ParseRedisURL reads the address of a Redis. The error does not repeat it: it may
-// hold a password.
-func ParseRedisURL(address string) (*redis.Options, error) {
-	opts, err := redis.ParseURL(address)
-	var parse *url.Error
-	if errors.As(err, &parse) {
-		err = parse.Err
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the address of the Redis cannot be read (%w): write it as redis://[user:password@]host:6379/0, or rediss:// for TLS", err)
-	}
-	return opts, nil
-}
-
-// redisLog takes what the Redis client has to say, mostly of connections that
-// broke: everything works without them, so it is for those who look closely.
-type redisLog struct{ log *slog.Logger }
-
-func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
-	l.log.DebugContext(ctx, "redis client", "message", fmt.Sprintf(format, v...))
-}
-
 // listen opens the address before anything runs that names it to others.
 // Requests wait until the server takes them.
 func (n *Node) listen(context.Context) error {
-	if n.cfg.NoServer {
+	if n.cfg.NoServer && n.cfg.Server.Listen == "" {
 		return nil
 	}
 	addr := n.cfg.Server.WithDefaults().Listen
@@ -278,7 +257,7 @@ func (n *Node) listen(context.Context) error {
 
 // publicURL is where webhooks reach this node, where nobody said otherwise.
 func (n *Node) publicURL() string {
-	if n.listener == nil {
+	if n.listener == nil || n.cfg.NoServer {
 		return ""
 	}
 	host, port, err := net.SplitHostPort(n.listener.Addr().String())
@@ -344,9 +323,40 @@ func (n *Node) prepare(ctx context.Context) error {
 }
 
 func (n *Node) startServer(ctx context.Context) error {
-	if n.cfg.NoServer {
+	if n.listener == nil {
 		return nil
 	}
+	deps := server.Deps{Live: n.Live, Replicas: n.Replicas, Store: n.Store, Log: n.cfg.Log, Metrics: n.Metrics}
+	cfg := n.cfg.Server
+	if cfg.ProbesOnly = n.cfg.NoServer; !cfg.ProbesOnly {
+		if err := n.startSync(&deps); err != nil {
+			return err
+		}
+	}
+	var err error
+	if n.http, err = server.New(cfg, deps); err != nil {
+		return err
+	}
+	serve, cancel := context.WithCancel(context.Background())
+	n.endServe = cancel
+	go func() {
+		n.served <- n.http.Serve(serve, n.listener)
+		close(n.served) // who waits for the end may come after who took the error
+	}()
+	if cfg.ProbesOnly {
+		return nil
+	}
+	// The main graph is opened now rather than by its first visitor.
+	if _, err := n.Replicas.Open(ctx, graph.MainGraph); err != nil {
+		cancel()
+		<-n.served
+		return err
+	}
+	return nil
+}
+
+// startSync starts what the routes stand on.
+func (n *Node) startSync(deps *server.Deps) error {
 	authCfg := n.cfg.Auth
 	authCfg.Runs, authCfg.Log = n.Runs, n.cfg.Log
 	authn, err := auth.New(authCfg)
@@ -362,23 +372,7 @@ func (n *Node) startServer(ctx context.Context) error {
 		Limits:       n.cfg.Server.Limits, AllowedOrigins: n.cfg.Server.AllowedOrigins, Dev: n.cfg.Server.Dev,
 		Log: n.cfg.Log, Metrics: n.Metrics})
 	n.onStop(n.hub.Stop)
-	n.http, err = server.New(n.cfg.Server, server.Deps{Submitter: n.Pipeline, Schemas: n.Pipeline, Live: n.Live,
-		Replicas: n.Replicas, Store: n.Store, Auth: authn, Sync: n.hub, Runs: n.Runs, Log: n.cfg.Log,
-		Metrics: n.Metrics, Site: n.cfg.Site, Console: n.cfg.Console})
-	if err != nil {
-		return err
-	}
-	serve, cancel := context.WithCancel(context.Background())
-	n.endServe = cancel
-	go func() {
-		n.served <- n.http.Serve(serve, n.listener)
-		close(n.served) // who waits for the end may come after who took the error
-	}()
-	// The main graph is opened now rather than by its first visitor.
-	if _, err := n.Replicas.Open(ctx, graph.MainGraph); err != nil {
-		cancel()
-		<-n.served
-		return err
-	}
+	deps.Submitter, deps.Schemas, deps.Auth, deps.Sync, deps.Runs = n.Pipeline, n.Pipeline, authn, n.hub, n.Runs
+	deps.Site, deps.Console = n.cfg.Site, n.cfg.Console
 	return nil
 }
