@@ -48,6 +48,11 @@ describe('size, minified and compressed', () => {
     expect(inputs.filter((f) => !/(^|\/)src\//.test(f))).toEqual([])
   })
 
+  test.each(['vue', 'react', 'svelte'])('of the binding to %s, at most 1 kB', async (name) => {
+    const external = ['vue', 'react', 'svelte', 'svelte/reactivity', './cells.js']
+    expect((await size(name, { external })).bytes).toBeLessThanOrEqual(1_000)
+  })
+
   test('of everything that connect may ever fetch, at most 36 kB', async () => {
     expect((await size('index', { fetched: true })).bytes).toBeLessThanOrEqual(36_000)
   })
@@ -58,7 +63,9 @@ test('no source file imports a package, but for the bindings', () => {
   for (const file of readdirSync(folder)) {
     const text = readFileSync(new URL(file, folder), 'utf8')
     const packages = [...text.matchAll(/from '([^'./][^']*)'/g)].map((m) => m[1])
-    expect(packages, file).toEqual(file === 'vue.js' ? ['vue', 'vue'] : [])
+    const own = file.replace('.js', '')
+    const bindings = ['vue', 'react', 'svelte']
+    expect([...new Set(packages.map((p) => p.split('/')[0]))], file).toEqual(bindings.includes(own) ? [own] : [])
   }
 })
 
