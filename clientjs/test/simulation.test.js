@@ -135,7 +135,7 @@ async function run(seed, faults) {
   return { w, clients }
 }
 
-describe('whatever the network and the server do, every client ends equal to the server', () => {
+describe('S8 optimistic layer, and S4 atomic: whatever the network and the server do, every client ends equal to the server', () => {
   test.each(Array.from({ length: 12 }, (_, i) => i + 1))('seed %i', async (seed) => {
     await run(seed, {})
   })
