@@ -193,7 +193,9 @@ func (t *target) profile(ctx context.Context, file string) error {
 	return nil
 }
 
-func (t *target) request(ctx context.Context, method, path, contentType, body, token string) ([]byte, error) {
+// request sends a request with the headers given by name and value, and gives
+// the answer's text. A status from 300 on is an error that holds that.
+func (t *target) request(ctx context.Context, method, path, contentType, body, token string, headers ...string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, t.url+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -203,6 +205,9 @@ func (t *target) request(ctx context.Context, method, path, contentType, body, t
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
