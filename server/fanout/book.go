@@ -19,9 +19,11 @@ import (
 // repeats a number of times counts by the levels left, which only fall along a
 // cycle.
 //
-// A book runs ahead of what its view has published. It may be used until an
-// update meets something that the replica does not hold: then it is void, but
-// for telling what the index knows of it.
+// A book runs ahead of what its view has published. Where an update meets
+// something that the replica does not hold, it leaves out what hangs on that,
+// and is called again with the same changes and more: what it did stays done.
+// An update that could not be done makes the book void, but for telling what the
+// index knows of it.
 type book struct {
 	proj  *graph.Projection
 	hops  []*hop
@@ -37,6 +39,7 @@ type book struct {
 	adds   []ask
 	drops  []ask
 	loose  []*visit // lists of endless repeats that lost one who asked for them
+	closed []*visit // lists that wait for what they are made of
 	reader reading
 	fault  *graph.Error
 
@@ -69,6 +72,17 @@ type reading struct {
 	src    replica.Source
 	judge  *judge
 	limits graph.Limits
+	// missed counts what the source was asked for and does not hold; nil where
+	// the whole answer is dropped if there is such a thing.
+	missed func() int
+}
+
+// misses gives the reading's count.
+func (r *reading) misses() int {
+	if r.missed == nil {
+		return 0
+	}
+	return r.missed()
 }
 
 type gathered struct {
@@ -84,7 +98,7 @@ type changes struct {
 	lists   map[listID]int8 // 1: opened, -1: closed
 	rights  []graph.ObjectID
 	roots   bool
-	why     *grounds // of what was judged; nil: of nothing
+	judged  map[graph.ObjectID]bool // whose rights the grounds do not know yet
 }
 
 // listID names a list of a book.
@@ -99,8 +113,12 @@ type tie struct {
 	from, to graph.ObjectID
 }
 
+func (c *changes) nothing() bool {
+	return len(c.objects)+len(c.edges)+len(c.lists)+len(c.rights)+len(c.judged) == 0 && !c.roots
+}
+
 func (b *book) reset() {
-	b.changed = changes{objects: map[graph.ObjectID]struct{}{}, edges: map[graph.EdgeID]tie{}, lists: map[listID]int8{}}
+	b.changed = changes{objects: map[graph.ObjectID]struct{}{}, edges: map[graph.EdgeID]tie{}, lists: map[listID]int8{}, judged: map[graph.ObjectID]bool{}}
 }
 
 // newBook evaluates a projection; room is about how much it may show.

@@ -11,6 +11,7 @@ import (
 // open follows a list for the first time.
 func (b *book) open(v *visit) {
 	r := &b.reader
+	missed := r.misses()
 	w := walk{book: b, v: v, limit: r.limits.Candidates}
 	if v.hop.plain() {
 		w.limit = r.limits.ViewEntities // one more would not fit into the view
@@ -29,8 +30,24 @@ func (b *book) open(v *visit) {
 			}
 		}
 	}
-	if b.fault == nil {
+	switch {
+	case r.misses() != missed:
+		v.waiting, b.fault = true, nil
+		b.closed = append(b.closed, v)
+	case b.fault == nil:
+		v.waiting = false
 		w.settle()
+	}
+}
+
+// openAgain opens the lists that could not be opened in the last update.
+func (b *book) openAgain() {
+	closed := b.closed
+	b.closed = nil
+	for _, v := range closed {
+		if v.levels >= 0 {
+			b.open(v)
+		}
 	}
 }
 
@@ -129,7 +146,14 @@ func (c candidate) seat() seat {
 // look brings a list up to date with one object that may be a candidate of it.
 // What that brings into the list, or takes out, is left to u.
 func (b *book) look(u *update, v *visit, far graph.ObjectID) {
+	if v.waiting {
+		return
+	}
+	missed := b.reader.misses()
 	o, e, in := b.candidate(v, far)
+	if b.reader.misses() != missed {
+		return // the update will be called again
+	}
 	var s seat
 	if in {
 		s = candidate{o, e}.seat()

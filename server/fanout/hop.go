@@ -86,6 +86,8 @@ type visit struct {
 
 	roster roster
 	window *window // instead of roster
+	// closed until what it is made of is held: nothing is in it meanwhile.
+	waiting bool
 }
 
 // count notes that a visit is asked for once more, or once less, and gives the

@@ -39,6 +39,8 @@ type index struct {
 	// filtered or ordered: a change in the content of an object can move it
 	// into them, or out.
 	choosy map[direction]map[graph.ObjectID]int
+	// followed counts the lists of all kinds by direction.
+	followed map[direction]int
 	// held and released are told which objects views need, and which no view
 	// needs any longer, in this order: so what goes from one view to another is
 	// never let go.
@@ -67,7 +69,7 @@ type equalViews struct {
 func newIndex(held, released func(...graph.ObjectID)) *index {
 	return &index{
 		objects: viewSets[graph.ObjectID]{}, lists: map[listKey]*listViews{},
-		choosy: map[direction]map[graph.ObjectID]int{}, held: held, released: released,
+		choosy: map[direction]map[graph.ObjectID]int{}, followed: map[direction]int{}, held: held, released: released,
 	}
 }
 
@@ -97,7 +99,9 @@ func (x *index) enlist(v *view, b *book, id listID) {
 		} else {
 			l.values(h.equal).put(v, h.equal)
 		}
-		if d := (direction{k.label, k.kind}); !h.plain() && k.kind != listType {
+		d := direction{k.label, k.kind}
+		x.followed[d]++
+		if !h.plain() && k.kind != listType {
 			if x.choosy[d] == nil {
 				x.choosy[d] = map[graph.ObjectID]int{}
 			}
@@ -111,7 +115,11 @@ func (x *index) enlist(v *view, b *book, id listID) {
 func (x *index) delist(v *view, b *book, id listID, alone bool) {
 	h := id.hop
 	b.keys(h, id.from, func(k listKey) {
-		if d := (direction{k.label, k.kind}); !h.plain() && k.kind != listType {
+		d := direction{k.label, k.kind}
+		if x.followed[d]--; x.followed[d] <= 0 {
+			delete(x.followed, d)
+		}
+		if !h.plain() && k.kind != listType {
 			if x.choosy[d][k.id]--; x.choosy[d][k.id] <= 0 {
 				if delete(x.choosy[d], k.id); len(x.choosy[d]) == 0 {
 					delete(x.choosy, d)
@@ -261,6 +269,9 @@ func (x *index) abandon(v *view) {
 // follow takes up what a view's book has changed, once the view has published it.
 func (x *index) follow(v *view) {
 	b := v.book
+	if b.changed.nothing() {
+		return
+	}
 	for id, by := range b.changed.lists {
 		if by > 0 {
 			x.enlist(v, b, id)
@@ -333,45 +344,57 @@ func (x *router) everywhere(id graph.ObjectID) {
 	if o := x.r.Object(id); o != nil {
 		x.list(listKey{label: o.Type, kind: listType}, id)
 	}
-	x.r.Out(id, "", func(e *graph.Edge) bool {
-		x.list(listKey{e.To, e.Label, listIn}, id)
-		return true
-	})
-	x.r.In(id, "", func(e *graph.Edge) bool {
-		x.list(listKey{e.From, e.Label, listOut}, id)
-		return true
-	})
+	for d := range x.followed {
+		x.over(d, id)
+	}
 }
 
-// choosy finds who follows a filtered or ordered list that an object is a
-// candidate of. It walks the object's edges, or where these are many, the lists.
-func (x *router) choosy(id graph.ObjectID) {
-	for d, ends := range x.index.choosy {
-		along, degree := x.r.Out, x.r.CountOut
-		if d.kind == listOut {
-			along, degree = x.r.In, x.r.CountIn
-		}
-		if degree(id, d.label) > len(ends) {
-			for near := range ends {
-				from, to := near, id
-				if d.kind == listIn {
-					from, to = id, near
-				}
-				if x.r.Between(d.label, from, to) != nil {
-					x.list(listKey{near, d.label, d.kind}, id)
-				}
-			}
-			continue
-		}
-		along(id, d.label, func(e *graph.Edge) bool {
-			near := e.To
-			if d.kind == listOut {
-				near = e.From
-			}
-			x.list(listKey{near, d.label, d.kind}, id)
+// over finds who follows a list of one direction that an object may be in.
+func (x *router) over(d direction, id graph.ObjectID) {
+	switch d.kind {
+	case listIn:
+		x.r.Out(id, d.label, func(e *graph.Edge) bool {
+			x.list(listKey{e.To, d.label, listIn}, id)
+			return true
+		})
+	case listOut:
+		x.r.In(id, d.label, func(e *graph.Edge) bool {
+			x.list(listKey{e.From, d.label, listOut}, id)
 			return true
 		})
 	}
+}
+
+// choosy finds who follows a filtered or ordered list that an object is a
+// candidate of. It walks the object's edges, or the lists where there are fewer:
+// the edges of a list are held, those that arrive at an object perhaps not.
+func (x *router) choosy(id graph.ObjectID) {
+	for d, ends := range x.index.choosy {
+		if len(ends) > fewEnds && !x.many(d, id, len(ends)) {
+			x.over(d, id)
+			continue
+		}
+		for near := range ends {
+			from, to := near, id
+			if d.kind == listIn {
+				from, to = id, near
+			}
+			if x.r.Between(d.label, from, to) != nil {
+				x.list(listKey{near, d.label, d.kind}, id)
+			}
+		}
+	}
+}
+
+// fewEnds is how many lists are looked at before an object's edges are counted.
+const fewEnds = 16
+
+// many reports whether an object has more edges than there are lists.
+func (x *router) many(d direction, id graph.ObjectID, lists int) bool {
+	if d.kind == listIn {
+		return x.r.CountOut(id, d.label) > lists
+	}
+	return x.r.CountIn(id, d.label) > lists
 }
 
 // values calls yield with the keys of all values that an object has had at a

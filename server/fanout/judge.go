@@ -25,6 +25,9 @@ type judge struct {
 	// them too. fresh are those that the judge has found.
 	rights map[graph.ObjectID]struct{}
 	fresh  []graph.ObjectID
+	// missed counts what r was asked for and does not hold; nil where that makes
+	// everything void.
+	missed func() int
 }
 
 // kin is all that the right to read an object rests on, for most objects: its
@@ -62,9 +65,15 @@ func (j *judge) mayRead(o *graph.Object) bool {
 }
 
 func (j *judge) ask(o *graph.Object) bool {
+	missed := 0
+	if j.missed != nil {
+		missed = j.missed()
+	}
 	read := j.walker.Holds(o.ID, access.Read) || sabotage.On(sabotage.SkipFirstCheck) || sabotage.On(sabotage.SkipBothChecks)
-	j.alone[o.ID] = read
 	j.rest(o)
+	if j.missed == nil || j.missed() == missed { // else it will be asked about again
+		j.alone[o.ID] = read
+	}
 	return read
 }
 
@@ -79,9 +88,9 @@ func (j *judge) rest(o *graph.Object) {
 				if _, known := j.rights[e.To]; known {
 					return true
 				}
-				j.rights[e.To] = struct{}{}
-				j.fresh = append(j.fresh, e.To)
 				if far := j.r.Object(e.To); far != nil {
+					j.rights[e.To] = struct{}{}
+					j.fresh = append(j.fresh, e.To)
 					next = append(next, far)
 				}
 				return true

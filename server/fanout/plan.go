@@ -1,9 +1,11 @@
 package fanout
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/access"
 	"github.com/graphtide/graphtide/server/protocol"
 )
 
@@ -35,6 +37,9 @@ func (s *step) plans() []*plan {
 		return list
 	}
 	touched := s.match()
+	if s.short() {
+		return nil // no book is touched before it is known whom the commits concern
+	}
 	list := make([]*plan, 0, len(touched))
 	merged := false // does a view get one delta for all commits?
 	for v, touches := range touched {
@@ -84,31 +89,23 @@ func (s *step) planOf(v *view, touches []touch) *plan {
 	case !slices.ContainsFunc(touches, func(t touch) bool { return !v.book.content(t) }):
 		return &plan{view: v, diffs: v.follow(s.lens, s.st, touches)}
 	}
-	b, missed := v.book, s.st.Missed()
+	b := v.book
 	j := newJudge(s.st, &v.lead, b.rights)
-	whole := !b.update(reading{s.st, j, s.lens.limits}, touches)
+	j.missed = s.st.Missed
+	done := b.update(reading{s.st, j, s.lens.limits, s.st.Missed}, touches)
 	b.changed.rights = append(b.changed.rights, j.fresh...)
-	if len(j.alone) > 0 && !v.lead.Admin {
-		if why := j.survey(); b.changed.why == nil {
-			b.changed.why = why
-		} else {
-			b.changed.why = b.changed.why.and(why)
-		}
-	}
-	if s.st.Missed() != missed {
-		// What the book took for absent may be there. All plans are about to be
-		// dropped; the next one for this view will start from nothing.
-		b.void = true
-		return nil
-	}
-	if whole {
+	maps.Copy(b.changed.judged, j.alone)
+	if !done {
 		b.void = true
 		return s.anew(v)
 	}
 	p := &plan{view: v}
-	if b.changed.why != nil {
-		if p.why = v.why.and(b.changed.why); p.why.equal(v.why) {
-			p.why = nil
+	if len(b.changed.judged) > 0 && !v.lead.Admin {
+		for id := range b.changed.judged { // some, perhaps, in an earlier run, at another version
+			b.changed.judged[id] = j.walker.Holds(id, access.Read)
+		}
+		if why := v.why.and(survey(s.st, j.walker, &v.lead, b.changed.judged)); !why.equal(v.why) {
+			p.why = why
 		}
 	}
 	d, growth := s.differs(v, b)

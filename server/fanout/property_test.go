@@ -148,6 +148,7 @@ func (c *chaos) commitSomething(t *rapid.T) {
 			}
 			var ties []graph.Ref
 			c.replica.Read(context.Background(), func(st *replica.State) {
+				ties = nil
 				note := func(e *graph.Edge) bool { ties = append(ties, graph.EdgeRef(e.ID)); return true }
 				st.Out(id, "", note)
 				st.In(id, "", note)

@@ -84,7 +84,7 @@ func (b *book) dirty(u *update, h *hop, id graph.ObjectID) {
 	if h.step.In {
 		along, degree = src.Out, src.CountOut
 	}
-	if degree(id, h.step.Label) > len(h.visits) {
+	if len(h.visits) <= fewEnds || degree(id, h.step.Label) > len(h.visits) {
 		for _, v := range h.visits {
 			b.look(u, v, id)
 		}

@@ -24,6 +24,7 @@ func (b *book) update(r reading, touches []touch) bool {
 	b.reader = r
 	defer func() { b.reader = reading{} }()
 	u := &update{windows: map[*visit]struct{}{}}
+	b.openAgain()
 	for _, t := range touches {
 		if t.change.Ref.Kind == graph.KindObject {
 			b.object(u, t)

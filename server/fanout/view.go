@@ -60,7 +60,7 @@ func (l *lens) compute(src replica.Source, p *graph.Principal, proj *graph.Proje
 		types = l.types.Subtypes(proj.Type.Type)
 	}
 	j := newJudge(src, p, map[graph.ObjectID]struct{}{})
-	b, err := newBook(proj, types, reading{src, j, l.limits}, room)
+	b, err := newBook(proj, types, reading{src: src, judge: j, limits: l.limits}, room)
 	if err != nil {
 		return nil, err
 	}

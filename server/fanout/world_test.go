@@ -204,6 +204,7 @@ func (w *world) commitAs(author, key string, edits ...edit) *graph.Commit {
 		Asked: json.RawMessage(`[]`), Done: json.RawMessage(`[]`),
 	}
 	w.replica.Read(context.Background(), func(st *replica.State) {
+		c.Changes = nil
 		for _, e := range edits {
 			c.Changes = append(c.Changes, w.change(st, c, e))
 		}
@@ -246,6 +247,7 @@ func (w *world) change(st *replica.State, c *graph.Commit, e edit) graph.Change 
 	if e.ref.Kind == graph.KindObject {
 		old := st.Object(graph.ObjectID(e.ref.ID))
 		switch {
+		case old == nil && e.object == nil: // not held yet: there will be another call
 		case e.gone:
 			ch.Event, ch.ObjBefore = graph.Deleted, old
 		case old == nil:
@@ -262,6 +264,7 @@ func (w *world) change(st *replica.State, c *graph.Commit, e edit) graph.Change 
 	}
 	old := st.Edge(graph.EdgeID(e.ref.ID))
 	switch {
+	case old == nil && e.edge == nil: // as above
 	case e.gone:
 		ch.Event, ch.EdgeBefore = graph.Deleted, old
 	case old == nil:
