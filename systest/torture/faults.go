@@ -25,7 +25,7 @@ var faults = []struct {
 	{"stop-redis", 4, (*tormentor).stopRedis},
 	{"flush-redis", 6, func(t *tormentor) error { return flush(t.ctx, t.w.redisURL) }},
 	{"restart-postgres", 3, (*tormentor).restartPostgres},
-	{"cut-backend", 8, func(t *tormentor) error { return t.w.pg.cutBackend(t.rng.IntN) }},
+	{"cut-backend", 8, (*tormentor).cutBackend},
 	{"new-epoch", 2, (*tormentor).newEpoch},
 	{"compact", 2, (*tormentor).compact},
 	{"cut", 14, nil},
@@ -218,6 +218,13 @@ func (t *tormentor) restartPostgres() error {
 	})
 }
 
+func (t *tormentor) cutBackend() error {
+	if !t.free("postgres") {
+		return errBusy
+	}
+	return t.w.pg.cutBackend(t.rng.IntN)
+}
+
 // compact forgets old history: what the judge has read.
 func (t *tormentor) compact() error {
 	if !t.w.log.fresh() || !t.free("postgres") {
@@ -225,7 +232,7 @@ func (t *tormentor) compact() error {
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, startTime)
 	defer cancel()
-	_, err := t.w.run(ctx, "compact", "--database-url", t.w.pg.pg.URL(), "--graph", graphName, "--grace", "8s")
+	_, err := t.w.run(ctx, "compact", "--database-url", t.w.pg.url(), "--graph", graphName, "--grace", "8s")
 	return err
 }
 
@@ -236,7 +243,7 @@ func (t *tormentor) newEpoch() error {
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, startTime)
 	defer cancel()
-	_, err := t.w.run(ctx, "epoch", "--new", "--database-url", t.w.pg.pg.URL(), "--graph", graphName)
+	_, err := t.w.run(ctx, "epoch", "--new", "--database-url", t.w.pg.url(), "--graph", graphName)
 	if err == nil {
 		t.w.epochs.changed()
 	}

@@ -243,6 +243,13 @@ func (d *database) cutBackend(pick func(n int) int) error {
 	return syscall.Kill(backends[pick(len(backends))], syscall.SIGTERM)
 }
 
+// url is the database's address, which a restart does not change.
+func (d *database) url() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pg.URL()
+}
+
 func (d *database) stop() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -187,7 +187,7 @@ func (w *world) judge(ctx context.Context, t *tormentor, j *judge) error {
 	j.round()
 	limit, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	if out, err := w.run(limit, "verify", "--database-url", w.pg.pg.URL(), "--graph", graphName); err != nil {
+	if out, err := w.run(limit, "verify", "--database-url", w.pg.url(), "--graph", graphName); err != nil {
 		w.violate("W1 atomic", "graphtide verify: %v %s", err, out)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/graphtide/graphtide/internal/sabotage"
@@ -52,7 +53,7 @@ func Sabotage(ctx context.Context, o Options, breaks []sabotage.Break, table io.
 		}
 		if !v.Good() {
 			first := v.Violations[0]
-			noticed, after, note = first.Check, first.After.Round(100*time.Millisecond).String(), short(first.Text)
+			noticed, after, note = strings.Join(v.Broken(), ", "), first.After.Round(100*time.Millisecond).String(), short(first.Text)
 		}
 		if v.Good() != (b == "") {
 			bad++

@@ -103,7 +103,7 @@ func newWorld(ctx context.Context, o Options) (_ *world, err error) {
 	if err := w.redis.start(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := w.run(ctx, "migrate", "--database-url", w.pg.pg.URL()); err != nil {
+	if _, err := w.run(ctx, "migrate", "--database-url", w.pg.url()); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(dir, "app.yaml")
@@ -115,7 +115,7 @@ func newWorld(ctx context.Context, o Options) (_ *world, err error) {
 		if err != nil {
 			return nil, err
 		}
-		n := newNode(o.Binary, addr, dir, w.pg.pg.URL(), w.redisURL, o, w.plan)
+		n := newNode(o.Binary, addr, dir, w.pg.url(), w.redisURL, o, w.plan)
 		w.nodes, w.urls = append(w.nodes, n), append(w.urls, "http://"+addr)
 		if i == 0 {
 			n.args = append(n.args, "--schema", file)
