@@ -40,6 +40,7 @@ import (
 // default.
 type Config struct {
 	DatabaseURL string // needed
+	MaxConns    int32  // to the database; 0: pgstore.DefaultMaxConns
 	RedisURL    string // "": other nodes' commits are found by polling, and no queue
 	// Migrate brings the database up to date first; without it an older one is
 	// refused.
@@ -184,7 +185,7 @@ func (n *Node) startStore(ctx context.Context) error {
 	} else if err := migrations.Check(ctx, n.cfg.DatabaseURL); err != nil {
 		return err
 	}
-	store, err := pgstore.Open(ctx, pgstore.Config{URL: n.cfg.DatabaseURL, Log: n.cfg.Log})
+	store, err := pgstore.Open(ctx, pgstore.Config{URL: n.cfg.DatabaseURL, MaxConns: n.cfg.MaxConns, Log: n.cfg.Log})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,109 @@
+package systest
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/graphtide/graphtide/internal/node"
+	"github.com/graphtide/graphtide/internal/testdb"
+)
+
+// TestFewConnectionsServeManyWriters has five hundred writers in fifty graphs on
+// a node that has four connections, while others hold the locks of four graphs:
+// every connection then waits for one of them. Who cannot be served is told when
+// to come back, the probe says that the node is not ready, and once the locks are
+// free everything goes through.
+func TestFewConnectionsServeManyWriters(t *testing.T) {
+	t.Parallel()
+	database := testdb.EmptyURL(t)
+	n, err := startNode(database, "", func(c *node.Config) { c.MaxConns = 4 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stopNode(n) })
+	w := &world{t: t, url: n.URL(), graph: "main"}
+	root := w.root()
+	root.put("/v1/schema", "application/yaml", openDoc).want(200)
+
+	const graphs, each = 50, 10
+	var names [graphs]string
+	for i := range names {
+		names[i] = f("g%d", i)
+		root.put("/v1/graphs/"+names[i], "", "").want(201)
+	}
+	// write has a writer commit until it is in, and gives how often it was refused.
+	write := func(graph string, writer, round int) (refused int) {
+		ops := f(`[{"op":"add","path":"/objects/%s","value":{"type":"Doc","body":{}}}]`, newID())
+		c := root.with(f("Idempotency-Key: w%d-%d", writer, round))
+		for {
+			a, err := c.send("PATCH", "/v1/graphs/"+graph, patchType, ops)
+			switch {
+			case err != nil:
+				t.Error(err)
+				return refused
+			case a.status == 200:
+				return refused
+			case a.status != 503:
+				t.Errorf("%v", a)
+				return refused
+			}
+			refused++
+			after, err := strconv.Atoi(a.header.Get("Retry-After"))
+			if err != nil || after < 1 || after > 2 {
+				t.Errorf("Retry-After: %q", a.header.Get("Retry-After"))
+				return refused
+			}
+			<-time.After(time.Duration(after) * time.Second) // as it was told
+		}
+	}
+	crowd := func(round int) {
+		var wg sync.WaitGroup
+		for i := range graphs * each {
+			wg.Go(func() { write(names[i%graphs], i, round) })
+		}
+		wg.Wait()
+	}
+	crowd(0)
+
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	if _, err := tx.Exec(t.Context(), `SELECT FROM graphs WHERE name IN ('g0','g1','g2','g3') FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	var writers sync.WaitGroup
+	writers.Go(func() { crowd(1) })
+	sick := false
+	for range 8 { // between two waits for a lock it may get a connection
+		began := time.Now()
+		a := root.get("/readyz")
+		sick = sick || a.status == 503
+		if took := time.Since(began); took > 2*time.Second+2*time.Second {
+			t.Errorf("/readyz took %s", took)
+		}
+		root.get("/healthz").want(200)
+	}
+	if !sick {
+		t.Error("/readyz called a node ready that had no connection to give")
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	writers.Wait()
+	eventually(t, "ready", func() bool { return root.get("/readyz").status == 200 })
+	for _, name := range names {
+		root.get("/v1/graphs/"+name).want(200).json().is("version", f("%d", 2*each))
+	}
+}
