@@ -67,7 +67,8 @@ func TestAGoalIsHeldAgainstTheRatioUnlessItNamesAUnit(t *testing.T) {
 		{"≥ 0.6", 0.1, &ratio, true},
 		{"≤ 2.5 ms", 2.4, &ratio, true},
 		{"≤ 2.5 ms", 2.6, &ratio, false},
-		{"≥ 0.8", 0.7, nil, false},
+		{"≥ 0.8 ×", 0.7, nil, false},
+		{"≥ 0.8", 0.7, nil, nil},
 		{"", 1, &ratio, nil},
 	} {
 		got := met(figure{goal: c.goal}, c.value, c.ratio)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"sort"
@@ -55,8 +56,11 @@ func outcomes(r row, floor, node [][]figure) []outcome {
 		o.Value = median(o.Rounds)
 		if len(floor) > 0 {
 			fl := median(pick(floor))
-			ratio := o.Value / fl
-			o.Floor, o.Ratio = &fl, &ratio
+			o.Floor = &fl
+			// A tiny run may have nothing to divide by.
+			if ratio := o.Value / fl; !math.IsInf(ratio, 0) && !math.IsNaN(ratio) {
+				o.Ratio = &ratio
+			}
 		}
 		o.Met = met(f, o.Value, o.Ratio)
 		out = append(out, o)
@@ -74,7 +78,10 @@ func met(f figure, value float64, ratio *float64) *bool {
 	if err != nil {
 		return nil
 	}
-	if len(part) == 2 && ratio != nil {
+	if len(part) == 2 {
+		if ratio == nil {
+			return nil
+		}
 		value = *ratio
 	}
 	ok := part[0] == "≤" && value <= bound || part[0] == "≥" && value >= bound
@@ -94,7 +101,10 @@ func printOutcome(w io.Writer, o outcome) {
 	}
 	floor, ratio := "–", "–"
 	if o.Floor != nil {
-		floor, ratio = fmt.Sprintf("%.4g %s", *o.Floor, o.Unit), fmt.Sprintf("%.2f×", *o.Ratio)
+		floor = fmt.Sprintf("%.4g %s", *o.Floor, o.Unit)
+	}
+	if o.Ratio != nil {
+		ratio = fmt.Sprintf("%.2f×", *o.Ratio)
 	}
 	fmt.Fprintf(w, "%-58s %14s %14s %8s  %-10s %s\n", o.Row+": "+o.Figure, floor, fmt.Sprintf("%.4g %s", o.Value, o.Unit), ratio, o.Goal, verdict)
 }

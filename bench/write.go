@@ -19,7 +19,7 @@ func writeRow(w int, goal string) row {
 		}
 		took := time.Since(began).Seconds()
 		return []figure{{"changes/s", float64(n) / took, "/s", false, goal},
-			{"CPU per change, Postgres included", float64((t.cpu() - before).Microseconds()) / float64(n), "µs", true, ""}}, nil
+			{"CPU per change, Postgres included", float64((t.cpu() - before).Microseconds()) / float64(max(n, 1)), "µs", true, ""}}, nil
 	}}
 }
 
@@ -30,8 +30,9 @@ func writeFor(t *target, w int, objects []string, span time.Duration) (int64, er
 }
 
 func writeIn(t *target, graph string, w int, objects []string, span time.Duration) (int64, error) {
-	end := time.Now().Add(span)
-	return writeWhile(t, graph, w, objects, func(int64) bool { return time.Now().Before(end) })
+	// The first to begin sets the end: all are connected then.
+	end := sync.OnceValue(func() time.Time { return time.Now().Add(span) })
+	return writeWhile(t, graph, w, objects, func(int64) bool { return time.Now().Before(end()) })
 }
 
 // writeWhile has w writers change an object each, one at a time, while more says
