@@ -67,15 +67,10 @@ type candidate struct {
 
 func (w *walk) edges(step *graph.Step) {
 	src := w.book.reader.src
-	along, count := src.Out, src.CountOut
+	along := src.Out
 	if step.In {
-		along, count = src.In, src.CountIn
+		along = src.In
 	}
-	n := count(w.v.from, step.Label)
-	if n == 0 {
-		return
-	}
-	w.found = make([]candidate, 0, min(n, w.limit))
 	along(w.v.from, step.Label, func(e *graph.Edge) bool {
 		far := e.To
 		if step.In {
