@@ -30,6 +30,7 @@ import (
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/schema"
 )
 
@@ -158,6 +159,9 @@ func (p *Pipeline) Enqueue(ctx context.Context, name string, m *graph.Mutation, 
 		p.prepare(w, base, rep.Head(), w.past)
 		if base.err != nil {
 			w.draft, w.refusal = nil, nil // prepared when it is settled
+		}
+		if sabotage.On(sabotage.RefuseOnStaleHead) && w.refusal != nil {
+			w.final = true
 		}
 	}
 	s, err := p.sequencer(rep)

@@ -497,9 +497,6 @@ func (s *sequencer) forget(batch []*waiting) {
 // being the present one: every refusal, and every answer without a commit, that
 // was judged on a state.
 func (s *sequencer) needsHead(batch []*waiting) bool {
-	if sabotage.On(sabotage.RefuseOnStaleHead) {
-		return false
-	}
 	for _, w := range batch {
 		if !w.final && !w.decided {
 			return true
