@@ -15,6 +15,7 @@ import (
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/postprocess/lambda"
 	"github.com/graphtide/graphtide/postprocess/script"
 	"github.com/graphtide/graphtide/schema"
 )
@@ -87,6 +88,7 @@ type Config struct {
 	Go     map[string]GoHandler
 	Limits graph.Limits
 	Script script.Limits
+	Lambda lambda.Config
 	Log    *slog.Logger // nil: slog.Default()
 	// Metrics registers the gauges; nil: none.
 	Metrics prometheus.Registerer

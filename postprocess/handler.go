@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/postprocess/lambda"
 	"github.com/graphtide/graphtide/postprocess/webhook"
 	"github.com/graphtide/graphtide/schema"
 )
@@ -69,7 +70,7 @@ func (a *attempt) handle(ctx context.Context) (answer, error) {
 	case h.Go != "":
 		return a.callGo(ctx, h.Go)
 	case h.Lambda != "":
-		return answer{}, &failure{code: "handler-failed", message: "lambda handlers are not configured on this server", permanent: true}
+		return a.callLambda(ctx, h.Lambda)
 	}
 	return answer{}, &failure{code: "handler-failed", message: "the schema names no handler any more", permanent: true}
 }
@@ -137,6 +138,32 @@ func (a *attempt) sendWebhook(ctx context.Context, h schema.Handler) (answer, er
 	if err != nil && !json.Valid(res.Body) {
 		// A body that is no JSON is a receiver's way to say "fine".
 		return answer{raw: storable(res.Body)}, nil
+	}
+	return out, err
+}
+
+// callLambda calls a function of AWS with what a webhook would get. Its answer
+// may say {"accepted": true}, as a webhook's 202 does.
+func (a *attempt) callLambda(ctx context.Context, function string) (answer, error) {
+	a.request = withMembers(a.event, "url", a.url()) // recorded without the token
+	raw, err := a.svc.lambda.Invoke(ctx, function, withMembers(a.event, "url", a.url(), "token", a.token))
+	var refused *lambda.RefusedError
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return answer{}, context.Cause(ctx)
+	case errors.As(err, &refused):
+		a.svc.cfg.Log.Warn("a Lambda function could not be called", "function", function, "run", a.run.ID, "error", errors.Unwrap(refused))
+		return answer{}, &failure{code: "handler-failed", message: refused.Error(), permanent: refused.Permanent}
+	default:
+		return answer{}, failed("%s", err)
+	}
+	out, err := readAnswer(raw)
+	var more struct {
+		Accepted bool `json:"accepted"`
+	}
+	if err == nil && json.Unmarshal(raw, &more) == nil {
+		out.accepted = more.Accepted
 	}
 	return out, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/postprocess/lambda"
 	"github.com/graphtide/graphtide/postprocess/webhook"
 	"github.com/graphtide/graphtide/schema"
 )
@@ -23,6 +24,7 @@ type Service struct {
 	cfg      Config
 	deps     Deps
 	webhooks *webhook.Client
+	lambda   *lambda.Client
 	programs programs
 	metrics  *metrics
 
@@ -56,6 +58,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	s.webhooks = webhook.New(webhook.Config{
 		AllowPrivate: cfg.AllowPrivateWebhooks, AnswerBytes: int64(cfg.Limits.TransactionBytes) + webhook.ErrorBytes,
 	})
+	s.lambda = lambda.New(cfg.Lambda)
 	s.leases = newLeases(deps.Runs, cfg.Lease, cfg.Log)
 	s.scheduler = newScheduler(cfg.Concurrency, s.try, func() { s.sweeper.wake() })
 	s.sweeper = newSweeper(cfg, deps.Runs, s.scheduler.offer, s.scheduler.left)

@@ -161,18 +161,19 @@ func (c *historyCmd) Run(a *app) error {
 
 type traceCmd struct {
 	remoteOptions
-	At int64 `arg:"" name:"version" help:"The commit's version."`
+	Of string `arg:"" name:"version" help:"The commit's version, or the id of an object, an edge, an operation or a run."`
 }
 
 // Help teaches the command.
 func (*traceCmd) Help() string {
-	return `The tree of causes around a commit: what caused it, the rules it fired, their runs, and the commits these made.
+	return `The tree of causes around a commit: what caused it, the rules it fired, their runs with every step and its time, and the commits these made. Of an object (an operation is one) or an edge: the commits that touched it, newest first, each with what followed.
 
-Example:
+Examples:
 
-    graphtide trace 42`
+    graphtide trace 42
+    graphtide trace 0198c0de-0000-7000-8000-000000000001`
 }
 
 func (c *traceCmd) Run(a *app) error {
-	return c.print(a, request{method: http.MethodGet, path: c.graphPath("/trace/" + strconv.FormatInt(c.At, 10))})
+	return c.print(a, request{method: http.MethodGet, path: c.graphPath("/trace/" + url.PathEscape(c.Of))})
 }

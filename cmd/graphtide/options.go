@@ -14,6 +14,7 @@ import (
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/internal/node"
 	"github.com/graphtide/graphtide/postprocess"
+	"github.com/graphtide/graphtide/postprocess/lambda"
 	"github.com/graphtide/graphtide/server/auth"
 )
 
@@ -71,19 +72,38 @@ func (o *limitOptions) check() error {
 
 // ruleOptions are about rules and operations.
 type ruleOptions struct {
-	AllowPrivateWebhooks bool   `help:"Let webhooks reach private addresses and plain http."`
-	PublicURL            string `help:"Where webhooks reach this server." placeholder:"URL"`
-	Concurrency          int    `help:"Handlers that run at a time; 0 is 16 a processor." default:"0" placeholder:"N"`
+	AllowPrivateWebhooks bool          `help:"Let webhooks reach private addresses and plain http."`
+	PublicURL            string        `help:"Where webhooks reach this server." placeholder:"URL"`
+	Concurrency          int           `help:"Handlers that run at a time; 0 is 16 a processor." default:"0" placeholder:"N"`
+	LambdaEndpoint       string        `help:"Where the AWS Lambda API is, instead of AWS's own place." placeholder:"URL"`
+	KeepRuns             time.Duration `help:"How long runs are kept after their end; 0 is for ever." default:"720h"`
+	CancelGrace          time.Duration `help:"How long a handler may go on once its operation was asked to stop." default:"10s"`
 }
 
 func (o *ruleOptions) config() postprocess.Config {
-	return postprocess.Config{AllowPrivateWebhooks: o.AllowPrivateWebhooks, PublicURL: o.PublicURL, Concurrency: o.Concurrency}
+	keep := o.KeepRuns
+	if keep == 0 {
+		keep = -1
+	}
+	return postprocess.Config{AllowPrivateWebhooks: o.AllowPrivateWebhooks, PublicURL: o.PublicURL, Concurrency: o.Concurrency,
+		Lambda: lambda.Config{Endpoint: o.LambdaEndpoint}, KeepRuns: keep, CancelGrace: o.CancelGrace}
 }
 
 // check refuses an address that no webhook could reach.
 func (o *ruleOptions) check() error {
 	if o.Concurrency < 0 {
 		return fmt.Errorf("--concurrency is %d: it must be at least 0", o.Concurrency)
+	}
+	if o.KeepRuns < 0 || o.KeepRuns > 0 && o.KeepRuns < time.Minute {
+		return fmt.Errorf("--keep-runs is %s: it must be 0, for ever, or at least a minute", o.KeepRuns)
+	}
+	if o.CancelGrace < time.Millisecond {
+		return fmt.Errorf("--cancel-grace is %s: it must be at least 1ms", o.CancelGrace)
+	}
+	if o.LambdaEndpoint != "" {
+		if err := httpURL("--lambda-endpoint", o.LambdaEndpoint); err != nil {
+			return err
+		}
 	}
 	if o.PublicURL == "" {
 		return nil
@@ -108,6 +128,13 @@ func databaseURL(address string) error {
 		return fmt.Errorf("--database-url: %w", err)
 	}
 	return nil
+}
+
+// replicaOptions are for the copies of graphs that a node works with.
+type replicaOptions struct {
+	ReplicaBytes int64  `group:"stores" help:"About how many bytes the graphs may take in memory that this node has open, beside their recent commits. What live views show stays; the rest is evicted, least recently used first." default:"1073741824"`
+	ReplicaEager int    `group:"stores" help:"Up to how many objects and edges a graph is read whole when it is opened. Of a larger one only what is asked for is loaded: from the Redis where another node has been there before, else from Postgres." default:"20000"`
+	ImageDir     string `group:"stores" help:"Folder in which the node keeps what it had in memory, written when it stops and every few minutes, so that it need not load it again when it starts. Each node needs its own. None: nothing is kept." type:"path"`
 }
 
 // pollOption is for what follows logs.

@@ -294,7 +294,7 @@ func (j *schemaJudge) judgeTail(ctx context.Context, s *graphScan, info graph.Gr
 }
 
 func (j *schemaJudge) result(version int64) *graph.SchemaResult {
-	res := &graph.SchemaResult{Version: version, Problems: []graph.Violation{}, Objects: []graph.Offender{}}
+	res := &graph.SchemaResult{Version: version, Problems: append([]graph.Violation{}, j.reg.Warnings...), Objects: []graph.Offender{}}
 	for _, s := range j.sorted() {
 		res.Count += s.count
 		for _, o := range s.offenders {
