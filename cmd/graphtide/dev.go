@@ -21,6 +21,7 @@ type devCmd struct {
 	DatabaseURL string  `group:"stores" help:"Use this Postgres, and bring it up to date, instead of a private one." placeholder:"URL"`
 	RedisURL    string  `group:"stores" help:"Use this Redis instead of one in this process." placeholder:"URL"`
 	pollOption
+	replicaOptions
 	JWTSecret    string `name:"jwt-secret" group:"tokens" help:"Also take tokens signed with this secret." placeholder:"SECRET"`
 	ruleOptions  `group:"rules"`
 	limitOptions `group:"limits"`
@@ -61,6 +62,7 @@ func (c *devCmd) Run(a *app) error {
 	}
 	cfg := node.Config{
 		DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, Migrate: true, Poll: c.Poll, Log: a.log,
+		ReplicaBytes: c.ReplicaBytes, ReplicaEager: c.ReplicaEager, ImageDir: c.ImageDir,
 		Server: server.Config{Listen: c.Listen, Dev: true, Limits: c.limits(), Rate: c.Rate, Version: version()},
 		Auth:   auth.Config{Dev: true, Secret: []byte(c.JWTSecret)}, Postprocess: c.ruleOptions.config(),
 	}

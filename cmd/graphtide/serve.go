@@ -22,6 +22,7 @@ type serveCmd struct {
 	databaseOptions
 	RedisURL string `group:"stores" help:"The Redis, for hints between nodes, the shared cache and the task queue." placeholder:"URL"`
 	pollOption
+	replicaOptions
 	authOptions
 	NoWorker     bool `group:"rules" help:"Leave post-processing to graphtide worker."`
 	ruleOptions  `group:"rules"`
@@ -57,6 +58,7 @@ func (c *serveCmd) Validate() error {
 func (c *serveCmd) Run(a *app) error {
 	cfg := node.Config{
 		DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, NoWorker: c.NoWorker, Poll: c.Poll, Log: a.log,
+		ReplicaBytes: c.ReplicaBytes, ReplicaEager: c.ReplicaEager, ImageDir: c.ImageDir,
 		Server: server.Config{Listen: c.Listen, AllowedOrigins: c.AllowedOrigins, Limits: c.limits(), Rate: c.Rate, Version: version()},
 		Auth:   c.authOptions.config(), Postprocess: c.ruleOptions.config(),
 	}
@@ -81,6 +83,7 @@ type workerCmd struct {
 	databaseOptions
 	RedisURL string `group:"stores" help:"The Redis, for hints between nodes and the task queue." placeholder:"URL"`
 	pollOption
+	replicaOptions
 	ruleOptions  `group:"rules"`
 	limitOptions `group:"limits"`
 }
@@ -105,6 +108,7 @@ func (c *workerCmd) Validate() error {
 
 func (c *workerCmd) Run(a *app) error {
 	n, err := node.Start(a.ctx, node.Config{DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, NoServer: true, Poll: c.Poll, Log: a.log,
+		ReplicaBytes: c.ReplicaBytes, ReplicaEager: c.ReplicaEager, ImageDir: c.ImageDir,
 		Server: server.Config{Listen: c.Listen, Limits: c.limits(), Version: version()}, Postprocess: c.ruleOptions.config()})
 	if err != nil {
 		return addressTaken(err)

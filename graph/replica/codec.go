@@ -1,7 +1,9 @@
 package replica
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"hash/crc32"
 	"time"
@@ -70,6 +72,9 @@ type scanner struct {
 	err error
 	// names keeps one copy of each of the few words that come again and again.
 	names map[string]string
+	// apart: what it gives does not share the bytes, which are much and go away.
+	apart bool
+	acls  map[string]*graph.ACL
 }
 
 func (s *scanner) fail() {
@@ -154,24 +159,46 @@ func (s *scanner) meta() graph.Meta {
 
 func (s *scanner) object() *graph.Object {
 	o := &graph.Object{ID: s.id(), Type: s.name(), Meta: s.meta()}
-	raw := s.bytes()
-	o.Body = s.bytes()
+	o.Access, o.Body = s.access(), s.body()
 	if s.err != nil {
 		return nil
 	}
-	acl, violations := access.Parse(raw)
-	if len(violations) > 0 || len(o.Body) == 0 {
-		s.fail()
-		return nil
-	}
-	o.Access = acl
 	return o
 }
 
-func (s *scanner) edge() *graph.Edge {
-	e := &graph.Edge{ID: s.id(), From: s.id(), To: s.id(), Label: s.name(), Meta: s.meta(), Body: s.bytes()}
-	if s.err != nil || len(e.Body) == 0 {
+func (s *scanner) access() *graph.ACL {
+	raw := s.bytes()
+	if acl := s.acls[string(raw)]; acl != nil {
+		return acl
+	}
+	acl, violations := access.Parse(bytes.Clone(raw))
+	if s.err != nil || len(violations) > 0 {
 		s.fail()
+		return nil
+	}
+	if s.acls == nil {
+		s.acls = map[string]*graph.ACL{}
+	}
+	s.acls[string(raw)] = acl
+	return acl
+}
+
+// body reads a JSON object.
+func (s *scanner) body() json.RawMessage {
+	b := s.bytes()
+	if len(b) < 2 || b[0] != '{' || b[len(b)-1] != '}' {
+		s.fail()
+		return nil
+	}
+	if s.apart {
+		return bytes.Clone(b)
+	}
+	return b
+}
+
+func (s *scanner) edge() *graph.Edge {
+	e := &graph.Edge{ID: s.id(), From: s.id(), To: s.id(), Label: s.name(), Meta: s.meta(), Body: s.body()}
+	if s.err != nil {
 		return nil
 	}
 	return e

@@ -25,6 +25,7 @@ type Replica struct {
 	trail trail
 	// counted is the part of Set.bytes that is this replica's.
 	counted atomic.Int64
+	imaged  atomic.Int64 // version of the last image, plus one
 
 	mu    sync.RWMutex // guards core and what it points to
 	core  *core

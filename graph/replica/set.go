@@ -52,6 +52,9 @@ type Config struct {
 	// Cache is a second level for graphs that are not read whole; nil: there is
 	// none.
 	Cache Cache
+	// ImageDir is where images of the replicas are kept, for the next start; "":
+	// nowhere.
+	ImageDir string
 	// Metrics takes the counters; nil: nobody looks.
 	Metrics prometheus.Registerer
 	// OnSchema is called, from a goroutine of the Set's own, when a commit or a
@@ -88,6 +91,7 @@ type Set struct {
 	cfg       Config
 	ctx       context.Context // ends with Stop: the life of everything that the Set started
 	cancel    context.CancelFunc
+	ending    sync.Once
 	wg        sync.WaitGroup
 	loading   singleflight.Group
 	polls     chan struct{} // one waiting request is as good as many
@@ -141,6 +145,9 @@ func (s *Set) Start(context.Context) error {
 	s.started = true
 	s.spawnLocked(s.pollLoop)
 	s.spawnLocked(s.sweepLoop)
+	if s.cfg.ImageDir != "" {
+		s.spawnLocked(s.imageLoop)
+	}
 	if s.cfg.Cache != nil {
 		s.spawnLocked(s.writeLoop)
 	}
@@ -153,14 +160,21 @@ func (s *Set) Start(context.Context) error {
 	return nil
 }
 
-// Stop ends everything that the Set started and returns once it has ended. It
-// may be called twice. Replicas stay readable, at their last version.
-func (s *Set) Stop(context.Context) error {
+// Stop ends everything that the Set started and returns once it has ended and
+// what it holds has been written where the next start finds it: ctx bounds that.
+// It may be called twice. Replicas stay readable, at their last version.
+func (s *Set) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopped = true
 	s.mu.Unlock()
 	s.cancel()
 	s.wg.Wait()
+	s.ending.Do(func() {
+		if s.cfg.Cache != nil {
+			s.write(ctx, true)
+		}
+		s.saveImages(ctx)
+	})
 	return nil
 }
 
@@ -212,6 +226,10 @@ func (s *Set) load(name string) (*Replica, error) {
 		if err != nil {
 			return nil, err
 		}
+		if r := s.recall(info); r != nil {
+			s.enlist(r)
+			return r, nil
+		}
 		state, err := s.stateOf(s.ctx, info)
 		if graph.CodeOf(err) == graph.CodeNotFound && try < 3 {
 			continue
@@ -221,15 +239,38 @@ func (s *Set) load(name string) (*Replica, error) {
 		}
 		schema := state.head.SchemaVer // the state is the replica's from here on
 		r := newReplica(s, info, state)
-		r.mu.Lock()
-		r.account()
-		r.mu.Unlock()
-		s.mu.Lock()
-		s.open[name], s.byKey[info.Key] = r, r
-		s.mu.Unlock()
+		s.enlist(r)
 		s.noteSchema(schema)
 		return r, nil
 	}
+}
+
+// enlist makes a replica one of the open ones.
+func (s *Set) enlist(r *Replica) {
+	r.mu.Lock()
+	r.account()
+	r.mu.Unlock()
+	s.mu.Lock()
+	s.open[r.name], s.byKey[r.key] = r, r
+	s.mu.Unlock()
+}
+
+// recall opens a graph from its image, and brings it up to the log; nil where
+// that cannot be done.
+func (s *Set) recall(info graph.GraphInfo) *Replica {
+	c := s.fromImage(s.ctx, info)
+	if c == nil {
+		return nil
+	}
+	at := c.head.Version
+	r := newReplica(s, info, c)
+	if err := r.CatchUp(s.ctx); err != nil {
+		s.cfg.Log.Warn("a graph could not be followed from its image", "graph", info.Name, "err", err)
+		r.news.end()
+		return nil
+	}
+	s.cfg.Log.Info("a graph was opened from its image", "graph", info.Name, "image", at, "version", r.Head().Version)
+	return r
 }
 
 // stateOf begins the state of a graph: with all of it where it is small, or else

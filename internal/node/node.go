@@ -55,7 +55,13 @@ type Config struct {
 	Auth        auth.Config
 	Postprocess postprocess.Config
 	Poll        time.Duration // of heads; see replica.Config
-	Observe     func(stage string) func()
+	// ReplicaBytes bounds what the replicas take, ReplicaEager is up to how many
+	// entities a graph is read whole, ImageDir keeps images of them: see
+	// replica.Config.
+	ReplicaBytes int64
+	ReplicaEager int
+	ImageDir     string
+	Observe      func(stage string) func()
 	// Prepare runs once writes are possible and before anybody is served: the
 	// place to apply a schema. Its error ends the start.
 	Prepare func(context.Context, *Node) error
@@ -77,6 +83,7 @@ type Node struct {
 
 	cfg      Config
 	redis    redis.UniversalClient
+	cache    *rediscache.Cache
 	hints    *rediscache.Hints
 	bus      *rediscache.Bus
 	hub      *fanout.Hub
@@ -235,6 +242,7 @@ func (n *Node) startRedis(ctx context.Context) error {
 	n.onStop(func() { n.redis.Close() })
 	n.hints = rediscache.New(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
 	n.onStop(n.stopping("hints", n.hints.Stop))
+	n.cache = rediscache.NewCache(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
 	n.bus = rediscache.NewBus(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
 	n.onStop(n.stopping("bus", n.bus.Stop))
 	return n.hints.Start(ctx)
@@ -280,7 +288,12 @@ func (n *Node) port() graph.Hints {
 }
 
 func (n *Node) startReplicas(ctx context.Context) error {
+	var cache replica.Cache // an interface that holds a nil pointer is not nil
+	if n.cache != nil {
+		cache = n.cache
+	}
 	n.Replicas = replica.New(replica.Config{Store: n.Store, Hints: n.port(), Poll: n.cfg.Poll, Log: n.cfg.Log,
+		Bytes: n.cfg.ReplicaBytes, Eager: n.cfg.ReplicaEager, Cache: cache, ImageDir: n.cfg.ImageDir, Metrics: n.Metrics,
 		OnSchema: func(ctx context.Context, version int64) {
 			if err := n.Live.Refresh(ctx); err != nil && ctx.Err() == nil {
 				n.cfg.Log.Error("the active schema could not be read", "version", version, "err", err)
