@@ -8,6 +8,11 @@
 // brings these to the replica's version and publishes one delta for each, whose
 // bytes all sessions of the view share. It never waits for a session.
 //
+// A view keeps a book of the lists that its projection follows, so that a commit
+// costs what it changes in them. A step computes first, then carries out, then
+// publishes; where the replica does not hold all that is asked for, nothing has
+// been published yet, and the step begins again once it does.
+//
 // A session has a cursor per subscription, not a queue:
 //
 //	live ──── the feed dropped deltas that it has not read ────► lagging
