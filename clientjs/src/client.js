@@ -35,8 +35,6 @@ import { uuidv7 } from './uuid.js'
 const fetched = {
   parts: () => import('./parts.js'),
   presence: () => import('./presence.js'),
-  operations: () => import('./operations.js'),
-  undo: () => import('./undo.js'),
 }
 
 export const SELF = '$client'
@@ -97,8 +95,10 @@ export class Client {
     this.presences = null
     /** @type {Promise<import('./presence.js').Presence> | null} */
     this.presenting = null
-    /** @type {Promise<import('./undo.js').History> | null} */
-    this.undoing = null
+    /** What outlives the page, where it is asked for. @type {import('./persist.js').Persist | null} */
+    this.persisted = null
+    /** Enough is here to begin without a server. */
+    this.restored = false
     this.modules = modules
     if (modules.parts) this.#equip(modules.parts)
     this.store.onChange = (refs) => {
@@ -115,6 +115,11 @@ export class Client {
    */
   async #module(name) {
     return this.modules[name] ?? fetched[name]()
+  }
+
+  /** Fetches what is needed to write. */
+  async equip() {
+    if (!this.writing) this.#equip(await this.#module('parts'))
   }
 
   /** @param {typeof import('./parts.js')} parts */
@@ -187,10 +192,12 @@ export class Client {
         stop()
       })
     })
-    const parts = this.writing ? undefined : this.#module('parts')
+    welcomed.catch(() => {})
+    const equipped = this.equip()
     this.connection.start()
     try {
-      if (parts) this.#equip(await parts)
+      await equipped
+      if (this.restored) return this
       await welcomed
       await schema
     } catch (err) {
@@ -263,6 +270,7 @@ export class Client {
     for (const view of [...this.wire.views]) view.close()
     this.wire.close()
     this.renewal?.close()
+    this.persisted?.close()
     this.writing?.close()
   }
 
@@ -351,6 +359,7 @@ export class Client {
       },
       what,
     )
+    this.persisted?.fill(view)
     this.wire.add(view)
     return view
   }
@@ -399,17 +408,12 @@ export class Client {
    *   with `undo-conflict` where others have changed the same since
    */
   async undo() {
-    return (await this.#history()).undo()
+    return (await this.#write().history()).undo()
   }
 
   /** Brings back what was undone last. @returns {Promise<number | undefined>} */
   async redo() {
-    return (await this.#history()).redo()
-  }
-
-  #history() {
-    const begin = async () => new (await this.#module('undo')).History(this)
-    return (this.undoing ??= begin())
+    return (await this.#write().history()).redo()
   }
 
   // More ------------------------------------------------------------------------
@@ -422,8 +426,7 @@ export class Client {
    * @returns {Promise<import('./operations.js').Operation>} once it is accepted; rejects with the problem
    */
   async run(name, params = {}, { target } = {}) {
-    const { start } = await this.#module('operations')
-    return start(this, name, params, target)
+    return this.#write().run(name, params, target)
   }
 
   /**

@@ -11,7 +11,6 @@ import { Client } from './client.js'
 
 export { observe } from './cells.js'
 export { Client } from './client.js'
-export { apply as applyPatch, PatchError } from './patch.js'
 export { Problem } from './protocol.js'
 export { uuidv7 } from './uuid.js'
 
@@ -23,6 +22,8 @@ export { uuidv7 } from './uuid.js'
  * @property {Record<string, any>} [classes] classes by type name: their methods and getters appear on objects of the type
  * @property {typeof globalThis.fetch} [fetch]
  * @property {any} [WebSocket] where there is no global one; in Node the package `ws` is used if it is there
+ * @property {boolean} [share] the tabs of this browser share one connection
+ * @property {boolean} [persist] unsent transactions, loaded views and undo survive a reload
  * @property {number} [timeoutMs] how long to try before the promise rejects: 20 s by default, 0 keeps trying
  * @property {import('./connection.js').Clock} [clock] for tests
  * @property {() => number} [random] for tests
@@ -34,15 +35,24 @@ export { uuidv7 } from './uuid.js'
  * @returns {Promise<Client>} once the server has said welcome
  */
 export async function connect(options = {}) {
-  const url = options.url ?? globalThis.location?.origin
-  if (!url) throw new TypeError('connect needs the url of the server')
-  const client = new Client({
+  const { location } = globalThis
+  const origin = options.url ?? location?.origin
+  if (!origin) throw new TypeError('connect needs the url of the server')
+  const { share, persist, graph = 'main' } = options
+  const url = new URL(origin, location?.href).href
+  const all = {
     ...options,
-    url: new URL(url, globalThis.location?.href).href,
-    graph: options.graph ?? 'main',
+    url,
+    graph,
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     WebSocket: options.WebSocket ?? globalThis.WebSocket ?? (await nodeWebSocket()),
-  })
+  }
+  if (share || persist) return (await import('./tabs.js')).connectKept(all, start)
+  return start(new Client(all), options)
+}
+
+/** @param {Client} client @param {ConnectOptions} options */
+function start(client, options) {
   if (typeof globalThis.addEventListener === 'function') {
     const hurry = () => client.reconnect()
     globalThis.addEventListener('online', hurry)

@@ -164,7 +164,7 @@ function liveArray(place) {
     },
     set: (_, key, value) => set(key, value),
     deleteProperty: (_, key) => {
-      throw new TypeError(`an array in JSON has no holes: splice instead of deleting ${String(key)}`)
+      throw new TypeError(`splice instead of deleting ${String(key)}`)
     },
     has: (target, key) =>
       typeof key === 'string' && INDEX.test(key) ? Number(key) < length() : Reflect.has(target, key),

@@ -174,6 +174,15 @@ export class View {
     this.rejectReady(problem)
   }
 
+  /** Shows what an earlier page held, until the server says what has changed since. @param {import('./persist.js').KeptView} kept */
+  restore({ epoch, key, version, roots, members }) {
+    this.context.store.batch(() => {
+      for (const [ref, entity] of members) this.#set(ref, entity)
+      Object.assign(this, { epoch, key, version, rootIds: roots, loaded: true })
+    })
+    this.resolveReady(this)
+  }
+
   /**
    * Takes one frame of a load; acts on the last.
    * @param {Frame} frame

@@ -21,6 +21,7 @@ import { hasOwn } from './patch.js'
 export class Schema {
   /** @param {Partial<SchemaView>} [view] */
   constructor(view = {}) {
+    this.view = view
     this.version = view.version ?? 0
     this.types = view.types ?? {}
     this.operations = view.operations ?? {}

@@ -90,7 +90,7 @@ export class Session {
   /** @param {View} view */
   add(view) {
     this.views.add(view)
-    if (this.live) this.subscribe(view, false)
+    if (this.live) this.subscribe(view, view.loaded)
   }
 
   /** @param {View} view */

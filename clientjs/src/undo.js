@@ -17,10 +17,11 @@ export class History {
   /** @param {import('./client.js').Client} client */
   constructor(client) {
     this.client = client
+    const { done = [], undone = [] } = client.writing?.kept ?? {}
     /** @type {Step[]} */
-    this.done = []
+    this.done = done
     /** @type {Step[]} */
-    this.undone = []
+    this.undone = undone
     /** Undo and redo run one after the other. @type {Promise<any>} */
     this.queue = Promise.resolve()
   }

@@ -21,6 +21,12 @@ export class Writing {
     this.client = client
     /** This client's own commits that undo has not taken up yet, oldest first. @type {{version: number, group: string | undefined}[]} */
     this.journal = []
+    /** What an earlier page left to undo and redo. @type {{done: any[], undone: any[]} | null} */
+    this.kept = null
+    /** @type {Promise<import('./undo.js').History> | undefined} */
+    this.undoing = undefined
+    /** @type {import('./undo.js').History | undefined} */
+    this.undos = undefined
     this.layers = new Layers(store)
     this.pending = new Pending()
     this.keeper = new Keeper(client, this.layers)
@@ -33,7 +39,10 @@ export class Writing {
         if (m.undoable) this.journal.push({ version, group: m.group })
         client.events.emit('commit', { mutation: m.id, version, patch: m.ops })
       },
-      onSettled: () => store.stir(SELF),
+      onSettled: () => {
+        store.stir(SELF)
+        client.events.emit('settled')
+      },
       onRefused: (event) => {
         const { problem } = event
         if (!client.events.listeners.get('reject')?.size)
@@ -80,6 +89,21 @@ export class Writing {
   /** @param {import('./patch.js').PatchOp[]} ops */
   patch(ops) {
     this.transactions.write(clone(ops))
+  }
+
+  /** What `undo` knows, fetched when it is first asked for. @returns {Promise<import('./undo.js').History>} */
+  history() {
+    const begin = async () => {
+      const { History } = this.client.modules.undo ?? (await import('./undo.js'))
+      return (this.undos = new History(this.client))
+    }
+    return (this.undoing ??= begin())
+  }
+
+  /** See `Client.run`. @param {string} name @param {any} params @param {any} target @returns {Promise<import('./operations.js').Operation>} */
+  async run(name, params, target) {
+    const { start } = this.client.modules.operations ?? (await import('./operations.js'))
+    return start(this.client, name, params, target)
   }
 
   /** The transactions on their way. @returns {Mutation[]} */

@@ -155,6 +155,28 @@ describe('a refusal', () => {
     expect(mutates()).toHaveLength(4)
   })
 
+  test('takes what was built on it along, and says so', async () => {
+    const { db, store, sim, server, mutates } = await setup()
+    server.options.refuse = (/** @type {any[]} */ patch) =>
+      patch[0].value?.body?.n === 'bad' ? { code: 'schema', title: 'No' } : undefined
+    const rejects = vi.fn()
+    db.on('reject', rejects)
+    db.create('Record', { n: 'bad' }, { id: id(50) })
+    await sim.settle()
+    db.get(id(50)).n = 2
+    store.name = 'by itself'
+    await sim.settle()
+    db.get(id(50)).n = 3
+    await sim.run(50)
+    const [first, ...rest] = rejects.mock.calls.map(([e]) => e)
+    expect(first.dependsOn).toBeUndefined()
+    expect(rest.map((e) => [e.problem.code, e.dependsOn])).toEqual([
+      ['not-found', first.mutation],
+      ['not-found', first.mutation],
+    ])
+    expect([db.get(id(50)), db.pending, mutates().length]).toEqual([undefined, [], 3])
+  })
+
   test('comes from this side for what would cost the connection', async () => {
     const { db, store, sim, mutates } = await setup()
     const rejects = vi.fn()

@@ -1,6 +1,6 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { observe } from '../src/cells.js'
-import { addEdge, addObject, id, world } from './world.js'
+import { addEdge, addObject, id, schema, world } from './world.js'
 
 const [STORE, USER, REC1, REC2] = [id(1), id(2), id(3), id(4)]
 
@@ -281,6 +281,91 @@ describe('edges', () => {
     expect(rec.values).toBeUndefined()
     await sent()
     expect(db.get(REC1)).toBeUndefined()
+  })
+})
+
+describe('an object that no view holds', () => {
+  test('stays when it is confirmed, is live, and goes when it is deleted', async () => {
+    const { db, sim, server } = await setup()
+    const lone = db.create('User', { givenName: 'Lone' })
+    const owned = db.create('DataStore', { name: 'Owned', creator: lone })
+    await sim.run(20)
+    expect([lone.givenName, lone.$pending, owned.creator]).toEqual(['Lone', false, lone])
+    lone.givenName = 'Changed'
+    await sim.run(20)
+    expect(lone.givenName).toBe('Changed')
+    await sim.run(1_000) // by now a view of the client's own holds it
+    expect([lone.givenName, owned.creator, lone.$meta.version > 0]).toEqual(['Changed', lone, true])
+    const path = `/objects/${lone.$id}`
+    server.commit([{ op: 'replace', path: `${path}/body/givenName`, value: 'By bob' }], 'bob', crypto.randomUUID())
+    await sim.run(100)
+    expect(lone.givenName).toBe('By bob')
+    server.commit([{ op: 'remove', path }], 'bob', crypto.randomUUID())
+    await sim.run(100)
+    expect(lone.$exists).toBe(false)
+    db.close()
+  })
+})
+
+describe('not loaded is told apart from absent', () => {
+  test('undefined where nobody has looked, null where there is none', async () => {
+    const { db, store, sim } = await setup()
+    expect([store.$loaded('creator'), store.$loaded('records'), store.schema]).toEqual([true, true, null])
+    expect([db.get(USER).$loaded('operations'), db.get(REC1).$loaded('dataStore')]).toEqual([false, false])
+    const lone = db.create('DataStore', { name: 'New' })
+    expect([lone.creator, lone.$loaded('creator')]).toEqual([null, true])
+    await sim.run(10)
+    const other = db.subscribe({ root: { type: 'Record' } })
+    await sim.wait(other.ready)
+    db.get(REC1).dataStore = null
+    expect(db.get(REC1).dataStore).toBeUndefined()
+  })
+})
+
+describe('a property that the schema calls `x-conflict: unchanged`', () => {
+  const strict = structuredClone(schema)
+  strict.types.DataStore.properties = {
+    tags: {},
+    columns: {},
+    state: { 'x-conflict': 'unchanged' },
+    since: { 'x-conflict': 'unchanged' },
+  }
+
+  test('is written with a test of what its author saw, once a transaction', async () => {
+    const { db, store, sent } = await setup({ server: { schema: strict } })
+    store.since = 1
+    expect(await sent()).toEqual([
+      [
+        { op: 'test', path: `/objects/${STORE}/meta/version`, value: 1 },
+        { op: 'add', path: at('/since'), value: 1 },
+      ],
+    ])
+    store.since = 2
+    store.since = 3
+    store.name = 'free'
+    expect(await sent()).toEqual([
+      [
+        { op: 'test', path: at('/since'), value: 1 },
+        { op: 'replace', path: at('/since'), value: 2 },
+        { op: 'replace', path: at('/since'), value: 3 },
+        { op: 'replace', path: at('/name'), value: 'free' },
+      ],
+    ])
+    db.create('DataStore', { state: 'new' }).state = 'newer'
+    expect((await sent())[0].map((/** @type {any} */ p) => p.op)).toEqual(['add', 'replace'])
+  })
+
+  test('that somebody else has changed goes back to the app, not over it', async () => {
+    const { db, store, sim, server } = await setup({ server: { schema: strict }, delay: () => 5 })
+    store.state = 'open'
+    await sim.run(100)
+    const refused = vi.fn()
+    db.on('reject', refused)
+    store.state = 'mine'
+    server.commit([{ op: 'replace', path: at('/state'), value: 'theirs' }], 'bob', crypto.randomUUID())
+    await sim.run(100)
+    expect(store.state).toBe('theirs')
+    expect(refused.mock.calls[0][0].problem).toMatchObject({ code: 'test-failed' })
   })
 })
 

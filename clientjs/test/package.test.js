@@ -37,7 +37,7 @@ async function size(name, { fetched = false, external = [] } = {}) {
           },
         ],
   })
-  return { bytes: gzipSync(outputFiles[0].contents).length, inputs: Object.keys(metafile.inputs) }
+  return { bytes: gzipSync(outputFiles[0].contents, { level: 9 }).length, inputs: Object.keys(metafile.inputs) }
 }
 
 describe('size, minified and compressed', () => {

@@ -2,9 +2,7 @@
 import { flushSync, mount, unmount } from 'svelte'
 import { describe, expect, test } from 'vitest'
 import '../src/svelte.js'
-// @ts-expect-error: a component, compiled on the way in
 import One from './svelte/One.svelte'
-// @ts-expect-error: a component, compiled on the way in
 import ViewOf from './svelte/View.svelte'
 import { addEdge, addObject, id, world } from './world.js'
 

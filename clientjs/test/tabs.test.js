@@ -1,0 +1,391 @@
+import 'fake-indexeddb/auto'
+import { describe, expect, test, vi } from 'vitest'
+import { nameOf, subject } from '../src/identity.js'
+import { persist } from '../src/persist.js'
+import { share } from '../src/share.js'
+import { fakeWebSocket } from './sim.js'
+import { addEdge, addObject, id, world } from './world.js'
+
+const [STORE, REC] = [id(1), id(3)]
+const book = { root: STORE, in: { dataStore: {} } }
+
+/** @param {any} w */
+const seed = (w) =>
+  w.seed([
+    addObject(STORE, 'DataStore', { name: 'Book', tags: ['a', 'b'] }),
+    addObject(REC, 'Record', { n: 0 }),
+    addEdge(id(11), 'dataStore', REC, STORE),
+  ])
+
+/** Channels and locks of one browser, in simulated time. @param {any} sim */
+function browser(sim) {
+  /** @type {Set<any>} */
+  const channels = new Set()
+  /** @type {Map<string, {held: boolean, waiting: (() => void)[]}>} */
+  const locks = new Map()
+  /** A page of it. */
+  return () => {
+    /** @type {any[]} */
+    const mine = []
+    let open = true
+    /** @type {(() => void)[]} */
+    const release = []
+    const platform = {
+      clock: sim.clock,
+      channel: () => {
+        const channel = {
+          onmessage: /** @type {any} */ (null),
+          postMessage: (/** @type {any} */ data) => {
+            const text = JSON.stringify(data)
+            if (!open) return
+            for (const c of channels)
+              if (c !== channel) sim.after(1, () => channels.has(c) && c.onmessage?.({ data: JSON.parse(text) }))
+          },
+          close: () => channels.delete(channel),
+        }
+        channels.add(channel)
+        mine.push(channel)
+        return channel
+      },
+      locks: {
+        request: async (/** @type {string} */ name, /** @type {any} */ options, /** @type {any} */ fn) => {
+          const lock = locks.get(name) ?? { held: false, waiting: [] }
+          locks.set(name, lock)
+          if (lock.held && options.ifAvailable) return fn(null)
+          if (lock.held) await new Promise((resolve) => lock.waiting.push(() => resolve(undefined)))
+          if (!open) return lock.waiting.shift()?.()
+          lock.held = true
+          const free = () => {
+            lock.held = false
+            lock.waiting.shift()?.()
+          }
+          release.push(free)
+          await fn({ name })
+          if (release.includes(free)) release.splice(release.indexOf(free), 1) && free()
+        },
+      },
+    }
+    return {
+      platform,
+      /** The page is gone, without a word. */
+      kill: () => {
+        open = false
+        for (const c of mine) channels.delete(c)
+        for (const free of release.splice(0)) free()
+      },
+    }
+  }
+}
+
+/** @param {number} pages @param {any} [options] */
+async function shared(pages, options) {
+  const w = world(options)
+  seed(w)
+  const open = browser(w.sim)
+  let sockets = 0
+  const Real = fakeWebSocket(w.sim, w.server, { delay: () => 5 })
+  const Counted = class extends Real {
+    /** @param {string} url */
+    constructor(url) {
+      super(url)
+      sockets++
+      w.sockets.push(this)
+    }
+  }
+  const tabs = []
+  for (let i = 0; i < pages; i++) {
+    const page = open()
+    const { WebSocket, leave } = share('test', Counted, page.platform)
+    const db = w.make({ WebSocket, token: 'ann' })
+    db.on('status', (s) => s === 'closed' && leave())
+    await w.sim.wait(db.start(20_000))
+    const view = db.subscribe(book)
+    await w.sim.wait(view.ready)
+    tabs.push({ db, view, store: view.root, page })
+  }
+  return { ...w, tabs, opened: () => sockets }
+}
+
+describe('tabs that share', () => {
+  test('have one connection, and hear of each other', async () => {
+    const { tabs, sim, server, opened } = await shared(3)
+    expect(opened()).toBe(1)
+    tabs[1].store.name = 'from the second'
+    tabs[2].store.tags.push('third')
+    await sim.run(200)
+    for (const { store, db } of tabs) {
+      expect([store.name, [...store.tags], db.pending.length]).toEqual(['from the second', ['a', 'b', 'third'], 0])
+    }
+    expect(server.sessions.size).toBe(1)
+    for (const { db } of tabs) db.close()
+    await sim.run(200)
+    expect(server.sessions.size).toBe(0)
+  })
+
+  test('hear only of what is theirs: a refusal, a view, a question', async () => {
+    const { tabs, sim, server } = await shared(2)
+    server.options.refuse = (/** @type {any[]} */ patch) =>
+      patch[0].value === 'bad' ? { code: 'schema', title: 'No' } : undefined
+    const heard = tabs.map(({ db }) => {
+      const fn = vi.fn()
+      db.on('reject', fn)
+      return fn
+    })
+    tabs[1].store.name = 'bad'
+    const narrow = tabs[0].db.subscribe({ root: REC })
+    await sim.wait(narrow.ready)
+    expect(await sim.wait(Promise.all(tabs.map(({ db }) => db.can(REC, 'write'))))).toEqual([true, true])
+    narrow.close()
+    await sim.run(100)
+    expect(heard.map((fn) => fn.mock.calls.length)).toEqual([0, 1])
+    for (const { db } of tabs) db.close()
+  })
+
+  test.each([
+    ['closes', false],
+    ['dies', true],
+  ])('go on when the leading tab %s', async (_, dies) => {
+    const { tabs, sim, server, opened } = await shared(3)
+    tabs[1].store.tags.push('before')
+    await sim.run(3)
+    if (dies) {
+      tabs[0].page.kill() // what it still says, nobody hears
+    }
+    tabs[0].db.close()
+    tabs[2].store.tags.push('meanwhile')
+    await sim.run(5_000)
+    const rest = tabs.slice(1)
+    expect(rest.map(({ db }) => db.status)).toEqual(['live', 'live'])
+    await sim.until(() => rest.every(({ db }) => db.pending.length === 0))
+    await sim.run(100)
+    for (const { store } of rest) expect([...store.tags]).toEqual(server.entity(`objects/${STORE}`).body.tags)
+    expect([...rest[0].store.tags].sort()).toEqual(['a', 'b', 'before', 'meanwhile'])
+    expect(opened()).toBe(2)
+    for (const { db } of rest) db.close()
+  })
+
+  test('a tab that dies without a word is unsubscribed', async () => {
+    const { tabs, sim, server } = await shared(2)
+    const [session] = server.sessions
+    expect(session.views.size).toBe(2)
+    tabs[1].page.kill()
+    await sim.run(200)
+    expect(session.views.size).toBe(1)
+    tabs[0].db.close()
+  })
+
+  test('come back together when the server was away', async () => {
+    const { tabs, sim, sockets } = await shared(2)
+    sockets.at(-1).cut(1006)
+    await sim.run(20)
+    expect(tabs.map(({ db }) => db.status)).toEqual(['reconnecting', 'reconnecting'])
+    tabs[0].store.name = 'offline'
+    await sim.run(5_000)
+    expect(tabs.map(({ db, store }) => [db.status, store.name])).toEqual([
+      ['live', 'offline'],
+      ['live', 'offline'],
+    ])
+    for (const { db } of tabs) db.close()
+  })
+})
+
+test('what is shared or kept belongs to one server, graph and user', () => {
+  const token = `x.${btoa(JSON.stringify({ sub: 'ann' }))}.y`
+  expect(subject(token)).toBe('ann')
+  expect(subject('nonsense')).toBe('')
+  expect(nameOf('http://a/', 'main', token)).toBe('graphtide http://a main ann')
+})
+
+// Persistence ------------------------------------------------------------------------
+
+/** Lets IndexedDB work: it takes turns of the real event loop. @param {any} sim */
+async function settle(sim) {
+  for (let i = 0; i < 40; i++) await sim.settle()
+}
+
+let databases = 0
+
+/** A browser whose pages come and go, at a server. @param {any} [options] */
+function pages(options) {
+  const w = world(options)
+  seed(w)
+  const name = `test ${++databases}`
+  return {
+    ...w,
+    name,
+    /** A page, before it has connected. @param {string} [tab] */
+    async page(tab = 'tab') {
+      const db = w.make({ token: 'ann' })
+      const problems = vi.fn()
+      db.on('problem', problems)
+      const kept = await persist(db, name, { tab, locks: undefined })
+      return { db, kept, problems }
+    },
+    /** The page is gone: nothing more is written. @param {any} page */
+    async reload({ db, kept }) {
+      await kept.flush()
+      kept.close()
+      db.persisted = null
+      db.connection.close()
+      await settle(w.sim)
+    },
+  }
+}
+
+describe('what is kept', () => {
+  test('unsent transactions survive a reload, and are committed once', async () => {
+    const w = pages()
+    const one = await w.page()
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    w.sockets.at(-1).cut(1006)
+    view.root.name = 'offline'
+    const made = one.db.create('Record', { n: 5, dataStore: view.root })
+    await settle(w.sim)
+    await w.reload(one)
+
+    const two = await w.page()
+    expect(two.db.session).toBe(one.db.session)
+    expect(two.db.pending).toHaveLength(1)
+    await w.sim.wait(two.db.start(20_000))
+    const again = two.db.subscribe(book)
+    await w.sim.wait(again.ready)
+    expect(again.root.name).toBe('offline')
+    await w.sim.until(() => two.db.pending.length === 0)
+    expect(w.server.entity(`objects/${STORE}`).body.name).toBe('offline')
+    expect(w.server.entity(`objects/${made.$id}`).body).toEqual({ n: 5 })
+    expect(w.server.head).toBe(2)
+    two.db.close()
+  })
+
+  test('one that was committed before the page could hear of it is not sent again', async () => {
+    const w = pages({ delay: () => 5 })
+    const one = await w.page()
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    view.root.tags.push('once')
+    await w.sim.until(() => w.server.head === 2)
+    await settle(w.sim)
+    await w.reload(one)
+    const two = await w.page()
+    await w.sim.wait(two.db.start(20_000))
+    const again = two.db.subscribe(book)
+    await w.sim.until(() => again.state === 'live' && two.db.pending.length === 0)
+    expect([...again.root.tags]).toEqual(['a', 'b', 'once'])
+    expect(w.server.heard.filter((m) => m.t === 'mutate')).toHaveLength(1)
+    two.db.close()
+  })
+
+  test('a page shows at once what it had, without a server, and resumes where it stood', async () => {
+    const w = pages()
+    const one = await w.page()
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    await w.reload(one)
+    w.server.commit([{ op: 'add', path: `/objects/${STORE}/body/note`, value: 'new' }], 'bob', crypto.randomUUID())
+
+    const two = await w.page()
+    await two.db.start(20_000)
+    const again = two.db.subscribe(book)
+    await again.ready
+    expect([two.db.status, again.root.name, again.root.records.length]).toEqual(['connecting', 'Book', 1])
+    await w.sim.until(() => again.state === 'live')
+    expect(again.root.note).toBe('new')
+    expect(w.server.heard.findLast((m) => m.t === 'sub')).toMatchObject({ since: 1, key: 'k' })
+    two.db.close()
+  })
+
+  test('undo and redo survive', async () => {
+    const w = pages()
+    const one = await w.page()
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    view.root.name = 'second'
+    await w.sim.run(100)
+    view.root.name = 'third'
+    await w.sim.run(100)
+    await w.sim.wait(one.db.undo())
+    await w.reload(one)
+    const two = await w.page()
+    await w.sim.wait(two.db.start(20_000))
+    const again = two.db.subscribe(book)
+    await w.sim.until(() => again.state === 'live')
+    await w.sim.wait(two.db.undo())
+    await w.sim.run(100)
+    expect(again.root.name).toBe('Book')
+    await w.sim.wait(two.db.redo())
+    await w.sim.run(100)
+    expect(again.root.name).toBe('second')
+    two.db.close()
+  })
+
+  test('what a tab that is gone left is taken up by the next', async () => {
+    const w = pages()
+    const one = await w.page('first')
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    w.sockets.at(-1).cut(1006)
+    view.root.name = 'left behind'
+    await settle(w.sim)
+    await w.reload(one)
+    const two = await w.page('second')
+    await w.sim.wait(two.db.start(20_000))
+    await w.sim.until(() => two.db.pending.length === 0)
+    expect(w.server.entity(`objects/${STORE}`).body.name).toBe('left behind')
+    two.db.close()
+    await settle(w.sim)
+    const three = await w.page('third')
+    expect(three.db.pending).toEqual([])
+    three.db.close()
+  })
+
+  test('in another format is not guessed at: the loss is told, with how many it was', async () => {
+    const w = pages()
+    const one = await w.page()
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    w.sockets.at(-1).cut(1006)
+    view.root.name = 'lost'
+    await settle(w.sim)
+    await w.reload(one)
+    const request = indexedDB.open(w.name, 1)
+    await new Promise((resolve) => (request.onsuccess = resolve))
+    const store = request.result.transaction('graphtide', 'readwrite').objectStore('graphtide')
+    store.put(99, 'format')
+    await new Promise((resolve) => (store.transaction.oncomplete = resolve))
+    request.result.close()
+    const two = await w.page()
+    expect(two.problems.mock.calls[0][0]).toMatchObject({
+      code: 'not-kept',
+      message: expect.stringContaining('1 unsent'),
+    })
+    expect(two.db.pending).toEqual([])
+    two.db.close()
+  })
+
+  test('nowhere is told, and the client works without', async () => {
+    const w = world()
+    seed(w)
+    const db = w.make()
+    const problems = vi.fn()
+    db.on('problem', problems)
+    const broken = /** @type {any} */ ({
+      open: () => {
+        throw new Error('private mode')
+      },
+    })
+    expect(await persist(db, 'none', { indexedDB: broken, tab: 'x' })).toBeUndefined()
+    expect(problems.mock.calls[0][0]).toMatchObject({
+      code: 'not-kept',
+      message: expect.stringContaining('private mode'),
+    })
+    await w.sim.wait(db.start(20_000))
+    db.close()
+  })
+})
