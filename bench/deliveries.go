@@ -44,7 +44,7 @@ func (w *world) everything(int) (set, projection, token string) { return w.book,
 // spreadRow is the time from sending a change to its arrival at each of n
 // sessions of one view, one change at a time.
 func spreadRow(n int) row {
-	return row{name: fmt.Sprintf("change to delivery, %d sessions", n), run: func(ctx context.Context, t *target, o options) ([]figure, error) {
+	return row{name: fmt.Sprintf("change to delivery, %d sessions", n), limit: longLimit, run: func(ctx context.Context, t *target, o options) ([]figure, error) {
 		w, err := t.world(ctx, crowdItems, nil)
 		if err != nil {
 			return nil, err
@@ -60,7 +60,7 @@ func spreadRow(n int) row {
 		defer cr.leave()
 		changes := o.pick(500, 200, 5)
 		if n >= 1000 {
-			changes = o.pick(150, 50, 5)
+			changes = o.pick(100, 50, 5)
 		}
 		times, err := cr.spread(w, changes, func(i int) (string, int) { return w.items[i%len(w.items)], n })
 		if err != nil {
