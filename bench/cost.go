@@ -19,7 +19,7 @@ func commitCost(t *target, w *world, o options) (cpu, p50 time.Duration, err err
 		return 0, 0, err
 	}
 	defer c.close()
-	n := o.pick(2000, 500, 4)
+	n := o.pick(1000, 500, 4)
 	for i := range n / 4 {
 		if err := c.change(w.items[i%crowdItems%len(w.items)]); err != nil {
 			return 0, 0, err
