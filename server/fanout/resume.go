@@ -419,7 +419,13 @@ func (s *step) catchUp(sess *session) {
 // renewRights makes a session's subscriptions those of p.
 func (s *step) renewRights(sess *session, p graph.Principal) {
 	for _, sub := range sess.subscriptions() {
-		if sub.view == nil || samePrincipals(&sub.principal, &p) {
+		if samePrincipals(&sub.principal, &p) {
+			continue
+		}
+		if sub.view == nil && !s.moved[sub] {
+			// It waits to begin, for something to be looked up or loaded: with
+			// these rights.
+			sub.principal = p
 			continue
 		}
 		s.away(sub, func(s *step) bool { return s.move(sub, p) })
