@@ -25,6 +25,7 @@ type devCmd struct {
 	JWTSecret    string `name:"jwt-secret" group:"tokens" help:"Also take tokens signed with this secret." placeholder:"SECRET"`
 	ruleOptions  `group:"rules"`
 	limitOptions `group:"limits"`
+	syncOptions  `group:"limits"`
 }
 
 // Help teaches the command.
@@ -50,7 +51,7 @@ func (c *devCmd) Validate() error {
 	if c.Rate < 0 {
 		return fmt.Errorf("--rate is %g: it must be at least 0", c.Rate)
 	}
-	return first(databaseURL(c.DatabaseURL), redisURL(c.RedisURL), c.pollOption.check(), c.ruleOptions.check(), c.limitOptions.check())
+	return first(databaseURL(c.DatabaseURL), redisURL(c.RedisURL), c.pollOption.check(), c.ruleOptions.check(), c.limitOptions.check(), c.syncOptions.check())
 }
 
 func (c *devCmd) Run(a *app) error {
@@ -64,6 +65,7 @@ func (c *devCmd) Run(a *app) error {
 		DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, Migrate: true, Poll: c.Poll, Log: a.log,
 		ReplicaBytes: c.ReplicaBytes, ReplicaEager: c.ReplicaEager, ImageDir: c.ImageDir,
 		Server: server.Config{Listen: c.Listen, Dev: true, Limits: c.limits(), Rate: c.Rate, Version: version()},
+		Sync:   c.syncOptions.config(),
 		Auth:   auth.Config{Dev: true, Secret: []byte(c.JWTSecret)}, Postprocess: c.ruleOptions.config(),
 	}
 	cfg.Postprocess.AllowPrivateWebhooks = true

@@ -70,6 +70,26 @@ func (o *limitOptions) check() error {
 	return nil
 }
 
+// syncOptions are about websocket sessions.
+type syncOptions struct {
+	MaxSessions        int  `help:"Websocket connections of this node; -1 is no bound." default:"50000"`
+	MaxUserSessions    int  `help:"Websocket connections of one user to this node; -1 is no bound." default:"20000"`
+	MaxAddressSessions int  `help:"Websocket connections from one address to this node; 0 is no bound. A balancer's address is that of all behind it." default:"0" placeholder:"N"`
+	CompressSync       bool `help:"Let websocket clients have their messages compressed, each alone: for slow lines; it costs CPU for every message to every session."`
+}
+
+func (o *syncOptions) config() node.Sync {
+	return node.Sync{Sessions: o.MaxSessions, PerUser: o.MaxUserSessions, PerAddress: o.MaxAddressSessions, Compress: o.CompressSync}
+}
+
+// check refuses bounds that let nobody in.
+func (o *syncOptions) check() error {
+	if o.MaxSessions == 0 || o.MaxUserSessions == 0 {
+		return errors.New("--max-sessions and --max-user-sessions must be at least 1, or -1 for no bound")
+	}
+	return nil
+}
+
 // ruleOptions are about rules and operations.
 type ruleOptions struct {
 	AllowPrivateWebhooks bool          `help:"Let webhooks reach private addresses and plain http."`

@@ -27,6 +27,7 @@ type serveCmd struct {
 	NoWorker     bool `group:"rules" help:"Leave post-processing to graphtide worker."`
 	ruleOptions  `group:"rules"`
 	limitOptions `group:"limits"`
+	syncOptions  `group:"limits"`
 }
 
 // Help teaches the command.
@@ -52,7 +53,7 @@ func (c *serveCmd) Validate() error {
 		}
 	}
 	return first(listenAddress(c.Listen), c.databaseOptions.check(), redisURL(c.RedisURL), c.pollOption.check(),
-		c.authOptions.check(), c.ruleOptions.check(), c.limitOptions.check())
+		c.authOptions.check(), c.ruleOptions.check(), c.limitOptions.check(), c.syncOptions.check())
 }
 
 func (c *serveCmd) Run(a *app) error {
@@ -60,6 +61,7 @@ func (c *serveCmd) Run(a *app) error {
 		DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, NoWorker: c.NoWorker, Poll: c.Poll, Log: a.log,
 		ReplicaBytes: c.ReplicaBytes, ReplicaEager: c.ReplicaEager, ImageDir: c.ImageDir,
 		Server: server.Config{Listen: c.Listen, AllowedOrigins: c.AllowedOrigins, Limits: c.limits(), Rate: c.Rate, Version: version()},
+		Sync:   c.syncOptions.config(),
 		Auth:   c.authOptions.config(), Postprocess: c.ruleOptions.config(),
 	}
 	if c.Schema != "" {

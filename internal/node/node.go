@@ -52,6 +52,7 @@ type Config struct {
 	NoWorker bool
 
 	Server      server.Config
+	Sync        Sync
 	Auth        auth.Config
 	Postprocess postprocess.Config
 	Poll        time.Duration // of heads; see replica.Config
@@ -70,6 +71,12 @@ type Config struct {
 	Console fs.FS // served at /console/; nil: nothing
 
 	Log *slog.Logger
+}
+
+// Sync bounds the websocket sessions; see fanout.Config.
+type Sync struct {
+	Sessions, PerUser, PerAddress int
+	Compress                      bool
 }
 
 // Node is a running node.
@@ -384,6 +391,7 @@ func (n *Node) startSync(deps *server.Deps) error {
 	n.hub = fanout.New(fanout.Config{Peers: peers, Replicas: n.Replicas, Store: n.Store, Submitter: n.Pipeline, Live: n.Live,
 		Authenticate: authn.Session,
 		Limits:       n.cfg.Server.Limits, AllowedOrigins: n.cfg.Server.AllowedOrigins, Dev: n.cfg.Server.Dev,
+		Sessions: n.cfg.Sync.Sessions, SessionsPerUser: n.cfg.Sync.PerUser, SessionsPerAddress: n.cfg.Sync.PerAddress, Compress: n.cfg.Sync.Compress,
 		Log: n.cfg.Log, Metrics: n.Metrics})
 	n.onStop(n.hub.Stop)
 	deps.Submitter, deps.Schemas, deps.Auth, deps.Sync, deps.Runs = n.Pipeline, n.Pipeline, authn, n.hub, n.Runs

@@ -27,7 +27,8 @@ const catchUpWait = 5 * time.Second
 // connection is a websocket, before and after its hello.
 type connection struct {
 	socket
-	wire *wire
+	wire    *wire
+	address string
 }
 
 // refused closes a connection with a code.
@@ -49,7 +50,7 @@ func (h *Hub) ServeSync(w http.ResponseWriter, r *http.Request, graphName string
 	c, err := websocket.Accept(taken, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{protocol.Subprotocol},
 		InsecureSkipVerify: true, // the Origin is judged above, with its scheme
-		CompressionMode:    websocket.CompressionDisabled,
+		CompressionMode:    h.cfg.compression(),
 		// A peer that takes nothing gets no pong either: it would wait behind the
 		// rest, and hold up the reading.
 		OnPingReceived: func(context.Context, []byte) bool { return taken.wire.stuck(time.Now()) < time.Second },
@@ -57,10 +58,11 @@ func (h *Hub) ServeSync(w http.ResponseWriter, r *http.Request, graphName string
 	if err != nil {
 		return // answered
 	}
-	conn := &connection{c, taken.wire}
-	if !h.enter(conn) {
+	conn := &connection{c, taken.wire, addressOf(r)}
+	var code refused
+	if errors.As(h.enter(conn), &code) {
 		c.Write(r.Context(), websocket.MessageText, protocol.AppendBye(nil, retryAfter(0)))
-		h.shut(conn, protocol.CloseDraining)
+		h.shut(conn, protocol.CloseCode(code))
 		return
 	}
 	taken.ResponseWriter = nil
@@ -187,16 +189,16 @@ func (h *Hub) begin(ctx context.Context, c *connection, hello *protocol.Hello, g
 	s := &session{
 		hub: h, conn: c.socket, wire: c.wire, id: hello.Session, user: p.User,
 		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
-		limiter:   rate.NewLimiter(rate.Limit(h.cfg.Rate), int(h.cfg.Rate*5)),
+		limiter:   rate.NewLimiter(rate.Limit(h.cfg.Rate), int(h.cfg.Rate*burst)),
 		principal: p, expires: expires, lastAt: time.Now(), lastPing: time.Now(),
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if s.relay, err = h.relay(ctx, graphName); err != nil {
 		return nil, closeFor(err, protocol.CloseNoGraph)
 	}
-	replaced, ok := h.claim(s)
-	if !ok {
-		return nil, refused(protocol.CloseForbidden)
+	replaced, err := h.claim(s)
+	if err != nil {
+		return nil, err
 	}
 	if replaced != nil {
 		replaced.close(protocol.CloseReplaced)
@@ -220,7 +222,7 @@ func (h *Hub) begin(ctx context.Context, c *connection, hello *protocol.Hello, g
 	welcome := protocol.Welcome{
 		Graph: graphName, Session: s.id, Epoch: head.Epoch, Version: head.Version,
 		User:   protocol.User{ID: p.User, Teams: p.Teams, Org: p.Org, Admin: p.Admin},
-		Schema: h.cfg.Live.Current().Version, Limits: h.cfg.Limits, Applied: applied, ExpiresAt: expires,
+		Schema: h.cfg.Live.Current().Version, Limits: h.cfg.Limits, Bounds: h.cfg.bounds(), Applied: applied, ExpiresAt: expires,
 	}
 	s.queue(item{text: welcome.Append(nil)})
 	if h.isDraining() { // too late for Drain to see it

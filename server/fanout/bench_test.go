@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/coder/websocket"
 
 	"github.com/graphtide/graphtide/graph"
 )
@@ -191,4 +195,91 @@ func BenchmarkResumeUnchanged(b *testing.B) {
 		}
 		next.leave()
 	}
+}
+
+// BenchmarkCompression is the way of one delta of three records to one session,
+// with and without permessage-deflate: CPU, and bytes on the wire.
+func BenchmarkCompression(b *testing.B) {
+	for _, compress := range []bool{false, true} {
+		b.Run(fmt.Sprintf("compress=%v", compress), func(b *testing.B) {
+			var sent atomic.Int64
+			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				cfg := Config{Compress: compress}
+				c, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: cfg.compression()})
+				if err != nil {
+					return
+				}
+				defer c.CloseNow()
+				text := deltaOf3()
+				b.ResetTimer()
+				for range b.N {
+					if c.Write(context.Background(), websocket.MessageText, text) != nil {
+						return
+					}
+				}
+				b.StopTimer()
+			}))
+			srv.Start()
+			defer srv.Close()
+			c, err := net.Dial("tcp", srv.Listener.Addr().String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer c.Close()
+			fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+				"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover\r\n\r\n")
+			n, _ := io.Copy(io.Discard, c)
+			sent.Add(n)
+			b.ReportMetric(float64(sent.Load())/float64(b.N), "bytes/delivery")
+			b.ReportMetric(float64(len(deltaOf3())), "bytes/text")
+		})
+	}
+}
+
+// deltaOf3 is a delta that changes one field of each of three records.
+func deltaOf3() []byte {
+	text := `{"t":"delta","view":"v1","version":12,"at":"2026-01-01T00:00:00.000Z","by":"ann","objects":{`
+	for i := range 3 {
+		if i > 0 {
+			text += ","
+		}
+		text += fmt.Sprintf(`"%s":{"version":12,"was":%d,"patch":[{"op":"replace","path":"/body/cells/%d","value":"some text %d"}],"meta":{"version":12,"createdVersion":%d,`+
+			`"createdAt":"2026-01-01T00:00:00.000Z","createdBy":"ann","updatedAt":"2026-01-01T00:00:00.000Z","updatedBy":"bob"}}`, oid(i), i+3, i, i*7919, i+1)
+	}
+	return []byte(text + `},"edges":{},"mutations":["0192f0c1-2a4b-7c3d-8e5f-00000000000a"],"done":true}`)
+}
+
+// BenchmarkIdleSession tells the memory of one idle session more of a view, in
+// the data structures of this package alone: there is no connection.
+func BenchmarkIdleSession(b *testing.B) {
+	w := newWorld(b, nil)
+	w.crowd(100)
+	stays := w.connect(bob)
+	stays.sub("s1", childrenOf1)
+	if err := stays.drain(); err != nil {
+		b.Fatal(err)
+	}
+	const many = 2000
+	kept := make([]*session, 0, many*b.N)
+	before := heap()
+	for b.Loop() {
+		for range many {
+			c := w.connect(bob)
+			c.sub("s1", childrenOf1)
+			c.s.relay.settle()
+			for c.s.collect().more {
+			}
+			kept = append(kept, c.s)
+		}
+	}
+	b.ReportMetric(float64(heap()-before)/float64(len(kept)), "heap-B/session")
+	runtime.KeepAlive(kept)
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

@@ -5,11 +5,13 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/replica"
 	"github.com/graphtide/graphtide/schema"
+	"github.com/graphtide/graphtide/server/protocol"
 )
 
 // Defaults of Config.
@@ -22,6 +24,8 @@ const (
 	DefaultFeedBytes    = 32 << 20
 	DefaultRate         = 1000
 	DefaultInFlight     = 1024
+	DefaultSessions     = 50_000
+	DefaultPerUser      = 20_000
 )
 
 // Config says what a Hub works with.
@@ -62,7 +66,36 @@ type Config struct {
 	// InFlight is how many mutations of a session may be unanswered; the session
 	// is not read from while there are more. Default: DefaultInFlight.
 	InFlight int
+	// Sessions bounds the connections of the node, SessionsPerUser those of one
+	// user, SessionsPerAddress those from one address (a balancer's is that of
+	// everybody behind it). Below 0 there is no bound. Defaults: DefaultSessions,
+	// DefaultPerUser, no bound.
+	Sessions, SessionsPerUser, SessionsPerAddress int
+	// Compress lets clients have their messages compressed, each alone.
+	Compress bool
 }
+
+// compression gives the library's name for it: without context takeover, whose
+// tables take more than a megabyte a connection.
+func (c *Config) compression() websocket.CompressionMode {
+	if c.Compress {
+		return websocket.CompressionNoContextTakeover
+	}
+	return websocket.CompressionDisabled
+}
+
+// bounds gives what a session is told beside the limits of the graph.
+func (c *Config) bounds() protocol.SessionBounds {
+	return protocol.SessionBounds{
+		Messages: int(c.Rate), Burst: int(c.Rate * burst), InFlight: c.InFlight, InFlightBytes: maxFlying, WaitingBytes: maxWaiting,
+		Present: maxPresent, Sessions: max(c.Sessions, 0), PerUser: max(c.SessionsPerUser, 0), PerAddress: max(c.SessionsPerAddress, 0),
+		HelloMs: c.HelloTimeout.Milliseconds(), StallMs: c.Stall.Milliseconds(),
+		NameBytes: protocol.MaxName, NoteCharacters: protocol.MaxNote,
+	}
+}
+
+// burst is for how many seconds' messages may come at once.
+const burst = 5
 
 // WithDefaults fills in what is zero.
 func (c Config) WithDefaults() Config {
@@ -89,6 +122,12 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.InFlight == 0 {
 		c.InFlight = DefaultInFlight
+	}
+	if c.Sessions == 0 {
+		c.Sessions = DefaultSessions
+	}
+	if c.SessionsPerUser == 0 {
+		c.SessionsPerUser = DefaultPerUser
 	}
 	return c
 }

@@ -11,9 +11,6 @@ import (
 	"github.com/graphtide/graphtide/server/protocol"
 )
 
-// ownership is how long a session's id stays its user's after it has gone.
-const ownership = time.Hour
-
 // Draining clients come back one after another: the first soon, each next one a
 // little later, none later than spreadMax.
 const (
@@ -38,27 +35,21 @@ type Hub struct {
 	mu       sync.Mutex // guards the fields below
 	relays   map[string]*relay
 	sessions map[sessionKey]*session
-	owners   map[sessionKey]owner
-	swept    time.Time
+	owners   owners
+	crowd    crowd
 	conns    map[*connection]struct{}
 	draining bool
 }
 
 type sessionKey struct{ graph, id string }
 
-// owner is the user a session's id belongs to.
-type owner struct {
-	user string
-	gone time.Time // zero while the session is open
-}
-
 // New makes a Hub.
 func New(cfg Config) *Hub {
 	cfg = cfg.WithDefaults()
 	h := &Hub{
 		cfg: cfg, metrics: newMetrics(cfg.Metrics),
-		relays: map[string]*relay{}, sessions: map[sessionKey]*session{}, owners: map[sessionKey]owner{},
-		conns: map[*connection]struct{}{}, swept: time.Now(), lookups: make(chan struct{}, maxLookups), refill: refillCommits,
+		relays: map[string]*relay{}, sessions: map[sessionKey]*session{}, owners: newOwners(), crowd: newCrowd(),
+		conns: map[*connection]struct{}{}, lookups: make(chan struct{}, maxLookups), refill: refillCommits,
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if h.peers = newPeers(h, cfg.Peers); h.peers != nil {
@@ -128,20 +119,31 @@ func (h *Hub) lens(r *relay) *lens {
 	}}
 }
 
-// claim makes the session's id its user's; false where it is another's. It
-// gives the session that had the id until now.
-func (h *Hub) claim(s *session) (replaced *session, ok bool) {
+// claim makes the session's id its user's, and lets the session in: a code of
+// refusal where the id is another's, or the user has too many. It gives the
+// session that had the id until now.
+func (h *Hub) claim(s *session) (replaced *session, refusal error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.sweep(time.Now())
 	k := sessionKey{s.relay.name, s.id}
-	if o, taken := h.owners[k]; taken && o.user != s.user {
-		return nil, false
-	}
 	replaced = h.sessions[k]
-	h.sessions[k], h.owners[k] = s, owner{user: s.user}
+	if user, known := h.ownerOf(k); known && user != s.user {
+		return nil, refused(protocol.CloseForbidden)
+	}
+	if !h.crowd.join(s.user, replaced != nil, &h.cfg) {
+		return nil, refused(protocol.CloseTooMany)
+	}
+	h.sessions[k] = s
 	h.peers.say(peerMessage{Kind: peerClaim, Graph: k.graph, Session: k.id, User: s.user})
-	return replaced, true
+	return replaced, nil
+}
+
+// ownerOf gives the user that an id belongs to. The caller holds mu.
+func (h *Hub) ownerOf(k sessionKey) (user string, known bool) {
+	if s := h.sessions[k]; s != nil {
+		return s.user, true
+	}
+	return h.owners.find(k, time.Now())
 }
 
 // claimedElsewhere lets a session go that has connected to another node. A
@@ -149,14 +151,13 @@ func (h *Hub) claim(s *session) (replaced *session, ok bool) {
 // knows it.
 func (h *Hub) claimedElsewhere(k sessionKey, user string) {
 	h.mu.Lock()
-	o, known := h.owners[k]
-	if known && o.user != user {
+	if owner, known := h.ownerOf(k); known && owner != user {
 		h.mu.Unlock()
 		return
 	}
 	s := h.sessions[k]
 	if s == nil {
-		h.owners[k] = owner{user: user, gone: time.Now()}
+		h.owners.depart(k, user, time.Now())
 	}
 	h.mu.Unlock()
 	if s != nil {
@@ -168,23 +169,11 @@ func (h *Hub) claimedElsewhere(k sessionKey, user string) {
 func (h *Hub) release(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.crowd.leave(s.user)
 	k := sessionKey{s.relay.name, s.id}
 	if h.sessions[k] == s {
 		delete(h.sessions, k)
-		h.owners[k] = owner{user: s.user, gone: time.Now()}
-	}
-}
-
-// sweep forgets owners who have been gone for long. The caller holds mu.
-func (h *Hub) sweep(now time.Time) {
-	if now.Sub(h.swept) < ownership/10 {
-		return
-	}
-	h.swept = now
-	for k, o := range h.owners {
-		if !o.gone.IsZero() && now.Sub(o.gone) >= ownership {
-			delete(h.owners, k)
-		}
+		h.owners.depart(k, s.user, time.Now())
 	}
 }
 
@@ -238,16 +227,19 @@ func (h *Hub) cut() {
 	}
 }
 
-// enter notes a connection; false where no more are taken.
-func (h *Hub) enter(c *connection) bool {
+// enter notes a connection; a code of refusal where it is not taken.
+func (h *Hub) enter(c *connection) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.draining {
-		return false
+	switch {
+	case h.draining:
+		return refused(protocol.CloseDraining)
+	case !h.crowd.enter(c.address, &h.cfg):
+		return refused(protocol.CloseTooMany)
 	}
 	h.serving.Add(1)
 	h.conns[c] = struct{}{}
-	return true
+	return nil
 }
 
 func (h *Hub) isDraining() bool {
@@ -259,6 +251,7 @@ func (h *Hub) isDraining() bool {
 func (h *Hub) exit(c *connection) {
 	h.mu.Lock()
 	delete(h.conns, c)
+	h.crowd.exit(c.address)
 	h.mu.Unlock()
 	h.serving.Done()
 }

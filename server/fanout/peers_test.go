@@ -117,20 +117,20 @@ func TestASessionIsReplacedFromAnotherNode(t *testing.T) {
 	closed := make(chan protocol.CloseCode, 1)
 	a := wa.connect(ann)
 	a.s.id, a.s.conn = "11111111-1111-4111-8111-111111111111", &closing{closed: closed}
-	if _, ok := wa.hub.claim(a.s); !ok {
+	if _, err := wa.hub.claim(a.s); err != nil {
 		t.Fatal("the id is free")
 	}
 	settle()
 	// Another user's claim moves nothing.
 	thief := wb.connect(bob)
 	thief.s.id = a.s.id
-	if _, ok := wb.hub.claim(thief.s); ok {
+	if _, err := wb.hub.claim(thief.s); err == nil {
 		t.Error("the id was heard to be ann's")
 	}
 	next := wb.connect(ann)
 	next.s.id = a.s.id
-	if replaced, ok := wb.hub.claim(next.s); !ok || replaced != nil {
-		t.Errorf("%v, %v", replaced, ok)
+	if replaced, err := wb.hub.claim(next.s); err != nil || replaced != nil {
+		t.Errorf("%v, %v", replaced, err)
 	}
 	if code := <-closed; code != protocol.CloseReplaced {
 		t.Errorf("closed with %v", code)

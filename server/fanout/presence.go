@@ -170,9 +170,29 @@ func (p *presence) tell(s *step, on graph.ObjectID, state protocol.PresenceState
 				continue
 			}
 			told[sub.session] = true
-			s.later(func() { sub.session.tell(on, state) })
+			s.later(func() {
+				if sub.view != nil && sub.view.objects[on] != nil { // it may have parted meanwhile
+					sub.session.tell(on, state)
+				}
+			})
 		}
 	})
+}
+
+// forget drops what the session has not yet been told of objects that none of
+// its views shows any more. It is called when a step is published.
+func (p *presence) forget(sess *session) {
+	sess.mu.Lock()
+	defer sess.mu.Unlock()
+	for on := range sess.present {
+		shown := false
+		for _, sub := range sess.subs {
+			shown = shown || sub.view != nil && sub.view.objects[on] != nil
+		}
+		if !shown {
+			delete(sess.present, on)
+		}
+	}
 }
 
 // greet tells a session that has just got a view who is on its objects. It is
@@ -201,8 +221,28 @@ func (p *presence) entered(s *step, v *view, d *difference) {
 			continue
 		}
 		on, states := e.obj.ID, p.states(e.obj.ID)
-		for sub := range v.subs {
-			s.later(func() { sub.session.tell(on, states...) })
+		s.later(func() { // to those who still have the view then: others may have parted
+			if v.objects[on] == nil {
+				return
+			}
+			for sub := range v.subs {
+				sub.session.tell(on, states...)
+			}
+		})
+	}
+}
+
+// leftView drops what the sessions of a view have not yet been told of objects that
+// went out of it.
+func (p *presence) leftView(s *step, v *view, d *difference) {
+	for i := range d.entries {
+		if e := &d.entries[i]; e.why != "" && e.ref.Kind == graph.KindObject {
+			s.later(func() {
+				for sub := range v.subs {
+					p.forget(sub.session)
+				}
+			})
+			return
 		}
 	}
 }

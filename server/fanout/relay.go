@@ -203,8 +203,9 @@ func (r *relay) step(commands []command) {
 		})
 		s.st = nil
 		if renewed {
+			// What was asked is done all the same: some of it is farewells.
 			r.renew(s.head)
-			return
+			continue
 		}
 		if advanced {
 			s.publish()

@@ -328,6 +328,7 @@ func (s *step) attach(sub *subscription, v *view, it item) {
 			s.detach(sub, v)
 			return
 		}
+		s.presence.forget(sub.session)
 		s.presence.greet(sub.session, v)
 	})
 }

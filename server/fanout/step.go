@@ -185,6 +185,7 @@ func (s *step) note(v *view, d *difference) {
 		}
 		s.deltas = append(s.deltas, delta{v, d})
 		s.presence.entered(s, v, d)
+		s.presence.leftView(s, v, d)
 	}
 }
 

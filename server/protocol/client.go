@@ -81,11 +81,11 @@ type Refusal struct {
 // Error gives the problem's text.
 func (r *Refusal) Error() string { return r.Problem.Error() }
 
-// maxName bounds the name of a subscription in bytes.
-const maxName = 200
+// MaxName bounds the name of a subscription in bytes.
+const MaxName = 200
 
-// maxNote bounds a note in characters (the contract's bound).
-const maxNote = 200
+// MaxNote bounds a note in characters (the contract's bound).
+const MaxNote = 200
 
 var decoders = map[string]func(fields) (Message, error){
 	"hello":    decodeHello,
@@ -158,7 +158,7 @@ func decodeToken(f fields) (Message, error) {
 func decodeSub(f fields) (Message, error) {
 	m := &Sub{}
 	var ok bool
-	if m.Sub, ok = f.text("sub"); !ok || m.Sub == "" || len(m.Sub) > maxName {
+	if m.Sub, ok = f.text("sub"); !ok || m.Sub == "" || len(m.Sub) > MaxName {
 		return bad("sub", "sub is a string of 1 to 200 bytes")
 	}
 	refuse := func(code graph.Code, format string, args ...any) (Message, error) {
@@ -218,8 +218,8 @@ func decodeMutate(f fields) (Message, error) {
 	if m.Group, ok = f.text("group"); !ok || m.Group != "" && !isUUID(m.Group) {
 		return refuse("group is a UUID")
 	}
-	if m.Note, ok = f.text("note"); !ok || len([]rune(m.Note)) > maxNote || bytes.ContainsRune([]byte(m.Note), 0) {
-		return refuse("note is a string of at most %d characters", maxNote)
+	if m.Note, ok = f.text("note"); !ok || len([]rune(m.Note)) > MaxNote || bytes.ContainsRune([]byte(m.Note), 0) {
+		return refuse("note is a string of at most %d characters", MaxNote)
 	}
 	return m, nil
 }

@@ -86,8 +86,12 @@ func fromServer() map[string][]byte {
 		return bytes.Join(d.Frames(max), []byte("\n"))
 	}
 	limits := graph.Limits{}.WithDefaults()
+	bounds := protocol.SessionBounds{
+		Messages: 1000, Burst: 5000, InFlight: 1024, InFlightBytes: 8 << 20, WaitingBytes: 8 << 20, Present: 100,
+		Sessions: 50000, PerUser: 20000, HelloMs: 10000, StallMs: 30000, NameBytes: 200, NoteCharacters: 200,
+	}
 	welcome := protocol.Welcome{Graph: "main", Session: session, Epoch: "e1", Version: 7,
-		User: protocol.User{ID: "ann", Teams: []string{"red"}, Org: "acme"}, Schema: 2, Limits: limits,
+		User: protocol.User{ID: "ann", Teams: []string{"red"}, Org: "acme"}, Schema: 2, Limits: limits, Bounds: bounds,
 		Applied: map[string]graph.Version{mutation: 5}, ExpiresAt: noon}
 	forever := welcome
 	forever.Applied, forever.ExpiresAt, forever.User = nil, time.Time{}, protocol.User{ID: "dev", Admin: true}

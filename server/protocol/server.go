@@ -18,6 +18,24 @@ type User struct {
 	Admin bool     `json:"admin"`
 }
 
+// SessionBounds are what a client can run into beside graph.Limits. 0 is no
+// bound.
+type SessionBounds struct {
+	Messages       int   `json:"messagesPerSecond"` // mutations not counted
+	Burst          int   `json:"messagesAtOnce"`
+	InFlight       int   `json:"inFlight"`      // unanswered mutations: over it the server does not read on
+	InFlightBytes  int   `json:"inFlightBytes"` // likewise
+	WaitingBytes   int   `json:"waitingBytes"`  // of answers that the client has not taken: likewise
+	Present        int   `json:"presenceObjects"`
+	Sessions       int   `json:"sessions"` // of the node
+	PerUser        int   `json:"sessionsPerUser"`
+	PerAddress     int   `json:"sessionsPerAddress"`
+	HelloMs        int64 `json:"helloMs"`
+	StallMs        int64 `json:"stallMs"`
+	NameBytes      int   `json:"nameBytes"` // of a subscription
+	NoteCharacters int   `json:"noteCharacters"`
+}
+
 // Welcome answers a hello.
 type Welcome struct {
 	Graph     string
@@ -27,6 +45,7 @@ type Welcome struct {
 	User      User
 	Schema    int64
 	Limits    graph.Limits
+	Bounds    SessionBounds
 	Applied   map[string]graph.Version // of the hello's pending: those in the log
 	ExpiresAt time.Time                // of the token; zero for one that does not expire
 }
@@ -41,10 +60,10 @@ func (w *Welcome) Append(dst []byte) []byte {
 		Version   graph.Version            `json:"version"`
 		User      User                     `json:"user"`
 		Schema    int64                    `json:"schema"`
-		Limits    graph.Limits             `json:"limits"`
+		Limits    limits                   `json:"limits"`
 		Applied   map[string]graph.Version `json:"applied"`
 		ExpiresAt *string                  `json:"expiresAt"`
-	}{"welcome", w.Graph, w.Session, w.Epoch, w.Version, w.User, w.Schema, w.Limits, w.Applied, nil}
+	}{"welcome", w.Graph, w.Session, w.Epoch, w.Version, w.User, w.Schema, limits{w.Limits, w.Bounds}, w.Applied, nil}
 	if m.User.Teams == nil {
 		m.User.Teams = []string{}
 	}
@@ -56,6 +75,12 @@ func (w *Welcome) Append(dst []byte) []byte {
 		m.ExpiresAt = &s
 	}
 	return appendJSON(dst, m)
+}
+
+// limits are all bounds as the welcome shows them.
+type limits struct {
+	graph.Limits
+	SessionBounds
 }
 
 // AppendAck says that a mutation is committed.
