@@ -397,3 +397,15 @@ func (t *Type) Describe() string { return t.description }
 func (m *Method) CheckParams(params json.RawMessage) []graph.Violation {
 	return checkArgs(m.shape, params)
 }
+
+// Snapshots gives k of the types that store a snapshot with every k-th version,
+// by name.
+func (r *Registry) Snapshots() map[string]int {
+	out := map[string]int{}
+	for name, t := range r.Types {
+		if t.History.Snapshot > 1 && !t.Abstract {
+			out[name] = t.History.Snapshot
+		}
+	}
+	return out
+}

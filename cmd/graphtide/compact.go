@@ -69,6 +69,9 @@ func (c *compactCmd) Run(a *app) error {
 			return fmt.Errorf("remove deleted graphs: %w", err)
 		}
 	}
+	if err := store.Thin(a.ctx, live.Current().Snapshots(), c.Grace); err != nil {
+		return fmt.Errorf("thin history: %w", err)
+	}
 	keep := policies(live.Current())
 	if len(keep) == 0 {
 		fmt.Fprintln(a.stdout, "no type bounds its history: there is nothing to forget")

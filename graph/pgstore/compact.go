@@ -162,9 +162,46 @@ func (s *Store) compactRemove(ctx context.Context, g graph.GraphKey, page *compa
 	if err != nil {
 		return 0, err
 	}
+	// The first state that stays must be whole before those that it is made from
+	// go. The lock keeps it from being thinned meanwhile; a step of that may take
+	// longer than others wait for locks.
+	const patience = `
+		-- name: compact.patience
+		SET LOCAL lock_timeout = '12s'`
+	const lock = `
+		-- name: compact.lock
+		SELECT pg_advisory_xact_lock_shared(7420, ($1::bigint % 2147483647)::integer)`
+	const whole = `
+		-- name: compact.whole
+		UPDATE history h SET body = history_body(h.graph, h.kind, h.id, h.version), delta = NULL, head = NULL, tail = NULL, since = 0
+		FROM (
+			SELECT n.version, n.ord
+			FROM (
+				SELECT h.id, max(h.version) AS last
+				FROM unnest($2::bigint[], $3::integer[]) gone(version, ord)
+				JOIN history h ON h.graph = $1 AND h.version = gone.version AND h.ord = gone.ord
+				GROUP BY h.id
+			) e
+			CROSS JOIN LATERAL (
+				SELECT n.version, n.ord, n.delta FROM history n
+				WHERE n.graph = $1 AND n.kind = 0 AND n.id = e.id AND n.version > e.last
+				ORDER BY n.version LIMIT 1
+			) n
+			WHERE n.delta IS NOT NULL
+		) first
+		WHERE h.graph = $1 AND h.version = first.version AND h.ord = first.ord`
 	// Whole objects in one transaction: a removal never stands without the state
 	// before it.
 	err = s.within(ctx, "forget history", pgx.TxOptions{}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, patience); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, lock, g); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, whole, g, page.versions, page.ords); err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, remove, g, page.versions, page.ords)
 		rows = tag.RowsAffected()
 		return err

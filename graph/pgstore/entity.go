@@ -19,11 +19,12 @@ func (s *Store) EntityAt(ctx context.Context, g graph.GraphKey, ref graph.Ref, a
 		SELECT version FROM graphs WHERE key = $1 AND name IS NOT NULL`
 	const entity = `
 		-- name: entityAt
-		SELECT h.id, h.from_id, h.to_id, h.type, h.version, h.created_version, h.at, h.created_at, h.by, h.created_by, h.access, h.body,
+		SELECT h.id, h.from_id, h.to_id, h.type, h.version, h.created_version, h.at, h.created_at, h.by, h.created_by, h.access,
+			CASE WHEN h.delta IS NULL THEN h.body ELSE history_body(h.graph, h.kind, h.id, h.version) END,
 			h.kind, h.what, p.version, p.at, p.by, p.access, p.body
 		FROM history h
 		LEFT JOIN LATERAL (
-			SELECT p.version, p.at, p.by, p.access, p.body FROM history p
+			SELECT p.version, p.at, p.by, p.access, CASE WHEN p.delta IS NULL THEN p.body ELSE history_body(p.graph, p.kind, p.id, p.version) END AS body FROM history p
 			WHERE p.graph = h.graph AND p.kind = h.kind AND p.id = h.id AND p.version < h.version
 			ORDER BY p.version DESC LIMIT 1
 		) p ON h.what & 3 = 3
@@ -89,13 +90,14 @@ func (s *Store) History(ctx context.Context, g graph.GraphKey, ref graph.Ref, be
 		SELECT FROM graphs WHERE key = $1 AND name IS NOT NULL`
 	const sql = `
 		-- name: history
-		SELECT h.id, h.from_id, h.to_id, h.type, h.version, h.created_version, h.at, h.created_at, h.by, h.created_by, h.access, h.body,
+		SELECT h.id, h.from_id, h.to_id, h.type, h.version, h.created_version, h.at, h.created_at, h.by, h.created_by, h.access,
+			CASE WHEN h.delta IS NULL THEN h.body ELSE history_body(h.graph, h.kind, h.id, h.version) END,
 			h.kind, h.what, p.version, p.at, p.by, p.access, p.body,
 			c.schema_version, c.cause_version, c.depth, c.epoch, c.mutation, c.session, c.grp, c.note,
 			c.cause, c.cause_run, c.hash, c.principals, CASE WHEN h.what & 3 = 2 THEN coalesce(c.done, c.asked) END
 		FROM history h
 		LEFT JOIN LATERAL (
-			SELECT p.version, p.at, p.by, p.access, p.body FROM history p
+			SELECT p.version, p.at, p.by, p.access, CASE WHEN p.delta IS NULL THEN p.body ELSE history_body(p.graph, p.kind, p.id, p.version) END AS body FROM history p
 			WHERE p.graph = h.graph AND p.kind = h.kind AND p.id = h.id AND p.version < h.version
 			ORDER BY p.version DESC LIMIT 1
 		) p ON h.what & 3 = 3

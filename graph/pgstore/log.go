@@ -54,11 +54,12 @@ func (q *logQuery) queue(batch *pgx.Batch) {
 	// others the look.
 	const changes = `
 		-- name: log.changes
-		SELECT h.id, h.from_id, h.to_id, h.type, h.version, h.created_version, h.at, h.created_at, h.by, h.created_by, h.access, h.body,
+		SELECT h.id, h.from_id, h.to_id, h.type, h.version, h.created_version, h.at, h.created_at, h.by, h.created_by, h.access,
+			CASE WHEN h.delta IS NULL THEN h.body ELSE history_body(h.graph, h.kind, h.id, h.version) END,
 			h.kind, h.what, p.version, p.at, p.by, p.access, p.body
 		FROM history h
 		LEFT JOIN LATERAL (
-			SELECT p.version, p.at, p.by, p.access, p.body FROM history p
+			SELECT p.version, p.at, p.by, p.access, CASE WHEN p.delta IS NULL THEN p.body ELSE history_body(p.graph, p.kind, p.id, p.version) END AS body FROM history p
 			WHERE h.what & 3 = 3 AND p.graph = h.graph AND p.kind = h.kind AND p.id = h.id AND p.version < h.version
 			ORDER BY p.version DESC LIMIT 1
 		) p ON true

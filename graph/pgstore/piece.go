@@ -190,8 +190,8 @@ func (p *pieceReader) addEdges(tell func(*graph.Edge)) func(pgx.Rows) error {
 func (s *Store) Befores(ctx context.Context, g graph.GraphKey, asked []graph.RefVersion) ([]graph.Snapshot, error) {
 	const sql = `
 		-- name: befores
-		SELECT b.id, b.from_id, b.to_id, b.type, b.version, b.created_version, b.at, b.created_at, b.by, b.created_by, b.access, b.body,
-			w.n, b.what
+		SELECT b.id, b.from_id, b.to_id, b.type, b.version, b.created_version, b.at, b.created_at, b.by, b.created_by, b.access,
+			CASE WHEN b.delta IS NULL THEN b.body ELSE history_body(b.graph, b.kind, b.id, b.version) END, w.n, b.what
 		FROM unnest($2::smallint[], $3::uuid[], $4::bigint[]) WITH ORDINALITY AS w(kind, id, version, n)
 		CROSS JOIN LATERAL (
 			SELECT * FROM history b

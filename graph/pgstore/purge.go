@@ -61,6 +61,8 @@ var purges = []string{
 	DELETE FROM rule_pauses WHERE graph = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM rule_pauses WHERE graph = $1 LIMIT $2))`,
 	`-- name: purge.cursor
 	DELETE FROM run_cursors WHERE graph = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM run_cursors WHERE graph = $1 LIMIT $2))`,
+	`-- name: purge.thinned
+	DELETE FROM history_thinned WHERE graph = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM history_thinned WHERE graph = $1 LIMIT $2))`,
 	`-- name: purge.history
 	DELETE FROM history WHERE graph = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM history WHERE graph = $1 LIMIT $2))`,
 	`-- name: purge.commits

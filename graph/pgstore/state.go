@@ -46,7 +46,8 @@ func (s *Store) StateAt(ctx context.Context, g graph.GraphKey, at graph.Version,
 	// before the version: the cost is that of the entities, not of their history.
 	const objects = `
 		-- name: stateAt.objects
-		SELECT h.id, h.from_id, h.to_id, h.type, h.version, h.created_version, h.at, h.created_at, h.by, h.created_by, h.access, h.body
+		SELECT h.id, h.from_id, h.to_id, h.type, h.version, h.created_version, h.at, h.created_at, h.by, h.created_by, h.access,
+			CASE WHEN h.delta IS NULL THEN h.body ELSE history_body(h.graph, h.kind, h.id, h.version) END
 		FROM objects o
 		CROSS JOIN LATERAL (
 			SELECT * FROM history h
@@ -57,7 +58,8 @@ func (s *Store) StateAt(ctx context.Context, g graph.GraphKey, at graph.Version,
 		ORDER BY o.id LIMIT $3`
 	const edges = `
 		-- name: stateAt.edges
-		SELECT h.id, h.from_id, h.to_id, h.type, h.version, h.created_version, h.at, h.created_at, h.by, h.created_by, h.access, h.body
+		SELECT h.id, h.from_id, h.to_id, h.type, h.version, h.created_version, h.at, h.created_at, h.by, h.created_by, h.access,
+			CASE WHEN h.delta IS NULL THEN h.body ELSE history_body(h.graph, h.kind, h.id, h.version) END
 		FROM edges e
 		CROSS JOIN LATERAL (
 			SELECT * FROM history h

@@ -99,8 +99,8 @@ func touched(ctx context.Context, tx pgx.Tx, g graph.GraphKey, since, until grap
 func statesBefore(ctx context.Context, tx pgx.Tx, g graph.GraphKey, since graph.Version, all []touchedRow) (bytes int, err error) {
 	const sql = `
 		-- name: touched.before
-		SELECT b.id, b.from_id, b.to_id, b.type, b.version, b.created_version, b.at, b.created_at, b.by, b.created_by, b.access, b.body,
-			t.n, b.what
+		SELECT b.id, b.from_id, b.to_id, b.type, b.version, b.created_version, b.at, b.created_at, b.by, b.created_by, b.access,
+			CASE WHEN b.delta IS NULL THEN b.body ELSE history_body(b.graph, b.kind, b.id, b.version) END, t.n, b.what
 		FROM unnest($3::smallint[], $4::uuid[]) WITH ORDINALITY AS t(kind, id, n)
 		CROSS JOIN LATERAL (
 			SELECT * FROM history b

@@ -213,7 +213,10 @@ func (n *Node) startStore(ctx context.Context) error {
 // purgePause is how often the rows of deleted graphs are looked for.
 const purgePause = 5 * time.Minute
 
-// startPurge removes the rows of deleted graphs, now and then; it gives what
+// thinGrace is how long every version keeps its whole snapshot.
+const thinGrace = time.Minute
+
+// startPurge thins history and removes the rows of deleted graphs, now and then; it gives what
 // stops it.
 func (n *Node) startPurge() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -223,6 +226,9 @@ func (n *Node) startPurge() (stop func()) {
 		tick := time.NewTicker(purgePause)
 		defer tick.Stop()
 		for {
+			if err := n.Store.Thin(ctx, n.Live.Current().Snapshots(), thinGrace); err != nil && ctx.Err() == nil {
+				n.cfg.Log.Warn("history could not all be thinned; it will be tried again", "err", err)
+			}
 			if err := n.Store.Purge(ctx); err != nil && ctx.Err() == nil {
 				n.cfg.Log.Warn("the rows of deleted graphs could not all be removed; they will be tried again", "err", err)
 			}
