@@ -2,6 +2,7 @@
 // contract in hand does: real nodes on a real Postgres and a real Redis, spoken
 // to over HTTP and websockets alone.
 //
-// It holds no code of its own. Each test names what is promised; README.md
-// says what is checked where.
+// Each test names what is promised; README.md says which proves what. The folders
+// below hold what tests share (plain) and the harness that breaks a deployment
+// (torture).
 package systest
