@@ -205,9 +205,12 @@ func (n *Node) startStore(ctx context.Context) error {
 	}
 	n.Store = store
 	n.onStop(store.Close)
-	n.onStop(n.startPurge())
 	n.Live = schema.NewLive(store)
-	return n.Live.Refresh(ctx)
+	if err := n.Live.Refresh(ctx); err != nil {
+		return err
+	}
+	n.onStop(n.startPurge()) // it asks the schema what to keep
+	return nil
 }
 
 // purgePause is how often the rows of deleted graphs are looked for.
