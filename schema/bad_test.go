@@ -44,6 +44,7 @@ var badSchemas = []struct {
 	{"property __proto__", "graphtide: 1\ntypes:\n  A:\n    properties:\n      __proto__: {type: string} #!", []string{"key properties.__proto__", "JavaScript's own"}},
 	{"property is no schema", "graphtide: 1\ntypes:\n  A:\n    properties:\n      x: string #!", []string{"key properties.x", "JSON Schema"}},
 	{"unknown keyword", "graphtide: 1\ntypes:\n  A:\n    properties:\n      x: {type: string, maxLenght: 5} #!", []string{"key properties.x.maxLenght", `did you mean "maxLength"?`}},
+	{"unknown conflict policy", "graphtide: 1\ntypes:\n  A:\n    properties:\n      x: {type: string, x-conflict: unchange} #!", []string{"key properties.x.x-conflict", `did you mean "unchanged"?`}},
 	{"unknown JSON type", "graphtide: 1\ntypes:\n  A:\n    properties:\n      x: {type: text} #!", []string{"key properties.x.type", "must be one of"}},
 	{"negative length", "graphtide: 1\ntypes:\n  A:\n    properties:\n      x: {type: string, minLength: -1} #!", []string{"key properties.x.minLength", "-1"}},
 	{"length as text", "graphtide: 1\ntypes:\n  A:\n    properties:\n      x: {type: string, minLength: one} #!", []string{"whole number"}},

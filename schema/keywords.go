@@ -106,6 +106,8 @@ func (w *schemaWalk) keyword(c cursor) {
 	case name == "required":
 		c.list()
 		c.texts()
+	case name == "x-conflict":
+		c.oneOf("last-writer", "unchanged")
 	case name == "dependentRequired":
 		for _, p := range c.fields() {
 			p.list()

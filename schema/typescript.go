@@ -26,11 +26,41 @@ export interface GraphObject {
   readonly $id: string
   readonly $type: TypeName
   readonly $meta: Meta | undefined
+  /** Whether it is loaded and not deleted. */
+  readonly $exists: boolean
+  /** Whether a change of it is on its way. */
   readonly $pending: boolean
-  readonly $error: unknown
-  $edge(label: string, other: GraphObject): { [property: string]: unknown } | undefined
-  $history(): Promise<readonly unknown[]>
+  /** Why the last change was refused. */
+  readonly $error: (Error & { readonly code: string }) | undefined
+  /** The others who are here, and what they show. */
+  readonly $presence: readonly { readonly session: string; readonly user: string; readonly state: unknown }[]
+  $edge(label: string, other?: GraphObject): GraphEdge | undefined
+  $out(label: string): LiveArray<GraphObject>
+  $in(label: string): LiveArray<GraphObject>
+  $link(label: string, other: GraphObject | string, body?: { [property: string]: unknown }): void
+  $unlink(label: string, other: GraphObject | string): void
+  /** Whether all edges of a name are here: what is absent then, is absent. */
+  $loaded(name: string): boolean
+  $can(right: string): boolean
+  $history(): Promise<{ readonly entries: readonly { readonly [member: string]: unknown }[] }>
   $delete(): void
+}
+
+/** An edge by itself: its body as properties. */
+export interface GraphEdge {
+  readonly $id: string
+  readonly $label: string
+  readonly $from: GraphObject | undefined
+  readonly $to: GraphObject | undefined
+  readonly $meta: Meta | undefined
+  $delete(): void
+  [property: string]: unknown
+}
+
+/** The objects at the other end of edges: current at every look. */
+export interface LiveArray<T> extends ReadonlyArray<T> {
+  push(...objects: T[]): number
+  remove(object: T): void
 }
 
 /** Any JSON value. */
@@ -38,8 +68,8 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 `
 
 // TypeScript gives declarations for the schema's types: an interface per type,
-// with its properties, its outbound edges as properties, its inbound edges as
-// read-only arrays under their ` + "`as`" + ` names, and its methods; and maps from names
+// with its properties, its edges as properties (inbound ones under their `as`
+// names), and its methods; and maps from names
 // to types, operations' parameters and projections' arguments.
 func (r *Registry) TypeScript() []byte {
 	w := &tsWriter{r: r}
@@ -111,20 +141,13 @@ func (w *tsWriter) typ(t *Type) {
 	}
 	for _, label := range sortedKeys(t.Out) {
 		d := t.Out[label]
-		ends := w.union(d.Types)
-		if d.Max == 1 {
-			fmt.Fprintf(&w.b, "  %s?: %s\n", tsKey(label), ends)
-		} else {
-			fmt.Fprintf(&w.b, "  readonly %s: readonly %s[]\n", tsKey(label), tsGroup(ends))
-		}
+		w.edge(label, d)
 	}
 	for _, label := range sortedKeys(t.In) {
-		d := t.In[label]
-		name := d.As
-		if name == "" {
-			name = label
+		// Without a name of its own an inbound edge is no property: $in(label).
+		if d := t.In[label]; d.As != "" {
+			w.edge(d.As, d)
 		}
-		fmt.Fprintf(&w.b, "  readonly %s: readonly %s[]\n", tsKey(name), tsGroup(w.union(d.Types)))
 	}
 	for _, name := range sortedKeys(t.Methods) {
 		m := t.Methods[name]
@@ -138,6 +161,18 @@ func (w *tsWriter) typ(t *Type) {
 		w.b.WriteString("  [key: string]: unknown\n")
 	}
 	w.b.WriteString("}\n")
+}
+
+// edge writes the property that leads along an edge: to one object (null where
+// there is none, undefined where it is not loaded), or to a live array, which
+// takes any array.
+func (w *tsWriter) edge(name string, d *EdgeDecl) {
+	key, ends := tsKey(name), w.union(d.Types)
+	if d.Max == 1 {
+		fmt.Fprintf(&w.b, "  %s?: %s | null\n", key, ends)
+		return
+	}
+	fmt.Fprintf(&w.b, "  get %s(): LiveArray<%s>\n  set %s(objects: readonly %s[] | null)\n", key, ends, key, tsGroup(ends))
 }
 
 // concrete gives the quoted names of the types that an object may really have.
@@ -300,7 +335,7 @@ func tsTypeName(name string) string {
 	return name
 }
 
-var tsReserved = strings.Fields(`GraphObject Meta Json Types TypeName Operations Projections Promise
+var tsReserved = strings.Fields(`GraphObject GraphEdge LiveArray ReadonlyArray Error Meta Json Types TypeName Operations Projections Promise
 	any unknown never void object string number boolean symbol undefined null bigint
 	break case catch class const continue debugger default delete do else enum export extends false finally for function if import
 	in instanceof new return super switch this throw true try typeof var while with

@@ -91,7 +91,7 @@ projections: {"p q": {args: {n: {default: 1}, id: {type: string}}, root: {$arg: 
 		t.Errorf("line %d: %s\n%s", m.Location.Line, m.Text, m.Location.LineText)
 	}
 	for _, want := range []string{
-		"export interface Promise_ extends", "readonly 'to-many': readonly (Promise_ | string_ | T)[]", "readonly 'from-many': readonly T[]",
+		"export interface Promise_ extends", "get 'to-many'(): LiveArray<Promise_ | string_ | T>", "set 'to-many'(objects: readonly (Promise_ | string_ | T)[] | null)",
 		`'it\'s'?: 'a\'b' | 1 | null | true`, "never?: never", "o?: { [key: string]: number }", "'p q': { n?: Json; id: string }", "go(): void",
 	} {
 		if !strings.Contains(source, want) {

@@ -39,6 +39,9 @@ const fetched = {
 
 export const SELF = '$client'
 
+/**
+ * @template {Record<string, any>} [T=Record<string, any>] the objects by the names of their types
+ */
 export class Client {
   /** @param {ClientOptions} options */
   constructor({ url, graph, token, classes = {}, fetch, WebSocket, clock = systemClock, random, modules = {} }) {
@@ -323,8 +326,10 @@ export class Client {
 
   /**
    * Subscribes to a projection, or to one that the schema names.
+   * @template [R=any] the type of the roots
    * @param {Record<string, any> | string} projection
    * @param {Record<string, any>} [args] of a named projection
+   * @returns {View<R>}
    */
   subscribe(projection, args) {
     return this.#view(this.store, this.objects, request(projection, args))
@@ -374,13 +379,14 @@ export class Client {
 
   /**
    * Creates an object.
-   * @param {string} type
-   * @param {Record<string, any>} [body] members that name an edge of the type link it
+   * @template {keyof T & string} K
+   * @param {K} type
+   * @param {{[member in keyof T[K]]?: T[K][member]}} [body] members that name an edge of the type link it
    * @param {{id?: string, access?: any}} [options]
-   * @returns {any} the object
+   * @returns {T[K]} the object
    */
-  create(type, body = {}, options = {}) {
-    return this.#write().create(type, body, options)
+  create(type, body, options = {}) {
+    return this.#write().create(type, body ?? {}, options)
   }
 
   /**

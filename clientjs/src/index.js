@@ -31,8 +31,9 @@ export { uuidv7 } from './uuid.js'
 
 /**
  * Connects to a graph.
+ * @template {Record<string, any>} [T=Record<string, any>] what `graphtide schema types` calls `Types`
  * @param {ConnectOptions} [options]
- * @returns {Promise<Client>} once the server has said welcome
+ * @returns {Promise<Client<T>>} once the server has said welcome
  */
 export async function connect(options = {}) {
   const { location } = globalThis

@@ -86,14 +86,21 @@ export function compileOp(op) {
  */
 export function apply(doc, ops) {
   if (!Array.isArray(ops)) throw malformed('a patch must be an array', '')
-  ops.forEach((op, i) => {
+  // The form of all operations is judged before the first is applied.
+  const each = (/** @type {(op: any) => any} */ fn) => (/** @type {any} */ op, /** @type {number} */ i) => {
     try {
-      doc = applyStep(doc, compileOp(op))
+      return fn(op)
     } catch (err) {
       if (err instanceof PatchError) err.op = i
       throw err
     }
-  })
+  }
+  const steps = ops.map(each(compileOp))
+  steps.forEach(
+    each((step) => {
+      doc = applyStep(doc, step)
+    }),
+  )
   return doc
 }
 

@@ -39,6 +39,7 @@ function deferred() {
   return d
 }
 
+/** @template [R=any] the type of the roots */
 export class View {
   /**
    * @param {ViewContext} context
@@ -74,7 +75,7 @@ export class View {
     this.frames = []
     this.owner = `view:${++count}`
     const { promise, resolve, reject } = deferred()
-    /** Resolves with this view once it is loaded, rejects with the problem. @type {Promise<View>} */
+    /** Resolves with this view once it is loaded, rejects with the problem. @type {Promise<View<R>>} */
     this.ready = promise
     this.resolveReady = resolve
     this.rejectReady = reject
@@ -87,14 +88,14 @@ export class View {
 
   // Reading -------------------------------------------------------------------
 
-  /** The first root: a live object, undefined until it is loaded. */
+  /** The first root: a live object, undefined until it is loaded. @returns {R | undefined} */
   get root() {
     this.#track('roots', () => this.#rootIds())
     const [id] = this.#rootIds()
     return id === undefined ? undefined : this.context.object(id)
   }
 
-  /** The roots, in the server's order: a live array. */
+  /** The roots, in the server's order: a live array. @returns {readonly R[]} */
   get roots() {
     this.rootsLive ??= makeLive({
       read: () => this.#rootIds(),

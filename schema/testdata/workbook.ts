@@ -15,11 +15,41 @@ export interface GraphObject {
   readonly $id: string
   readonly $type: TypeName
   readonly $meta: Meta | undefined
+  /** Whether it is loaded and not deleted. */
+  readonly $exists: boolean
+  /** Whether a change of it is on its way. */
   readonly $pending: boolean
-  readonly $error: unknown
-  $edge(label: string, other: GraphObject): { [property: string]: unknown } | undefined
-  $history(): Promise<readonly unknown[]>
+  /** Why the last change was refused. */
+  readonly $error: (Error & { readonly code: string }) | undefined
+  /** The others who are here, and what they show. */
+  readonly $presence: readonly { readonly session: string; readonly user: string; readonly state: unknown }[]
+  $edge(label: string, other?: GraphObject): GraphEdge | undefined
+  $out(label: string): LiveArray<GraphObject>
+  $in(label: string): LiveArray<GraphObject>
+  $link(label: string, other: GraphObject | string, body?: { [property: string]: unknown }): void
+  $unlink(label: string, other: GraphObject | string): void
+  /** Whether all edges of a name are here: what is absent then, is absent. */
+  $loaded(name: string): boolean
+  $can(right: string): boolean
+  $history(): Promise<{ readonly entries: readonly { readonly [member: string]: unknown }[] }>
   $delete(): void
+}
+
+/** An edge by itself: its body as properties. */
+export interface GraphEdge {
+  readonly $id: string
+  readonly $label: string
+  readonly $from: GraphObject | undefined
+  readonly $to: GraphObject | undefined
+  readonly $meta: Meta | undefined
+  $delete(): void
+  [property: string]: unknown
+}
+
+/** The objects at the other end of edges: current at every look. */
+export interface LiveArray<T> extends ReadonlyArray<T> {
+  push(...objects: T[]): number
+  remove(object: T): void
 }
 
 /** Any JSON value. */
@@ -28,25 +58,30 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 export interface Comment extends GraphObject {
   readonly $type: 'Comment'
   text?: string
-  about?: DataStore
-  readonly operations: readonly OperationRequest[]
+  about?: DataStore | null
+  get operations(): LiveArray<OperationRequest>
+  set operations(objects: readonly OperationRequest[] | null)
 }
 
 export interface DataStore extends Entity {
   readonly $type: 'DataStore'
   name: string
-  creator?: User
-  readonly comments: readonly Comment[]
-  readonly records: readonly Record[]
-  readonly schema: readonly Schema[]
-  readonly operations: readonly OperationRequest[]
+  creator?: User | null
+  get comments(): LiveArray<Comment>
+  set comments(objects: readonly Comment[] | null)
+  get records(): LiveArray<Record>
+  set records(objects: readonly Record[] | null)
+  schema?: Schema | null
+  get operations(): LiveArray<OperationRequest>
+  set operations(objects: readonly OperationRequest[] | null)
   rename(params: { name?: string }): void
 }
 
 export interface Entity extends GraphObject {
   readonly $type: 'DataStore' | 'Person' | 'Schema' | 'User'
   name?: string
-  readonly operations: readonly OperationRequest[]
+  get operations(): LiveArray<OperationRequest>
+  set operations(objects: readonly OperationRequest[] | null)
 }
 
 export interface OperationRequest extends GraphObject {
@@ -61,8 +96,9 @@ export interface OperationRequest extends GraphObject {
   error?: { [key: string]: Json } | null
   warnings?: Json[]
   cancel?: boolean
-  target?: GraphObject
-  readonly operations: readonly OperationRequest[]
+  target?: GraphObject | null
+  get operations(): LiveArray<OperationRequest>
+  set operations(objects: readonly OperationRequest[] | null)
 }
 
 export interface Person extends Entity {
@@ -70,23 +106,26 @@ export interface Person extends Entity {
   name?: string
   givenName?: string
   familyName?: string
-  readonly operations: readonly OperationRequest[]
+  get operations(): LiveArray<OperationRequest>
+  set operations(objects: readonly OperationRequest[] | null)
 }
 
 export interface Record extends GraphObject {
   readonly $type: 'Record'
   values?: { [key: string]: Json }
   rank?: number
-  dataStore?: DataStore
-  readonly operations: readonly OperationRequest[]
+  dataStore?: DataStore | null
+  get operations(): LiveArray<OperationRequest>
+  set operations(objects: readonly OperationRequest[] | null)
 }
 
 export interface Schema extends Entity {
   readonly $type: 'Schema'
   name?: string
   columns?: { key: string; title?: string }[]
-  schemaOf?: DataStore
-  readonly operations: readonly OperationRequest[]
+  schemaOf?: DataStore | null
+  get operations(): LiveArray<OperationRequest>
+  set operations(objects: readonly OperationRequest[] | null)
 }
 
 export interface User extends Person {
@@ -94,8 +133,8 @@ export interface User extends Person {
   name?: string
   givenName?: string
   familyName?: string
-  readonly creator: readonly DataStore[]
-  readonly operations: readonly OperationRequest[]
+  get operations(): LiveArray<OperationRequest>
+  set operations(objects: readonly OperationRequest[] | null)
 }
 
 /** Every type by its name. */
