@@ -64,7 +64,7 @@ test('random patches do in the client what they do in the server', { timeout: 24
     const doc = value(3)
     return { doc, patch: Array.from({ length: 1 + int(4) }, () => operation(doc)) }
   })
-  const { stdout, stderr, status } = spawnSync('go', ['run', './internal/patchlines'], {
+  const { stdout, stderr, status } = spawnSync('go', ['run', './cmd/patchlines'], {
     cwd: new URL('../..', import.meta.url).pathname,
     input: cases.map((c) => JSON.stringify(c)).join('\n'),
     encoding: 'utf8',
