@@ -1,0 +1,76 @@
+// @vitest-environment happy-dom
+import { expect, test, vi } from 'vitest'
+import { devtools, watch } from '../src/devtools.js'
+import { addObject, id, world } from './world.js'
+
+const STORE = id(1)
+
+async function setup() {
+  const w = world({ delay: () => 2 })
+  w.seed([addObject(STORE, 'DataStore', { name: 'Book' })])
+  const db = await w.connect()
+  return { ...w, db }
+}
+
+test('shows what comes, changes and goes, what is sent and what becomes of it', async () => {
+  const { db, sim, server } = await setup()
+  vi.spyOn(console, 'warn').mockImplementation(() => {})
+  const seen = watch(db)
+  const view = db.subscribe({ root: STORE })
+  await sim.wait(view.ready)
+  view.root.name = 'Q3'
+  await sim.run(50)
+  server.options.refuse = () => ({ code: 'schema', title: 'No' })
+  view.root.name = 'bad'
+  await sim.run(50)
+  view.close()
+  await sim.run(50)
+  const kinds = (/** @type {'graph'|'transactions'|'wire'} */ tab) => seen.lines[tab].map((l) => l.kind)
+  expect(kinds('graph')[0]).toBe('enter')
+  expect(kinds('graph')).toContain('change')
+  expect(kinds('graph').at(-1)).toBe('leave')
+  expect(kinds('transactions')).toEqual(['out', 'enter', 'out', 'reject'])
+  expect(seen.lines.wire.some((l) => l.text.startsWith('→ {"t":"mutate"'))).toBe(true)
+  expect(seen.lines.wire.some((l) => l.text.startsWith('← {"t":"load"'))).toBe(true)
+  seen.stop()
+  const before = seen.lines.wire.length
+  db.subscribe({ root: STORE })
+  await sim.run(50)
+  expect(seen.lines.wire.length).toBe(before)
+  vi.restoreAllMocks()
+  db.close()
+})
+
+test('switches the line off and on again', async () => {
+  const { db, sim } = await setup()
+  const seen = watch(db)
+  const view = db.subscribe({ root: STORE })
+  await sim.wait(view.ready)
+  seen.set({ offline: true })
+  view.root.name = 'offline'
+  await sim.run(5_000)
+  expect([db.status, db.pending.length]).toEqual(['reconnecting', 1])
+  seen.set({ offline: false })
+  await sim.until(() => db.status === 'live' && db.pending.length === 0)
+  seen.stop()
+  db.close()
+})
+
+test('the overlay can be read and worked without a mouse, and leaves nothing behind', async () => {
+  const { db, sim } = await setup()
+  const stop = devtools(db)
+  const root = document.querySelector('graphtide-devtools')?.shadowRoot
+  const view = db.subscribe({ root: STORE })
+  await sim.wait(view.ready)
+  await vi.waitFor(() => expect(root?.querySelector('li')?.textContent).toContain('DataStore'))
+  expect(root?.querySelector('section')?.getAttribute('aria-label')).toBe('Graphtide devtools')
+  const press = (/** @type {string} */ text) =>
+    [...(root?.querySelectorAll('button') ?? [])].find((b) => b.textContent === text)?.click()
+  press('wire')
+  await vi.waitFor(() => expect(root?.querySelector('li')?.textContent).toMatch(/^[←→·]/))
+  press('offline')
+  expect(db.status).toBe('reconnecting')
+  stop()
+  expect(document.querySelector('graphtide-devtools')).toBeNull()
+  db.close()
+})
