@@ -24,4 +24,8 @@ var rows = []row{
 	{name: "cost of a commit, history", run: costByHistoryRow, only: "node", rounds: 1, limit: longLimit},
 	{name: "one-field change of a 100 KB object", run: largeRow},
 	{name: "commit to handler start", run: handlerRow, only: "node"},
+	{name: "commit to handler's effect at another client", run: effectRow, only: "node"},
+	{name: "operations", run: operationRow, only: "node"},
+	{name: "runs a second", run: runsRow, only: "node", rounds: 1},
+	{name: "cost of a commit, rules that do not match", run: rulesRow, only: "node", rounds: 1, limit: longLimit},
 }

@@ -331,8 +331,11 @@ type RunDetail struct {
 	Chain    []RunLink    `json:"chain,omitempty"`
 	NextAt   string       `json:"nextAt,omitempty"` // when the next attempt is due
 	Replay   string       `json:"replay,omitempty"` // the replay that made it
-	Cancel   bool         `json:"cancel,omitempty"` // in the answer to a report: somebody asked the operation to stop
-	Hops     []Hop        `json:"hops"`
+	// ExpectedEnd is when an operation that is under way may end, as those of its
+	// kind did: the median of the last successful ones.
+	ExpectedEnd string `json:"expectedEnd,omitempty"`
+	Cancel      bool   `json:"cancel,omitempty"` // in the answer to a report: somebody asked the operation to stop
+	Hops        []Hop  `json:"hops"`
 }
 
 // TraceNode is one commit of a cause tree. Fields that the asker may not see

@@ -321,3 +321,36 @@ again: {handler: {go: fails}, timeout: 5m, retries: 3}`)+scripts("loop.js", `exp
 		}
 	})
 }
+
+func TestAnOperationUnderWayTellsWhenItMayEnd(t *testing.T) {
+	t.Parallel()
+	bothStores(t, func(t *testing.T, open func(testing.TB, string, map[string]GoHandler, ...option) *system) {
+		hold, begun := make(chan struct{}), make(chan string, 4)
+		s := open(t, operations(`
+work: {handler: {go: work}}`), map[string]GoHandler{"work": func(ctx context.Context, c *Call) (json.RawMessage, error) {
+			begun <- eventOf(t, c.Event).Run
+			select {
+			case <-hold:
+			case <-ctx.Done():
+			}
+			return nil, nil
+		}})
+		s.operation("work", `{}`)
+		first := take(t, begun)
+		if got, err := s.first.svc.Get(t.Context(), "main", &admin, first); err != nil || got.ExpectedEnd != "" {
+			t.Errorf("without a past: %+v, %v", got, err)
+		}
+		hold <- struct{}{}
+		s.waitState("work", graph.RunSucceeded)
+		s.operation("work", `{}`)
+		got, err := s.first.svc.Get(t.Context(), "main", &admin, take(t, begun))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end, err := time.Parse(graph.TimeFormat, got.ExpectedEnd); err != nil || time.Until(end).Abs() > time.Minute {
+			t.Errorf("it may end at %q", got.ExpectedEnd)
+		}
+		close(hold)
+		s.waitState("work", graph.RunSucceeded, graph.RunSucceeded)
+	})
+}

@@ -152,7 +152,17 @@ func (s *Service) Get(ctx context.Context, name string, by *graph.Principal, id 
 	if err != nil {
 		return nil, err
 	}
-	return v.detail(run, hops), nil
+	out := v.detail(run, hops)
+	if run.Kind == graph.RunOperation && !run.State.Final() && !run.StartedAt.IsZero() {
+		took, err := s.deps.Runs.Took(ctx, v.key(), run.Rule)
+		if err != nil {
+			return nil, err
+		}
+		if took > 0 {
+			out.ExpectedEnd = wireTime(run.StartedAt.Add(took))
+		}
+	}
+	return out, nil
 }
 
 // admin opens a run for an admin.
