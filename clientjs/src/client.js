@@ -342,7 +342,7 @@ export class Client {
   at(version) {
     const store = new Store()
     const objects = this.#objects(store, () => {
-      throw new TypeError('the past cannot be changed')
+      throw new TypeError('this is the past')
     })
     return {
       version,
@@ -385,8 +385,8 @@ export class Client {
    * @param {{id?: string, access?: any}} [options]
    * @returns {T[K]} the object
    */
-  create(type, body, options = {}) {
-    return this.#write().create(type, body ?? {}, options)
+  create(type, body, options) {
+    return this.#write().create(type, body, options)
   }
 
   /**

@@ -80,4 +80,4 @@ export function makeLive(source) {
 
 /** @param {string} what */
 const refused = (what) =>
-  new TypeError(`a live array does not allow ${what}: link with push, unlink with remove, or copy it first ([...list])`)
+  new TypeError(`no ${what} here: link with push, unlink with remove, or copy it first ([...list])`)

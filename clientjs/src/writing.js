@@ -63,8 +63,8 @@ export class Writing {
     wire.outgoing = this.outgoing
   }
 
-  /** See `Client.create`. @param {string} type @param {Record<string, any>} body @param {{id?: string, access?: any}} options */
-  create(type, body, { id = uuidv7(), access }) {
+  /** See `Client.create`. @param {string} type @param {Record<string, any>} [body] @param {{id?: string, access?: any}} [options] */
+  create(type, body = {}, { id = uuidv7(), access } = {}) {
     const { schema, objects } = this.client
     if (schema.type(type)?.abstract) throw new TypeError(`${type} is abstract: create one of the types that extend it`)
     /** @type {Record<string, any>} */
