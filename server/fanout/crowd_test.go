@@ -169,6 +169,38 @@ func TestWhoPartsFromAViewIsNotToldOfPresenceThere(t *testing.T) {
 	}
 }
 
+// A connection that is lost may be noticed only after its session has come back.
+func TestWhoCameBackIsStillPresentWhenTheOldConnectionGoes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.commit("ann", w.object(oid(1), "Node", `{}`, everybody))
+	old, back, watcher := w.connect(ann), w.connect(ann), w.connect(bob)
+	old.s.id, back.s.id, watcher.s.id = sessionA, sessionA, sessionB
+	watcher.sub("s1", childrenOf1)
+	old.say(`{"t":"presence","on":%q,"state":1}`, oid(1))
+	back.say(`{"t":"presence","on":%q,"state":2}`, oid(1))
+	old.leave()
+	state := func() (last string) {
+		if err := watcher.drain(); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range watcher.others {
+			var sessions map[string]json.RawMessage
+			if json.Unmarshal(m["sessions"], &sessions) == nil && sessions[sessionA] != nil {
+				last = string(sessions[sessionA])
+			}
+		}
+		return last
+	}
+	if got := state(); got != `{"user":"ann","state":2}` {
+		t.Errorf("ann is told of as %s", got)
+	}
+	back.leave()
+	if got := state(); got != "null" {
+		t.Errorf("ann has left, and is told of as %s", got)
+	}
+}
+
 // A session that goes while its graph gets a new epoch leaves nothing behind.
 func TestWhatIsAskedWhileTheEpochChangesIsDone(t *testing.T) {
 	t.Parallel()

@@ -120,6 +120,13 @@ func (p *presence) set(s *step, sess *session, user graph.Principal, on graph.Ob
 	if _, here := p.on[on][sess]; !here && len(p.sessions[sess]) >= maxPresent {
 		return
 	}
+	for other := range p.on[on] {
+		// The connection that this one replaced may go later: it is not to be
+		// taken for the session's leaving.
+		if other != sess && other.id == sess.id {
+			p.clear(other, on)
+		}
+	}
 	if p.on[on] == nil {
 		p.on[on] = map[*session]json.RawMessage{}
 	}
