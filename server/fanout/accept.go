@@ -188,9 +188,9 @@ func (h *Hub) begin(ctx context.Context, c *connection, hello *protocol.Hello, g
 	}
 	s := &session{
 		hub: h, conn: c.socket, wire: c.wire, id: hello.Session, user: p.User,
-		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		wake:      make(chan struct{}, 1),
 		limiter:   rate.NewLimiter(rate.Limit(h.cfg.Rate), int(h.cfg.Rate*burst)),
-		principal: p, expires: expires, lastAt: time.Now(), lastPing: time.Now(),
+		principal: &p, expires: expires, lastAt: time.Now().UnixNano(), lastPing: time.Now().UnixNano(),
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if s.relay, err = h.relay(ctx, graphName); err != nil {

@@ -343,8 +343,8 @@ func (w *world) connect(p graph.Principal) *client {
 		w.t.Fatal(err)
 	}
 	s := &session{
-		hub: w.hub, relay: r, conn: &silent{}, id: "s", user: p.User, principal: p,
-		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		hub: w.hub, relay: r, conn: &silent{}, id: "s", user: p.User, principal: &p,
+		wake:    make(chan struct{}, 1),
 		limiter: rate.NewLimiter(rate.Inf, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

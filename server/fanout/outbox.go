@@ -135,9 +135,6 @@ func (s *session) collect() (c collected) {
 	return c
 }
 
-// maxScratch bounds what a session keeps for its next collect.
-const maxScratch = 64
-
 // dueFrame is a delta that a subscription has not been sent.
 type dueFrame struct {
 	sub   *subscription
@@ -152,7 +149,8 @@ func (s *session) takeDeltas(c *collected, before graph.Version) bool {
 	if len(s.subs) == 1 {
 		return s.takeFrom(c, s.subs[0], before)
 	}
-	due := s.due[:0]
+	var few [8]dueFrame // mostly enough
+	due := few[:0]
 	for _, sub := range s.subs {
 		if sub.view == nil {
 			continue
@@ -164,12 +162,6 @@ func (s *session) takeDeltas(c *collected, before graph.Version) bool {
 			due = append(due, dueFrame{sub, f})
 		}
 	}
-	defer func() {
-		clear(due)
-		if s.due = due[:0]; cap(due) > maxScratch {
-			s.due = nil
-		}
-	}()
 	if len(due) > 1 {
 		slices.SortStableFunc(due, func(a, b dueFrame) int {
 			if v := cmp.Compare(a.frame.to, b.frame.to); v != 0 {

@@ -188,7 +188,7 @@ func (c *chaos) check(t *rapid.T, cl *client, projections map[string]string) {
 			t.Fatalf("%s: %v", text, perr)
 		}
 		var res *replica.Result
-		p := cl.s.rights()
+		p := *cl.s.rights()
 		c.replica.Read(context.Background(), func(st *replica.State) {
 			res, perr = replica.Evaluate(st, st, c.live.Current(), &p, proj, c.hub.cfg.Limits)
 		})
@@ -242,7 +242,7 @@ func TestWhatClientsHoldEqualsTheirProjectionComputedFromScratch(t *testing.T) {
 				for range rapid.SampledFrom([]int{0, 2, 10, 20}).Draw(t, "missed") {
 					c.commitSomething(t)
 				}
-				next := w.connect(cl.s.rights())
+				next := w.connect(*cl.s.rights())
 				wants[next] = wants[cl]
 				for name, text := range wants[cl] {
 					next.resume(name, text, cl.subs[name])

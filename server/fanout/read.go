@@ -64,6 +64,10 @@ func (s *session) hasRoom() bool {
 		s.mu.Lock()
 		full := s.waiting > maxWaiting || s.flying > maxFlying || len(s.answers) >= s.hub.cfg.InFlight
 		closed := s.closed
+		if full && s.room == nil {
+			s.room = make(chan struct{})
+		}
+		room := s.room
 		s.mu.Unlock()
 		if closed {
 			return false
@@ -72,7 +76,7 @@ func (s *session) hasRoom() bool {
 			return true
 		}
 		select {
-		case <-s.room:
+		case <-room:
 		case <-s.ctx.Done():
 			return false
 		}
@@ -135,7 +139,7 @@ func (s *session) message(m protocol.Message) bool {
 		s.presence(m)
 	case *protocol.Ping:
 		s.mu.Lock()
-		s.wantAt, s.lastAt = true, time.Now()
+		s.wantAt, s.lastAt = true, time.Now().UnixNano()
 		s.mu.Unlock()
 		s.wakeUp()
 	}
@@ -155,9 +159,9 @@ func (s *session) renew(m *protocol.Token) bool {
 		return false
 	}
 	s.mu.Lock()
-	s.principal, s.expires = p, expires
+	s.principal, s.expires = &p, expires
 	s.mu.Unlock()
-	s.relay.ask(s.ctx, command{alone: true, run: func(x *step) { x.renewRights(s, p) }})
+	s.relay.ask(s.ctx, command{alone: true, run: func(x *step) { x.renewRights(s, &p) }})
 	return true
 }
 
@@ -173,13 +177,15 @@ func (s *session) subscribe(m *protocol.Sub) error {
 	p := s.rights()
 	sub := &subscription{
 		session: s, name: m.Sub, canonical: string(proj.AppendJSON(nil)), proj: proj, principal: p,
-		since: m.Since, epoch: m.Epoch, key: m.Key,
 	}
 	if m.Since != nil && m.Epoch == s.relay.at().Epoch {
 		// The client has seen this version: it must not be sent back before it.
 		if err := s.relay.reach(s.ctx, *m.Since); err != nil {
 			s.hub.cfg.Log.Debug("a session resumes ahead of this node", "graph", s.relay.name, "since", *m.Since, "err", err)
 		}
+	}
+	if m.Since != nil {
+		sub.held = &claim{since: *m.Since, epoch: m.Epoch, key: m.Key}
 	}
 	old, ok := s.add(sub)
 	if !ok {
@@ -245,10 +251,10 @@ func (s *session) loadPast(m *protocol.Sub, proj *graph.Projection) error {
 	var fault *graph.Error
 	err = s.relay.replica.Read(s.ctx, func(st *replica.State) {
 		judge := gone.Over(st)
-		walker := access.NewWalker(judge, &p, nil)
+		walker := access.NewWalker(judge, p, nil)
 		mayRead := func(id graph.ObjectID) bool { return walker.Holds(id, access.Read) }
 		if res, fault = replica.EvaluateAs(snapshot, mayRead, reg, proj, s.hub.cfg.Limits); fault == nil && st.Missed() == 0 {
-			s.hub.lens(s.relay).recheck(judge, &p, res)
+			s.hub.lens(s.relay).recheck(judge, p, res)
 		}
 	})
 	if err != nil {
@@ -265,7 +271,7 @@ func (s *session) loadPast(m *protocol.Sub, proj *graph.Projection) error {
 		digest += protocol.DigestOf(e.ID, e.Meta.Version)
 	}
 	s.queue(item{body: wholeBody(res.Objects, res.Edges, res.Roots, digest), head: &protocol.LoadHead{
-		Sub: m.Sub, View: "at" + m.Sub, Key: keyOf(string(proj.AppendJSON(nil)), proj, reg, &p), Version: *m.At,
+		Sub: m.Sub, View: "at" + m.Sub, Key: keyOf(string(proj.AppendJSON(nil)), proj, reg, p), Version: *m.At,
 	}})
 	return nil
 }
@@ -285,7 +291,7 @@ func (s *session) expect(mutation string, size int) *answer {
 func (s *session) mutate(m *protocol.Mutate) {
 	a := s.expect(m.Mutation, len(m.Patch))
 	s.hub.cfg.Submitter.Enqueue(s.hub.ctx, s.relay.name, &graph.Mutation{
-		Key: m.Mutation, Patch: m.Patch, Author: s.rights(), Session: s.id,
+		Key: m.Mutation, Patch: m.Patch, Author: *s.rights(), Session: s.id,
 		Base: m.Base, Group: m.Group, Note: m.Note,
 	}, func(receipt graph.Receipt, err error) { s.answered(a, receipt, err) })
 }
@@ -299,10 +305,10 @@ func (s *session) can(m *protocol.Can) {
 	err := s.relay.replica.Read(s.ctx, func(st *replica.State) {
 		list = list[:0]
 		clear(seen)
-		walker := access.NewWalker(st, &p, nil)
+		walker := access.NewWalker(st, p, nil)
 		for _, id := range m.Objects {
 			o := st.Object(id)
-			if o == nil || seen[id] || !walker.Holds(id, access.Read) || !access.Direct(st, &p, id, access.Read) {
+			if o == nil || seen[id] || !walker.Holds(id, access.Read) || !access.Direct(st, p, id, access.Read) {
 				continue
 			}
 			seen[id] = true
@@ -335,5 +341,5 @@ func (s *session) presence(m *protocol.Presence) {
 		state = append(json.RawMessage(nil), patch.Compact(m.State)...)
 	}
 	p := s.rights()
-	s.relay.ask(s.ctx, command{run: func(x *step) { x.presence.set(x, s, p, m.On, state) }})
+	s.relay.ask(s.ctx, command{run: func(x *step) { x.presence.set(x, s, *p, m.On, state) }})
 }

@@ -109,16 +109,18 @@ const (
 // seek has what was between the subscription's since and now looked up, after
 // which it subscribes again; false where nothing is left to try.
 func (s *step) seek(sub *subscription) bool {
-	name, try := *sub.since, triedRecall
-	if sub.tried&triedRefill == 0 && s.head.Version-*sub.since <= s.hub.refill {
+	name, try := sub.held.since, triedRecall
+	if sub.held.tried&triedRefill == 0 && s.head.Version-sub.held.since <= s.hub.refill {
 		name, try = refill, triedRefill
 	}
-	if sub.tried&try != 0 {
+	if sub.held.tried&try != 0 {
 		return false
 	}
 	head := s.head.Version
 	s.later(func() {
-		sub.tried |= try
+		if sub.held != nil {
+			sub.held.tried |= try
+		}
 		s.relay.look(name, head, sub)
 	})
 	return true

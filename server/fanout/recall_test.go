@@ -64,7 +64,7 @@ func (w *world) compare(t *testing.T, c *client, projection string) {
 		t.Fatal(perr)
 	}
 	var res *replica.Result
-	p := c.s.rights()
+	p := *c.s.rights()
 	if err := w.replica.Read(t.Context(), func(st *replica.State) {
 		res, perr = replica.Evaluate(st, st, w.live.Current(), &p, proj, w.hub.cfg.Limits)
 	}); err != nil || perr != nil {

@@ -207,10 +207,10 @@ func (r *resumed) deltaOf(v *view, at graph.Version) *body {
 // subscribe gives a new subscription its view, from what its client holds on
 // where that can be, else whole.
 func (s *step) subscribe(sub *subscription) {
-	v, err := s.view(sub.canonical, sub.proj, sub.principal)
+	v, err := s.view(sub.canonical, sub.proj, *sub.principal)
 	var held *resumed
 	far := false
-	if v != nil && sub.since != nil {
+	if v != nil && sub.held != nil {
 		held, far = s.resumable(sub, v)
 	}
 	if s.short() {
@@ -221,7 +221,7 @@ func (s *step) subscribe(sub *subscription) {
 		return
 	}
 	it := s.load(sub, v)
-	if sub.since == nil {
+	if sub.held == nil {
 		it.body, it.whole, it.head.Reset = v.whole(), true, sub.replaces
 		s.attach(sub, v, it)
 		return
@@ -239,33 +239,33 @@ func (s *step) subscribe(sub *subscription) {
 }
 
 func (s *step) resumable(sub *subscription, v *view) (held *resumed, far bool) {
-	if sub.epoch != s.head.Epoch && !sabotage.On(sabotage.TrustOldEpoch) || sub.key != keyOf(sub.canonical, sub.proj, s.reg, &sub.principal) {
+	if sub.held.epoch != s.head.Epoch && !sabotage.On(sabotage.TrustOldEpoch) || sub.held.key != keyOf(sub.canonical, sub.proj, s.reg, sub.principal) {
 		return nil, false
 	}
-	return s.heldAt(v, &sub.principal, *sub.since)
+	return s.heldAt(v, sub.principal, sub.held.since)
 }
 
 // load begins an item that loads a view for a subscription.
 func (s *step) load(sub *subscription, v *view) item {
 	return item{at: s.head.Version, sub: sub, head: &protocol.LoadHead{
-		Sub: sub.name, View: v.id, Key: keyOf(sub.canonical, sub.proj, s.reg, &sub.principal), Version: s.head.Version,
+		Sub: sub.name, View: v.id, Key: keyOf(sub.canonical, sub.proj, s.reg, sub.principal), Version: s.head.Version,
 	}}
 }
 
 // move takes a subscription to the view of p: the rights of its user changed, or
 // those of others who shared the view until now. The client is sent what differs.
 // False, with nothing done, where the step is short of something.
-func (s *step) move(sub *subscription, p graph.Principal) bool {
+func (s *step) move(sub *subscription, p *graph.Principal) bool {
 	if sub.view == nil || s.moved[sub] {
 		return true
 	}
 	old, held := sub.view, sub.principal
 	sub.session.freeze()
 	cursor := sub.session.cursorOf(sub)
-	v, err := s.view(sub.canonical, sub.proj, p)
+	v, err := s.view(sub.canonical, sub.proj, *p)
 	var r *resumed
 	if v != nil {
-		r = s.heldFrom(old, v, &held, cursor)
+		r = s.heldFrom(old, v, held, cursor)
 	}
 	if s.short() {
 		sub.session.thaw()
@@ -302,7 +302,7 @@ func (s *step) heldFrom(old, v *view, p *graph.Principal, cursor graph.Version) 
 // reload takes a subscription to its view from the start; false, with nothing
 // done, where the step is short of something.
 func (s *step) reload(sub *subscription) bool {
-	v, err := s.view(sub.canonical, sub.proj, sub.principal)
+	v, err := s.view(sub.canonical, sub.proj, *sub.principal)
 	if s.short() {
 		return false
 	}
@@ -323,6 +323,8 @@ func (s *step) reload(sub *subscription) bool {
 func (s *step) attach(sub *subscription, v *view, it item) {
 	s.mark(sub)
 	v.subs[sub] = struct{}{}
+	// One for all, and nothing that is needed no more.
+	sub.canonical, sub.proj, sub.held = v.name, v.proj, nil
 	s.later(func() {
 		if !sub.session.attach(sub, v, it) {
 			s.detach(sub, v)
@@ -370,7 +372,7 @@ func (s *step) catchUp(sess *session) {
 		// is found is remembered.
 		if v := sub.view; v != nil && !s.moved[sub] && !sess.hasLoad(sub) {
 			if cursor := sess.cursorOf(sub); cursor < v.feed.last {
-				s.heldAt(v, &sub.principal, cursor)
+				s.heldAt(v, sub.principal, cursor)
 			}
 		}
 	}
@@ -399,7 +401,7 @@ func (s *step) catchUp(sess *session) {
 		}
 		// Subscriptions that share a view have been sent the same of it.
 		it := item{at: s.head.Version}
-		switch r, _ := s.heldAt(v, &sub.principal, cursor); {
+		switch r, _ := s.heldAt(v, sub.principal, cursor); {
 		case r == nil:
 			it = s.load(sub, v)
 			it.body, it.whole, it.head.Reset = v.whole(), true, true
@@ -418,9 +420,9 @@ func (s *step) catchUp(sess *session) {
 }
 
 // renewRights makes a session's subscriptions those of p.
-func (s *step) renewRights(sess *session, p graph.Principal) {
+func (s *step) renewRights(sess *session, p *graph.Principal) {
 	for _, sub := range sess.subscriptions() {
-		if samePrincipals(&sub.principal, &p) {
+		if samePrincipals(sub.principal, p) {
 			continue
 		}
 		if sub.view == nil && !s.moved[sub] {

@@ -51,7 +51,6 @@ type session struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wake    chan struct{} // one place: there may be something to write
-	room    chan struct{} // one place: there may be room again for what is asked
 	limiter *rate.Limiter
 	helpers sync.WaitGroup // pings and the closing of the connection
 
@@ -64,21 +63,21 @@ type session struct {
 	reading atomic.Int64
 	pinging atomic.Bool
 
-	mu        sync.Mutex // guards the fields below; taken after relay.feedMu
-	principal graph.Principal
+	mu        sync.Mutex       // guards the fields below; taken after relay.feedMu
+	principal *graph.Principal // never changed, only replaced
 	expires   time.Time
 	subs      []*subscription
 	items     []item
-	answers   []*answer // of the mutations sent, in order
-	waiting   int       // what items and answers weigh, and loads that were asked for
-	flying    int       // bytes of unanswered mutations
+	answers   []*answer     // of the mutations sent, in order
+	waiting   int           // what items and answers weigh, and loads that were asked for
+	flying    int           // bytes of unanswered mutations
+	room      chan struct{} // closed when there may be room again for what is asked; nil while nobody waits
+	lastAt    int64         // when an `at` was last asked for, in Unix nanoseconds
+	lastPing  int64         // as lastAt
+	frozen    int32         // the relay is moving subscriptions: nothing is taken out meanwhile
+	catching  bool          // the relay was asked for merged deltas
 	wantAt    bool
-	lastAt    time.Time
-	lastPing  time.Time
-	frozen    int  // the relay is moving subscriptions: nothing is taken out meanwhile
-	catching  bool // the relay was asked for merged deltas
 	closed    bool
-	due       []dueFrame // scratch
 	// present is who came, changed or left on objects in the session's views:
 	// the newest of each, so that a slow session does not pile them up.
 	present map[graph.ObjectID]map[string]protocol.PresenceState
@@ -178,12 +177,20 @@ func (s *session) arrived(sub *subscription) {
 	if !sub.served {
 		sub.served = true
 		s.waiting -= askWeight
-		signal(s.room)
+		s.freed()
 	}
 }
 
 // The methods from here to caughtUp are the relay's. attach to refuse are called
 // with feedMu held for writing.
+
+// freed wakes who waits for room. The caller holds mu.
+func (s *session) freed() {
+	if s.room != nil {
+		close(s.room)
+		s.room = nil
+	}
+}
 
 // attach gives a subscription its view as of the item, and queues the item;
 // false where the session has ended the subscription.
@@ -283,9 +290,9 @@ func (s *session) answered(a *answer, receipt graph.Receipt, err error) {
 	a.text, a.version = text, receipt.Version
 	s.waiting += len(text)
 	s.flying -= a.size
+	s.freed()
 	s.mu.Unlock()
 	s.wakeUp()
-	signal(s.room)
 }
 
 // tell files what a session does on an object. The caller may hold feedMu.
@@ -305,7 +312,7 @@ func (s *session) tell(on graph.ObjectID, states ...protocol.PresenceState) {
 }
 
 // rights gives the principal that the session acts as now.
-func (s *session) rights() graph.Principal {
+func (s *session) rights() *graph.Principal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.principal
@@ -354,13 +361,13 @@ func (s *session) keepHouse(now time.Time) {
 	}
 	s.mu.Lock()
 	expired := !s.expires.IsZero() && !now.Before(s.expires)
-	wantAt := now.Sub(s.lastAt) >= s.hub.cfg.Idle
+	wantAt := now.UnixNano()-s.lastAt >= int64(s.hub.cfg.Idle)
 	if wantAt {
-		s.wantAt, s.lastAt = true, now
+		s.wantAt, s.lastAt = true, now.UnixNano()
 	}
-	ping := now.Sub(s.lastPing) >= s.hub.cfg.Ping && s.reading.Load() != 0 && s.wire.stuck(now) == 0
+	ping := now.UnixNano()-s.lastPing >= int64(s.hub.cfg.Ping) && s.reading.Load() != 0 && s.wire.stuck(now) == 0
 	if ping && !s.closed && s.pinging.CompareAndSwap(false, true) {
-		s.lastPing = now
+		s.lastPing = now.UnixNano()
 		s.helpers.Go(s.ping) // not once closed: run may have waited for all
 	}
 	s.mu.Unlock()

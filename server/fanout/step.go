@@ -146,7 +146,7 @@ func (s *step) partAll() {
 // be up to date: it may be any of them that they go to.
 func (s *step) part(v *view) {
 	for sub := range v.subs {
-		if !v.why.admits(&sub.principal) {
+		if !v.why.admits(sub.principal) {
 			s.away(sub, func(s *step) bool { return s.move(sub, sub.principal) })
 		}
 	}

@@ -33,7 +33,9 @@ func (s *session) writeLoop() {
 				return
 			}
 			if len(c.parts) > 0 {
-				signal(s.room)
+				s.mu.Lock()
+				s.freed()
+				s.mu.Unlock()
 			}
 			if c.last != 0 {
 				s.close(c.last)
