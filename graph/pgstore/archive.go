@@ -38,7 +38,7 @@ func (s *Store) Marks(ctx context.Context, g graph.GraphKey, since graph.Version
 		ORDER BY version LIMIT $3`
 	err = s.read(ctx, "read the marks of the log", func(conn *pgx.Conn) (err error) {
 		rows, _ := conn.Query(ctx, sql, g, since, limit) // the collector gives its error
-		marks, err = pgx.CollectRows(rows, scanCommit)
+		marks, err = collectCommits(rows)
 		return err
 	})
 	return marks, err

@@ -46,6 +46,10 @@ func settle(cc *pgx.ConnConfig, name string) {
 			cc.RuntimeParams[key] = value
 		}
 	}
+	switch cc.DefaultQueryExecMode {
+	case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol: // answer in text; see columns
+		cc.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
 	if cc.ValidateConnect == nil { // the address names no target_session_attrs
 		cc.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	}

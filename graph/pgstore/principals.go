@@ -3,6 +3,8 @@ package pgstore
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/graphtide/graphtide/graph"
 )
@@ -60,10 +62,58 @@ func appendPrincipals(dst []byte, p *graph.Principal) []byte {
 	return append(dst, '}')
 }
 
+// parsePrincipals gives an author. Authors with the same text share their lists.
 func parsePrincipals(user string, text []byte) (graph.Principal, error) {
-	var p principals
-	if err := json.Unmarshal(text, &p); err != nil {
-		return graph.Principal{}, fmt.Errorf("read a commit's principals: %w", err)
+	p, known := authors.get(text)
+	if !known {
+		if err := json.Unmarshal(text, &p); err != nil {
+			return graph.Principal{}, fmt.Errorf("read a commit's principals: %w", err)
+		}
+		p.Teams, p.Graphs = slices.Clip(p.Teams), slices.Clip(p.Graphs)
+		authors.put(text, p)
 	}
 	return graph.Principal{User: user, Teams: p.Teams, Org: p.Org, Graphs: p.Graphs, Admin: p.Admin, Anonymous: p.Anonymous}, nil
+}
+
+// authors has what was parsed a while ago: commits by the thousand have the same
+// few authors.
+var authors = principalsCache{perGeneration: 1024, maxText: 4096}
+
+// principalsCache has two generations. A full young one becomes the old one, and
+// what was old and not asked for is forgotten.
+type principalsCache struct {
+	perGeneration int
+	maxText       int // longer texts are not kept
+
+	mu         sync.Mutex // guards the fields below
+	young, old map[string]principals
+}
+
+func (c *principalsCache) get(text []byte) (p principals, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p, known = c.young[string(text)]; known {
+		return p, true
+	}
+	if p, known = c.old[string(text)]; known {
+		c.keep(text, p)
+	}
+	return p, known
+}
+
+func (c *principalsCache) put(text []byte, p principals) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keep(text, p)
+}
+
+// keep puts an entry into the young generation. The caller holds mu.
+func (c *principalsCache) keep(text []byte, p principals) {
+	if len(text) > c.maxText {
+		return
+	}
+	if c.young == nil || len(c.young) >= c.perGeneration {
+		c.young, c.old = make(map[string]principals), c.young
+	}
+	c.young[string(text)] = p
 }

@@ -74,7 +74,7 @@ func lockHead(ctx context.Context, conn *pgx.Conn, g graph.GraphKey, since graph
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		return head, nil, err
 	}
-	tail, err = q.commits()
+	tail, err = q.commits(ctx, conn)
 	return head, tail, err
 }
 
