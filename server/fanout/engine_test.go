@@ -447,3 +447,37 @@ func allRight(s *step, texts map[*view]string, before map[*view]shownBy, from gr
 	}
 	return sameIndex(s.index, slices.Collect(maps.Keys(texts)))
 }
+
+// A new token may come in the step that parts its user's view from those of
+// others: the commit decides first, and then the token.
+func TestATokenCountsInTheStepThatPartsItsUser(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	const red = `{"read":{"teams":{"red":true}}}`
+	w.commit("x", w.object(oid(1), "Node", `{}`, everybody),
+		w.object(oid(2), "Node", `{}`, red), edge(eid(2), "child", oid(2), oid(1)),
+		w.object(oid(3), "Node", `{}`, red), edge(eid(3), "child", oid(3), oid(1)))
+	first := w.connect(graph.Principal{User: "ann", Teams: []string{"red"}})
+	first.sub("s1", childrenOf1)
+	if err := first.drain(); err != nil {
+		t.Fatal(err)
+	}
+	c := w.connect(graph.Principal{User: "bob", Teams: []string{"red"}})
+	c.sub("s1", childrenOf1)
+	if err := c.drain(); err != nil {
+		t.Fatal(err)
+	}
+	r := c.s.relay
+	release := r.hold()
+	w.commit("x", grant(oid(3), `{"read":{"users":{"ann":true}}}`))
+	<-r.wake // the token alone asks for the step
+	c.say(`{"t":"token","token":%q}`, token(graph.Principal{User: "bob"}))
+	release()
+	if err := c.drain(); err != nil {
+		t.Fatal(err)
+	}
+	w.compare(t, c, childrenOf1)
+	if n := len(c.subs["s1"].objects); n != 1 {
+		t.Errorf("bob, who is in no team any more, holds %d objects", n)
+	}
+}

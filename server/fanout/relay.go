@@ -177,8 +177,8 @@ func (r *relay) gather(first *command) []command {
 
 // step brings all views to the replica's version, runs the commands, and
 // publishes what came of both at once. What the replica does not hold is loaded
-// in between; a command that needs it is run again, after what the others did
-// has been published.
+// in between; a command that needs it, or that comes too early, is run again,
+// after what the others did has been published.
 func (r *relay) step(commands []command) {
 	reading := r.replica.Begin()
 	defer reading.End()
@@ -210,7 +210,7 @@ func (r *relay) step(commands []command) {
 		if advanced {
 			s.publish()
 		}
-		if complete || !r.load(reading) {
+		if complete && len(commands) == 0 || !complete && !r.load(reading) {
 			return
 		}
 	}

@@ -143,7 +143,7 @@ func (s *step) replay(v *view, p *graph.Principal, since graph.Version) *differe
 
 // between gives the difference from what was held to a view.
 func (s *step) between(held *computed, v *view, of *stretch) *difference {
-	d := &difference{of: of}
+	d := &difference{of: &stretch{commits: of.commits, known: of.known}}
 	had := make(map[graph.Ref]bool, len(held.Objects)+len(held.Edges))
 	for _, o := range held.Objects {
 		ref := graph.ObjectRef(o.ID)
@@ -421,17 +421,26 @@ func (s *step) catchUp(sess *session) {
 
 // renewRights makes a session's subscriptions those of p.
 func (s *step) renewRights(sess *session, p *graph.Principal) {
+	early := false
 	for _, sub := range sess.subscriptions() {
 		if samePrincipals(sub.principal, p) {
 			continue
 		}
-		if sub.view == nil && !s.moved[sub] {
+		if s.moved[sub] {
+			// On the way to a view with the rights until now: from there it goes on.
+			early = true
+			continue
+		}
+		if sub.view == nil {
 			// It waits to begin, for something to be looked up or loaded: with
 			// these rights.
 			sub.principal = p
 			continue
 		}
 		s.away(sub, func(s *step) bool { return s.move(sub, p) })
+	}
+	if early {
+		s.again = append(s.again, command{run: func(s *step) { s.renewRights(sess, p) }})
 	}
 }
 
