@@ -81,8 +81,9 @@ func (d *difference) commit(c *graph.Commit) {
 // stretch is a run of commits, oldest first, that a difference is encoded from.
 type stretch struct {
 	commits []*graph.Commit
-	known   bool   // false: earlier commits are not at hand; bodies are sent whole
-	gone    graves // what these deleted
+	known   bool    // false: earlier commits are not at hand; bodies are sent whole
+	gone    graves  // what earlier ones deleted that are not at hand
+	buried  *graves // these and what the commits deleted
 	changes map[graph.Ref][]*graph.Change
 	touched map[graph.Ref][]*graph.Commit
 	patches map[*graph.Change]*patched
@@ -117,6 +118,25 @@ func (s *stretch) of(ref graph.Ref) []*graph.Change {
 		}
 	}
 	return s.changes[ref]
+}
+
+// graves gives what the stretch deleted, as it was last.
+func (s *stretch) graves() graves {
+	if s.buried == nil {
+		g := s.gone.with(s.commits)
+		s.buried = &g
+	}
+	return *s.buried
+}
+
+// deletedFirst reports whether the first commit after a known state deleted an
+// object.
+func (s *stretch) deletedFirst(id graph.ObjectID) bool {
+	if !s.known || len(s.commits) == 0 {
+		return false
+	}
+	last := s.touching(graph.ObjectRef(id))
+	return len(last) > 0 && last[len(last)-1] == s.commits[0]
 }
 
 // touching gives the commits that touched an entity, oldest first.

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
@@ -294,6 +295,32 @@ func newGraves(touched []graph.Touched) graves {
 		}
 	}
 	return g
+}
+
+// with gives the graves and what commits after them deleted.
+func (g graves) with(commits []*graph.Commit) graves {
+	out := graves{maps.Clone(g.objects), maps.Clone(g.edges)}
+	if out.objects == nil {
+		out = graves{map[graph.ObjectID]*graph.Object{}, map[graph.ObjectID][]*graph.Edge{}}
+	}
+	for _, c := range commits {
+		var dead map[graph.ObjectID]bool
+		for i := range c.Changes {
+			if o := c.Changes[i].ObjBefore; o != nil && c.Changes[i].Event == graph.Deleted {
+				if dead == nil {
+					dead = map[graph.ObjectID]bool{}
+				}
+				dead[o.ID] = true
+				out.objects[o.ID] = o
+			}
+		}
+		for i := range c.Changes {
+			if e := c.Changes[i].EdgeBefore; e != nil && c.Changes[i].Event == graph.Deleted && dead[e.From] {
+				out.edges[e.From] = append(out.edges[e.From], e)
+			}
+		}
+	}
+	return out
 }
 
 // over gives a reader in which what was deleted is still found.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/replica"
@@ -264,4 +265,41 @@ func TestASchemaThatChangesNothingInAViewDoesNotResetIt(t *testing.T) {
 	if c := w.comeBack(t, bob, leaves, h); c.resets != 1 {
 		t.Error("types came below its roots, and it did not begin again")
 	}
+}
+
+// What left is told in time that grows with what left, not with its square: a
+// relay has others to serve.
+func TestWhoMissedTenThousandDeletionsIsToldOfThemSoon(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(cfg *Config) { cfg.FeedBytes = 1 })
+	const commits, each = 1000, 10
+	w.commit("ann", w.object(oid(1), "Node", `{}`, everybody))
+	all := func(do func(n int) []edit) {
+		for c := range commits {
+			var edits []edit
+			for i := range each {
+				edits = append(edits, do(2+c*each+i)...)
+			}
+			w.commit("ann", edits...)
+		}
+	}
+	all(func(n int) []edit {
+		return []edit{w.object(oid(n), "Node", `{}`, everybody), edge(eid(n), "child", oid(n), oid(1))}
+	})
+	c := w.connect(ann)
+	c.sub("s1", childrenOf1)
+	if err := c.drain(); err != nil {
+		t.Fatal(err)
+	}
+	all(func(n int) []edit {
+		return []edit{remove(graph.ObjectRef(oid(n))), remove(graph.EdgeRef(eid(n)))}
+	})
+	began := time.Now()
+	if err := c.drain(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 30*time.Second { // it was minutes
+		t.Errorf("it took %v", took)
+	}
+	w.compare(t, c, childrenOf1)
 }

@@ -209,7 +209,9 @@ func (s *step) whyGone(p *graph.Principal, of *stretch, ref graph.Ref, e *graph.
 		return s.whyObjectGone(p, of, graph.ObjectID(ref.ID))
 	}
 	for _, end := range []graph.ObjectID{e.From, e.To} {
-		if s.st.Object(end) != nil && !access.Direct(s.st, p, end, access.Read) {
+		// Of an edge to what p could not read any more, p is not told either that
+		// it went with it.
+		if s.whyObjectGone(p, of, end) == protocol.Forbidden {
 			return protocol.Forbidden
 		}
 	}
@@ -219,8 +221,9 @@ func (s *step) whyGone(p *graph.Principal, of *stretch, ref graph.Ref, e *graph.
 	return protocol.Unlinked
 }
 
-// whyObjectGone judges a deletion by the state before it: who could not read
-// the object any more by then is not told that it was deleted.
+// whyObjectGone tells it of an object, Unlinked where p may read it. A deleted one
+// is judged by what it was last: who could not read it any more by then is not
+// told that it was deleted.
 func (s *step) whyObjectGone(p *graph.Principal, of *stretch, id graph.ObjectID) protocol.Reason {
 	if s.st.Object(id) != nil {
 		if access.Direct(s.st, p, id, access.Read) {
@@ -228,22 +231,12 @@ func (s *step) whyObjectGone(p *graph.Principal, of *stretch, id graph.ObjectID)
 		}
 		return protocol.Forbidden
 	}
-	for i, c := range of.commits {
-		for j := range c.Changes {
-			ch := &c.Changes[j]
-			if ch.Event != graph.Deleted || ch.Ref != graph.ObjectRef(id) {
-				continue
-			}
-			if i == 0 && of.known || access.Direct(before(s.st, of.commits[i:]), p, id, access.Read) {
-				return protocol.Deleted
-			}
-			return protocol.Forbidden
-		}
-	}
-	if access.Direct(of.gone.over(s.st), p, id, access.Read) {
+	// Before the first commit it was there to be read; where the commits are not
+	// at hand, the least is said.
+	if of.deletedFirst(id) || access.Direct(of.graves().over(s.st), p, id, access.Read) {
 		return protocol.Deleted
 	}
-	return protocol.Forbidden // the commits are not at hand: say the least
+	return protocol.Forbidden
 }
 
 // view gives the view of a projection for p, computing it where nobody has it;

@@ -392,7 +392,7 @@ func TestADeletionIsToldOnlyToWhoCouldReadTheObjectUntilThen(t *testing.T) {
 	}
 	want := map[string]string{
 		oid(2).String(): `{"leave":"forbidden"}`, oid(3).String(): `{"leave":"deleted"}`, oid(4).String(): `{"leave":"unlinked"}`,
-		eid(2).String(): `{"leave":"deleted"}`, eid(3).String(): `{"leave":"deleted"}`, eid(4).String(): `{"leave":"deleted"}`,
+		eid(2).String(): `{"leave":"forbidden"}`, eid(3).String(): `{"leave":"deleted"}`, eid(4).String(): `{"leave":"deleted"}`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
