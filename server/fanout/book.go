@@ -166,12 +166,22 @@ func viewTooLarge(limit int) *graph.Error {
 // run follows all that was asked for, and what that asks for, and then gives up
 // what nobody asks for any more: in this order, so that what moves from one list
 // to another is not taken apart and built again.
+//
+// On a cycle that nothing leads to any more, a step that repeats a number of
+// times is given up level by level. Where that takes more than beginning anew
+// would, the update is given up instead.
 func (b *book) run() {
+	left := workRoom + workPerSeat*len(b.hops)*(b.seats+len(b.shown))
 	for b.fault == nil {
+		if left--; left < 0 && b.gather == nil {
+			b.fault = errTooMuchWork
+			return
+		}
 		switch {
 		case len(b.adds) > 0:
 			for i := 0; i < len(b.adds) && b.fault == nil; i++ { // breadth first: see visit.byLevels
 				b.support(b.adds[i], 1)
+				left--
 			}
 			b.adds = b.adds[:0]
 		case len(b.drops) > 0:
@@ -185,6 +195,15 @@ func (b *book) run() {
 		}
 	}
 }
+
+// What an update may do before it is given up, in asks.
+const (
+	workRoom    = 100_000
+	workPerSeat = 8
+)
+
+// errTooMuchWork is never told: the projection is evaluated anew.
+var errTooMuchWork = graph.Errf(graph.CodeInternal, "an update takes more than beginning anew")
 
 // support counts that a list is asked for once more, or once less.
 func (b *book) support(a ask, by int32) {

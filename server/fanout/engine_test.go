@@ -481,3 +481,27 @@ func TestATokenCountsInTheStepThatPartsItsUser(t *testing.T) {
 		t.Errorf("bob, who is in no team any more, holds %d objects", n)
 	}
 }
+
+// A step may repeat as often as a client likes: that is no reason to make room for
+// as many levels, nor to count them down where a cycle falls off.
+func TestARepeatOfABillionLevelsCostsWhatThereIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.commit("ann", w.object(oid(1), "Node", `{}`, everybody), w.object(oid(2), "Node", `{}`, everybody), w.object(oid(3), "Node", `{}`, everybody),
+		edge(eid(1), "child", oid(2), oid(1)), edge(eid(2), "child", oid(3), oid(2)), edge(eid(3), "child", oid(2), oid(3)))
+	c := w.connect(ann)
+	text := `{"root":"` + oid(1).String() + `","in":{"child":{"repeat":1000000000}}}`
+	c.sub("s1", text)
+	if err := c.drain(); err != nil {
+		t.Fatal(err)
+	}
+	w.compare(t, c, text)
+	w.commit("ann", remove(graph.EdgeRef(eid(1)))) // 2 and 3 lead to each other still
+	if err := c.drain(); err != nil {
+		t.Fatal(err)
+	}
+	w.compare(t, c, text)
+	if n := len(c.subs["s1"].objects); n != 1 {
+		t.Errorf("%d objects are left", n)
+	}
+}

@@ -1,7 +1,9 @@
 package fanout
 
 import (
+	"cmp"
 	"math"
+	"slices"
 
 	"github.com/graphtide/graphtide/graph"
 )
@@ -82,12 +84,19 @@ type visit struct {
 	// what keeps the counting exact on cycles, since what supports a visit has
 	// more levels than it.
 	first, again int32
-	byLevels     []int32
+	byLevels     []levelCount // most levels first, none of 0
 
 	roster roster
 	window *window // instead of roster
 	// closed until what it is made of is held: nothing is in it meanwhile.
 	waiting bool
+}
+
+// levelCount says how often a list is asked for with so many levels left. A step
+// may repeat a billion times: it is the levels that occur that take room.
+type levelCount struct {
+	levels int
+	n      int32
 }
 
 // count notes that a visit is asked for once more, or once less, and gives the
@@ -99,13 +108,16 @@ func (v *visit) count(levels int, again bool, by int32) int {
 		v.first += by
 	}
 	if v.hop.levels > 0 && v.hop.levels != endless {
-		if v.byLevels == nil {
-			v.byLevels = make([]int32, v.hop.levels+1)
+		i, found := slices.BinarySearchFunc(v.byLevels, levels, func(c levelCount, levels int) int { return cmp.Compare(levels, c.levels) })
+		if !found {
+			v.byLevels = slices.Insert(v.byLevels, i, levelCount{levels: levels})
 		}
-		v.byLevels[levels] += by
-		for i := len(v.byLevels) - 1; i >= 0; i-- {
-			if v.byLevels[i] > 0 {
-				return i
+		if v.byLevels[i].n += by; v.byLevels[i].n == 0 {
+			v.byLevels = slices.Delete(v.byLevels, i, i+1)
+		}
+		for _, c := range v.byLevels {
+			if c.n > 0 {
+				return c.levels
 			}
 		}
 		return -1
