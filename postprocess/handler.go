@@ -153,7 +153,7 @@ func (a *attempt) callLambda(ctx context.Context, function string) (answer, erro
 	case ctx.Err() != nil:
 		return answer{}, context.Cause(ctx)
 	case errors.As(err, &refused):
-		a.svc.cfg.Log.Warn("a Lambda function could not be called", "function", function, "run", a.run.ID, "error", errors.Unwrap(refused))
+		a.svc.cfg.Log.Warn("a Lambda function could not be called", "function", function, "run", a.run.ID, "why", refused.Error(), "error", errors.Unwrap(refused))
 		return answer{}, &failure{code: "handler-failed", message: refused.Error(), permanent: refused.Permanent}
 	default:
 		return answer{}, failed("%s", err)

@@ -269,7 +269,7 @@ cloud:
   handler: {lambda: "arn:aws:lambda:eu-west-1:1:function:x"}`), map[string]GoHandler{
 		"panics": func(context.Context, *Call) (json.RawMessage, error) { panic(errors.New("secret")) },
 	})
-	for name, want := range map[string]string{"panics": "panicked", "absent": "registered", "cloud": "not configured"} {
+	for name, want := range map[string]string{"panics": "panicked", "absent": "registered", "cloud": "no AWS region is set"} {
 		b := s.waitDone(s.operation(name, `{}`))
 		detail := fmt.Sprint(b["error"])
 		if b["state"] != "failed" || !strings.Contains(detail, want) || strings.Contains(detail, "secret") {

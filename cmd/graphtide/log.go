@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 type logCmd struct {
@@ -175,5 +177,10 @@ Examples:
 }
 
 func (c *traceCmd) Run(a *app) error {
+	if _, err := uuid.Parse(c.Of); err != nil {
+		if v, err := strconv.ParseInt(c.Of, 10, 64); err != nil || v < 1 {
+			return wrongUsage("<version> is %q: say a commit's version, or an id", c.Of)
+		}
+	}
 	return c.print(a, request{method: http.MethodGet, path: c.graphPath("/trace/" + url.PathEscape(c.Of))})
 }

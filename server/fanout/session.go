@@ -386,7 +386,9 @@ func (s *session) keepHouse(now time.Time) {
 func (s *session) ping() {
 	defer s.pinging.Store(false)
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(s.ctx, s.hub.cfg.Stall)
+	// Not within s.ctx: a ping that is cancelled while it is written cuts the
+	// connection before the close code is out. Closing ends it as well.
+	ctx, cancel := context.WithTimeout(context.Background(), s.hub.cfg.Stall)
 	defer cancel()
 	err := s.conn.Ping(ctx)
 	if err == nil || ctx.Err() == nil || s.ctx.Err() != nil || s.wire.stuck(time.Now()) > 0 {
