@@ -190,11 +190,8 @@ func (s *socket) settle() value {
 // reach takes in messages until all deltas up to a version have come.
 func (s *socket) reach(version int) {
 	s.t.Helper()
-	for {
-		if at := s.settle(); at.int("version") >= version {
-			return
-		}
-	}
+	// Asking without a pause would be more messages than a session may send.
+	eventually(s.t, f("version %d at the session", version), func() bool { return s.settle().int("version") >= version })
 }
 
 // sub subscribes and waits until the view is loaded.

@@ -61,7 +61,7 @@ describe('size, minified and compressed', () => {
 test('no source file imports a package, but for the bindings', () => {
   const folder = new URL('../src/', import.meta.url)
   for (const file of readdirSync(folder)) {
-    const text = readFileSync(new URL(file, folder), 'utf8').replace(/\/\*[^]*?\*\//g, '') // comments hold examples
+    const text = readFileSync(new URL(file, folder), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '') // comments hold examples
     const packages = [...text.matchAll(/from '([^'./][^']*)'/g)].map((m) => m[1])
     const own = file.replace('.js', '')
     const bindings = ['vue', 'react', 'svelte']
