@@ -104,6 +104,7 @@ func (w *walk) offer(o *graph.Object, e *graph.Edge) bool {
 // settle makes the visit's list of what was found, and shows it.
 func (w *walk) settle() {
 	v := w.v
+	v.room = w.limit - w.offered
 	if !v.hop.windowed() {
 		seats := make([]seat, len(w.found))
 		for i, c := range w.found {
@@ -138,22 +139,26 @@ func (c candidate) seat() seat {
 	return s
 }
 
-// look brings a list up to date with one object that may be a candidate of it.
-// What that brings into the list, or takes out, is left to u.
-func (b *book) look(u *update, v *visit, far graph.ObjectID) {
+// look brings a list up to date with one object that may be a candidate of it,
+// and perhaps was none before (fresh). What that brings into the list, or takes
+// out, is left to u.
+func (b *book) look(u *update, v *visit, far graph.ObjectID, fresh bool) {
 	if v.waiting {
 		return
 	}
 	missed := b.reader.misses()
-	o, e, in := b.candidate(v, far)
+	o, e, is := b.candidate(v, far)
 	if b.reader.misses() != missed {
 		return // the update will be called again
 	}
+	in := is && (v.hop.list == nil || b.filter.Matches(v.hop.list.Where, o, e))
+	was := false
 	var s seat
 	if in {
 		s = candidate{o, e}.seat()
 	}
 	if v.window != nil {
+		was = v.window.items[far] != nil
 		if in {
 			v.window.put(replica.PositionOf(v.hop.list.Order, o, e), s.edge)
 		} else {
@@ -164,27 +169,33 @@ func (b *book) look(u *update, v *visit, far graph.ObjectID) {
 		}
 	} else {
 		at := v.roster.find(far)
-		if at >= 0 && in && v.roster.seats[at] == s {
-			return
-		}
-		if at >= 0 {
-			u.leave = append(u.leave, seating{v, v.roster.seats[at]})
-			v.roster.remove(at)
-		}
-		if in {
-			v.roster.add(s)
-			u.enter = append(u.enter, seating{v, s})
+		was = at >= 0
+		if !was || !in || v.roster.seats[at] != s {
+			if was {
+				u.leave = append(u.leave, seating{v, v.roster.seats[at]})
+				v.roster.remove(at)
+			}
+			if in {
+				v.roster.add(s)
+				u.enter = append(u.enter, seating{v, s})
+			}
 		}
 	}
-	// A list with more edges than it may have candidates may have too many: only
-	// counting those that may be read can tell.
-	if in && !v.hop.plain() && b.edges(v) > b.reader.limits.Candidates {
-		u.whole = true
+	switch {
+	case was && !is:
+		v.room++
+	case !was && is && fresh:
+		// Only counting tells how many there are: of what went, some could perhaps
+		// not be read.
+		if v.room--; v.room < 0 && !v.hop.plain() {
+			u.whole = true
+		}
 	}
 }
 
-// candidate tells whether an object is one that the list may show now.
-func (b *book) candidate(v *visit, far graph.ObjectID) (o *graph.Object, e *graph.Edge, in bool) {
+// candidate gives an object, and the edge to it, where it is a candidate of a
+// list: whatever the list's condition says.
+func (b *book) candidate(v *visit, far graph.ObjectID) (o *graph.Object, e *graph.Edge, is bool) {
 	r := &b.reader
 	if step := v.hop.step; step != nil {
 		from, to := v.from, far
@@ -200,24 +211,12 @@ func (b *book) candidate(v *visit, far graph.ObjectID) (o *graph.Object, e *grap
 	case o == nil || !r.judge.mayRead(o):
 		return nil, nil, false
 	case v.hop.step == nil && b.proj.Type == nil:
-		_, in = b.named[far]
-		return o, nil, in
-	case v.hop.step == nil && !slices.Contains(b.types, o.Type):
-		return nil, nil, false
+		_, is = b.named[far]
+		return o, nil, is
+	case v.hop.step == nil:
+		return o, nil, slices.Contains(b.types, o.Type)
 	}
-	return o, e, b.filter.Matches(v.hop.list.Where, o, e)
-}
-
-// edges counts the edges that a list is made from.
-func (b *book) edges(v *visit) int {
-	switch step := v.hop.step; {
-	case step == nil:
-		return len(v.roster.seats)
-	case step.In:
-		return b.reader.src.CountIn(v.from, step.Label)
-	default:
-		return b.reader.src.CountOut(v.from, step.Label)
-	}
+	return o, e, true
 }
 
 func sortIDs(ids []graph.ObjectID) {

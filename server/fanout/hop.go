@@ -88,6 +88,9 @@ type visit struct {
 
 	roster roster
 	window *window // instead of roster
+	// room is how many candidates more may come before they have to be counted
+	// anew: one that comes or goes is counted here where that can be told.
+	room int
 	// closed until what it is made of is held: nothing is in it meanwhile.
 	waiting bool
 }

@@ -72,10 +72,10 @@ func (v *visit) next(yield func(*visit)) {
 }
 
 // dirty looks again at an object in every list of a hop that it may be in.
-func (b *book) dirty(u *update, h *hop, id graph.ObjectID) {
+func (b *book) dirty(u *update, h *hop, id graph.ObjectID, fresh bool) {
 	if h.step == nil {
 		if v := h.visits[graph.ObjectID{}]; v != nil {
-			b.look(u, v, id)
+			b.look(u, v, id, fresh)
 		}
 		return
 	}
@@ -86,7 +86,7 @@ func (b *book) dirty(u *update, h *hop, id graph.ObjectID) {
 	}
 	if len(h.visits) <= fewEnds || degree(id, h.step.Label) > len(h.visits) {
 		for _, v := range h.visits {
-			b.look(u, v, id)
+			b.look(u, v, id, fresh)
 		}
 		return
 	}
@@ -96,7 +96,7 @@ func (b *book) dirty(u *update, h *hop, id graph.ObjectID) {
 			near = e.To
 		}
 		if v := h.visits[near]; v != nil {
-			b.look(u, v, id)
+			b.look(u, v, id, fresh)
 		}
 		return true
 	})

@@ -64,13 +64,13 @@ func (b *book) object(u *update, t touch) {
 	switch {
 	case ch.Event != graph.Modified:
 		// Its edges come and go in changes of their own.
-		b.dirty(u, b.hops[0], id)
+		b.dirty(u, b.hops[0], id, true)
 	case ch.AccessChanged:
 		b.rejudge(u, id)
 	default:
 		for _, h := range b.hops {
 			if h.sens.touches(t) {
-				b.dirty(u, h, id)
+				b.dirty(u, h, id, false)
 			}
 		}
 	}
@@ -84,7 +84,7 @@ func (b *book) rejudge(u *update, id graph.ObjectID) {
 		return
 	}
 	for _, h := range b.hops {
-		b.dirty(u, h, id)
+		b.dirty(u, h, id, true)
 	}
 }
 
@@ -104,7 +104,7 @@ func (b *book) edge(u *update, ch *graph.Change) {
 		}
 		if v := h.visits[near]; v != nil {
 			b.changed.edges[e.ID] = tie{e.Label, e.From, e.To}
-			b.look(u, v, far)
+			b.look(u, v, far, ch.Event == graph.Created)
 		}
 	}
 	if ch.Event != graph.Modified && inherits(b.reader.src.Object(e.From), e.Label) {
