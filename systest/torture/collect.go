@@ -3,8 +3,12 @@ package torture
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/pgstore"
 )
 
 // collector reads the log as an administrator, and keeps what the judge has not
@@ -13,6 +17,7 @@ type collector struct {
 	w *world
 
 	mu      sync.Mutex // guards the fields below
+	store   *pgstore.Store
 	commits []*commit
 	read    int // the version read up to
 	synced  time.Time
@@ -38,7 +43,11 @@ func (c *collector) sync(ctx context.Context, node int) error {
 			return fmt.Errorf("the log is answered with %d %s", a.status, a.body)
 		}
 		list, _ := a.doc["commits"].([]any)
-		for _, raw := range list {
+		recorded, err := c.authors(ctx, list)
+		if err != nil {
+			return err
+		}
+		for i, raw := range list {
 			m, _ := raw.(map[string]any)
 			x := &commit{version: toInt(m["version"])}
 			x.at, _ = m["at"].(string)
@@ -48,6 +57,7 @@ func (c *collector) sync(ctx context.Context, node int) error {
 			x.by, _ = m["by"].(string)
 			x.mutation, _ = m["mutation"].(string)
 			x.patch, _ = m["patch"].([]any)
+			x.author, x.session = recorded[i].who, recorded[i].session
 			if x.version != c.read+1 {
 				c.w.violate("W5 dense", "version %d follows %d in the log", x.version, c.read)
 				return fmt.Errorf("the log has a gap")
@@ -60,6 +70,57 @@ func (c *collector) sync(ctx context.Context, node int) error {
 			c.w.saw(c.read)
 			return nil
 		}
+	}
+}
+
+// author is whom the database has a commit's author stand for, and by which
+// session it came.
+type author struct {
+	who     principal
+	session string
+}
+
+// authors looks in the database for what the log does not tell: with which teams
+// and org each of these commits was made.
+func (c *collector) authors(ctx context.Context, list []any) ([]author, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, clientPatience)
+	defer cancel()
+	if c.store == nil {
+		store, err := pgstore.Open(ctx, pgstore.Config{URL: c.w.pg.url(), MaxConns: 1, Name: "judge", Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return nil, err
+		}
+		c.store = store
+	}
+	info, err := c.store.Graph(ctx, graphName)
+	if err != nil {
+		return nil, err
+	}
+	commits, err := c.store.Log(ctx, info.Key, graph.Version(c.read), len(list))
+	if err != nil {
+		return nil, err
+	}
+	if len(commits) != len(list) {
+		return nil, fmt.Errorf("a node tells of %d commits after %d, the database has %d", len(list), c.read, len(commits))
+	}
+	out := make([]author, len(commits))
+	for i, x := range commits {
+		a := x.Author
+		out[i] = author{principal{user: a.User, org: a.Org, teams: a.Teams, admin: a.Admin}, x.Session}
+	}
+	return out, nil
+}
+
+// close ends the look into the database.
+func (c *collector) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.store != nil {
+		c.store.Close()
+		c.store = nil
 	}
 }
 

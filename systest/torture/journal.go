@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -20,7 +21,8 @@ type journal struct {
 // record is one mutation: what was asked, and each answer to it.
 type record struct {
 	id     string
-	who    principal
+	user   string
+	sent   []sending // more than once, where an answer did not come
 	patch  []any
 	floor  int  // was acknowledged when it was first sent: its version is above
 	always bool // no state allows it
@@ -30,9 +32,18 @@ type record struct {
 	open     bool // some attempt ended without an answer
 }
 
-// refused is a refusal. It was judged at the version that was acknowledged when it
-// was asked for, or a later one that was committed by the time of the answer.
+// sending is one time that a mutation was sent. A reader whose token was renewed
+// meanwhile sends it again with other rights, and those count then.
+type sending struct {
+	who  principal
+	node int
+}
+
+// refused is a refusal. It was judged by the rights that its sender had, at the
+// version that was acknowledged when it was asked for, or a later one that was
+// committed by the time of the answer.
 type refused struct {
+	who  principal
 	code string
 	op   int // -1: of no one operation
 	lo   int
@@ -55,14 +66,31 @@ func (j *journal) write(kind, id string, what any) {
 	}
 }
 
-// sends notes a mutation before it is sent for the first time.
-func (j *journal) sends(id string, who principal, patch []any, floor int, always bool) *record {
+// begins notes a mutation before it is sent for the first time.
+func (j *journal) begins(id, user string, patch []any, floor int, always bool) *record {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	r := &record{id: id, who: who, patch: patch, floor: floor, always: always}
+	r := &record{id: id, user: user, patch: patch, floor: floor, always: always}
 	j.records[id] = r
-	j.write("send", id, patch)
+	j.write("begin", id, patch)
 	return r
+}
+
+// sends notes, before it is done, that a mutation is sent to a node.
+func (j *journal) sends(r *record, who principal, node int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.write("send", r.id, fmt.Sprintf("%s to %d", who, node))
+	if s := (sending{who, node}); !slices.ContainsFunc(r.sent, s.same) {
+		r.sent = append(r.sent, s)
+	}
+}
+
+func (s sending) same(as sending) bool { return s.node == as.node && s.who.String() == as.who.String() }
+
+// sentAs reports whether a mutation was ever sent by who.
+func (r *record) sentAs(who principal) bool {
+	return slices.ContainsFunc(r.sent, func(s sending) bool { return s.who.String() == who.String() })
 }
 
 func (j *journal) acknowledged(r *record, version int) {

@@ -15,13 +15,14 @@ type judge struct {
 	w     *world
 	model *model
 	at    map[string]int // version by mutation
+	trail trail
 	walks map[walked]*result
 }
 
 type walked struct{ who, query int }
 
 func newJudge(w *world) *judge {
-	return &judge{w: w, model: newModel(), at: map[string]int{}}
+	return &judge{w: w, model: newModel(), at: map[string]int{}, trail: trail{}}
 }
 
 // claim is something that a state between two versions must bear out.
@@ -72,6 +73,7 @@ func (j *judge) round() {
 	look()
 	for _, c := range commits {
 		j.commit(c)
+		j.trail.add(c, j.model)
 		if err := j.model.apply(c); err != nil {
 			w.violate("W4 strict order", "the log cannot be replayed at version %d: %v", c.version, err)
 			return
@@ -183,8 +185,8 @@ func (j *judge) windows(sightings []sighting, until func(lo int, by time.Time) i
 				if !possible(r, x.code) {
 					check = "W7 neighbours"
 				}
-				w.violate(check, "%s of %s was refused with %s (op %d), which no state from version %d to %d justifies: %v",
-					r.id, r.who, x.code, x.op, x.lo, hi, r.patch)
+				w.violate(check, "%s of %s was refused with %s (op %d), which no state from version %d to %d justifies: %v; at %d %s",
+					r.id, x.who, x.code, x.op, x.lo, hi, r.patch, j.model.version, j.grounds(r))
 			}})
 		}
 	}
@@ -194,7 +196,7 @@ func (j *judge) windows(sightings []sighting, until func(lo int, by time.Time) i
 // justified reports whether the model's present state refuses a mutation so.
 func (j *judge) justified(r *record, x refused) bool {
 	m := j.model
-	gone := func(part, id string) bool { return m.of(part)[id] == nil || !m.reads(r.who, part, id) }
+	gone := func(part, id string) bool { return m.of(part)[id] == nil || !m.reads(x.who, part, id) }
 	made := map[string]bool{}
 	for _, raw := range r.patch {
 		op := raw.(map[string]any)
@@ -227,7 +229,7 @@ func (j *judge) justified(r *record, x refused) bool {
 			if strings.HasPrefix(rest, "/access") {
 				right = "manage"
 			}
-			if slices.ContainsFunc(targets, func(s string) bool { return !made[s] && !m.holds(r.who, s, right) }) {
+			if slices.ContainsFunc(targets, func(s string) bool { return !made[s] && !m.holds(x.who, s, right) }) {
 				return true
 			}
 		case "test-failed":
@@ -337,20 +339,27 @@ func (j *judge) commit(c *commit) {
 	if r.always {
 		w.violate("W6 justified", "%s, which no state allows, was committed at %d: %v", r.id, c.version, r.patch)
 	}
-	if c.by != r.who.user {
-		w.violate("W4 strict order", "version %d is by %s; %s sent it", c.version, c.by, r.who.user)
+	if c.by != r.user {
+		w.violate("W4 strict order", "version %d is by %s; %s sent it", c.version, c.by, r.user)
+	}
+	if !r.sentAs(c.author) {
+		w.violate("W4 strict order", "version %d is recorded as %s; %s was sent as %v", c.version, c.author, r.id, r.sent)
 	}
 	if c.version <= r.floor {
 		w.violate("W4 strict order", "%s was first sent when %d was acknowledged, and is at %d", r.id, r.floor, c.version)
+	}
+	if n := j.lacks(c, r); n != nil {
+		w.violate("W4 strict order", "version %d by %s does with %s what needs the right to %s there, which is missing: %s",
+			c.version, c.author, n.id, n.right, j.told(c, r, n.id))
+		return
 	}
 	j.follows(c, r)
 }
 
 // follows holds a commit to what was asked for: the tests in it hold in the
-// state before it, its author might do it, and it did just that.
+// state before it, and it did just that.
 func (j *judge) follows(c *commit, r *record) {
 	m, w := j.model, j.w
-	made := map[string]bool{}
 	docs := map[string]any{}
 	entity := func(part, id string) any {
 		if d, ok := docs[part+id]; ok {
@@ -366,18 +375,7 @@ func (j *judge) follows(c *commit, r *record) {
 		op := raw.(map[string]any)
 		part, id, rest, _ := split(op["path"])
 		if rest == "" {
-			if op["op"] == "add" {
-				made[id] = true
-			}
 			continue
-		}
-		right := "write"
-		if strings.HasPrefix(rest, "/access") {
-			right = "manage"
-		}
-		if part == "objects" && !made[id] && !m.holds(r.who, id, right) {
-			w.violate("W4 strict order", "version %d of %s changes %s, on which %s has no right to %s", c.version, r.id, id, r.who, right)
-			return
 		}
 		doc := entity(part, id)
 		if doc == nil {

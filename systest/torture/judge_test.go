@@ -70,12 +70,19 @@ func (x *trial) commit(who principal, patch string) *record {
 
 func (x *trial) asked(who principal, patch string) *record {
 	x.t.Helper()
-	return x.w.journal.sends(newID(), who, decoded(x.t, patch), x.n, false)
+	r := x.w.journal.begins(newID(), who.user, decoded(x.t, patch), x.n, false)
+	x.w.journal.sends(r, who, 0)
+	return r
 }
 
 func (x *trial) logged(r *record, patch []any) {
+	x.loggedAs(r.sent[0].who, r, patch)
+}
+
+// loggedAs has the database say who the author was.
+func (x *trial) loggedAs(who principal, r *record, patch []any) {
 	x.n++
-	x.w.log.commits = append(x.w.log.commits, &commit{version: x.n, at: at(x.n).Format(time.RFC3339), time: at(x.n), by: r.who.user, mutation: r.id, patch: patch})
+	x.w.log.commits = append(x.w.log.commits, &commit{version: x.n, at: at(x.n).Format(time.RFC3339), time: at(x.n), by: r.user, mutation: r.id, patch: patch, author: who})
 }
 
 // judged gives the guarantees that the judge finds broken.
@@ -102,7 +109,7 @@ func TestASoundLogIsFoundSound(t *testing.T) {
 	x.commit(root, tested(0))
 	x.commit(ann, tested(1))
 	r := x.asked(ann, tested(1))
-	x.w.journal.refusedWith(r, refused{"test-failed", 0, 2, at(3)})
+	x.w.journal.refusedWith(r, refused{ann, "test-failed", 0, 2, at(3)})
 	x.judged()
 }
 
@@ -131,7 +138,7 @@ func TestAKeyThatCommitsTwice(t *testing.T) {
 func TestACommitThatNobodyAskedFor(t *testing.T) {
 	t.Parallel()
 	x := newTrial(t)
-	x.logged(&record{id: newID(), who: root}, decoded(t, set(1)))
+	x.logged(&record{id: newID(), user: "root", sent: []sending{{who: root}}}, decoded(t, set(1)))
 	x.judged("W3 exactly once")
 }
 
@@ -166,14 +173,14 @@ func TestARefusalThatOnlyAnOldStateJustifies(t *testing.T) {
 	t.Parallel()
 	x := newTrial(t)
 	x.commit(root, set(1))
-	x.w.journal.refusedWith(x.asked(ann, tested(1)), refused{"test-failed", 0, 2, at(2)})
+	x.w.journal.refusedWith(x.asked(ann, tested(1)), refused{ann, "test-failed", 0, 2, at(2)})
 	x.judged("W6 justified")
 }
 
 func TestARefusalOfAnotherKind(t *testing.T) {
 	t.Parallel()
 	x := newTrial(t)
-	x.w.journal.refusedWith(x.asked(root, set(1)), refused{"test-failed", 0, 1, at(1)})
+	x.w.journal.refusedWith(x.asked(root, set(1)), refused{root, "test-failed", 0, 1, at(1)})
 	x.judged("W7 neighbours")
 }
 
@@ -181,7 +188,7 @@ func TestARefusalThatWasCommitted(t *testing.T) {
 	t.Parallel()
 	x := newTrial(t)
 	r := x.asked(root, tested(7))
-	x.w.journal.refusedWith(r, refused{"test-failed", 0, 1, at(1)})
+	x.w.journal.refusedWith(r, refused{root, "test-failed", 0, 1, at(1)})
 	r.patch = decoded(t, tested(0))
 	x.logged(r, r.patch)
 	x.judged("W6 justified")
@@ -306,4 +313,58 @@ func TestRightsOfTheModel(t *testing.T) {
 	if !m.holds(creator, inner, "read") || m.holds(ann, inner, "read") {
 		t.Error("an object without a parent is its creator's")
 	}
+}
+
+func TestACommitWhoseAuthorHadNoRightToIt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		who   principal
+		patch string
+	}{
+		"a change":             {ann, set(1)},
+		"a change of access":   {principal{user: "bob", org: "other"}, `[{"op":"add","path":"/objects/` + board + `/access/write","value":{}}]`},
+		"the end of an object": {ann, `[{"op":"remove","path":"/objects/` + board + `"}]`},
+		"the end of an edge":   {ann, `[{"op":"remove","path":"/edges/` + edge + `"}]`},
+		"an edge to it":        {ann, `[{"op":"add","path":"/edges/` + newID() + `","value":{"label":"next","from":"` + board + `","to":"` + board + `"}}]`},
+	} {
+		x := newTrial(t)
+		x.revoked()
+		x.commit(c.who, c.patch)
+		x.j.round()
+		if got := x.w.verdict(0).Broken(); !slices.Equal(got, []string{"W4 strict order"}) {
+			t.Errorf("%s: found %q", name, got)
+		}
+	}
+}
+
+// A reader whose token was renewed while a mutation of his was unanswered sends it
+// again with the new one. What came in is judged by its own token.
+func TestAMutationSentAgainWithAnotherToken(t *testing.T) {
+	t.Parallel()
+	moved := principal{user: "ann", org: "other"}
+	for name, c := range map[string]struct {
+		recorded principal
+		want     []string
+	}{
+		"with the new one":          {moved, nil},
+		"with the old one":          {ann, []string{"W4 strict order"}},
+		"with one that was not his": {principal{user: "ann", org: "other", teams: []string{"red"}}, []string{"W4 strict order"}},
+	} {
+		x := newTrial(t)
+		x.revoked()
+		r := x.asked(ann, set(1))
+		x.w.journal.sends(r, moved, 1)
+		x.loggedAs(c.recorded, r, r.patch)
+		x.w.journal.acknowledged(r, x.n)
+		x.j.round()
+		if got := x.w.verdict(0).Broken(); !slices.Equal(got, c.want) {
+			t.Errorf("%s: found %q, want %q", name, got, c.want)
+		}
+	}
+	x := newTrial(t)
+	x.revoked()
+	r := x.asked(moved, set(1))
+	x.w.journal.sends(r, ann, 1)
+	x.w.journal.refusedWith(r, refused{ann, "not-found", 0, 2, at(2)})
+	x.judged()
 }

@@ -44,13 +44,16 @@ func newModel() *model {
 		out: map[string]map[string]*entity{}, in: map[string]map[string]*entity{}, ofType: map[string]map[string]*entity{}}
 }
 
-// commit is an entry of the log, as an administrator reads it.
+// commit is an entry of the log, as an administrator reads it, and whom the
+// database has its author stand for.
 type commit struct {
 	version  int
 	at, by   string
 	time     time.Time
 	mutation string
 	patch    []any
+	author   principal
+	session  string
 }
 
 // apply brings the model to the next version.

@@ -76,9 +76,10 @@ type past struct {
 
 // asked is a mutation that was sent over the socket.
 type asked struct {
-	op op
-	r  *record
-	lo int
+	op  op
+	r   *record
+	who principal // when it was sent last: its rights count
+	lo  int
 }
 
 func newReader(w *world, n int) *reader {
@@ -243,7 +244,7 @@ func (r *reader) act() bool {
 	}
 	if r.writes && !r.w.calm.Load() && len(r.pending) < 6 && r.rng.Float64() < 0.04*float64(time.Second)/float64(r.w.o.Pace)/2 {
 		o := r.w.things.next(r.rng, r.p)
-		a := &asked{op: o, r: r.w.journal.sends(newID(), r.p, o.patch, int(r.w.acked.Load()), o.always)}
+		a := &asked{op: o, r: r.w.journal.begins(newID(), r.p.user, o.patch, int(r.w.acked.Load()), o.always)}
 		r.pending = append(r.pending, a)
 		r.ask(a)
 	}
@@ -251,7 +252,8 @@ func (r *reader) act() bool {
 }
 
 func (r *reader) ask(a *asked) {
-	a.lo = int(r.w.acked.Load())
+	a.lo, a.who = int(r.w.acked.Load()), r.p
+	r.w.journal.sends(a.r, a.who, r.node)
 	r.say(map[string]any{"t": "mutate", "mutation": a.r.id, "patch": a.op.patch})
 }
 
@@ -413,7 +415,7 @@ func (r *reader) line(m map[string]any, raw []byte) *fault {
 		if code == "unavailable" || code == "rate-limited" {
 			return r.again(m)
 		}
-		return r.answered(m, func(a *asked) { w.refuse(a.r, code, problem, a.lo) })
+		return r.answered(m, func(a *asked) { w.refuse(a.r, a.who, code, problem, a.lo) })
 	case "at":
 		w.saw(version)
 		if version < r.last {

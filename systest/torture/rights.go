@@ -16,7 +16,7 @@ func (p principal) String() string {
 	if p.admin {
 		return p.user + " (admin)"
 	}
-	return p.user + "/" + p.org + "/" + strings.Join(p.teams, "+")
+	return p.user + "/" + p.org + "/" + strings.Join(slices.Sorted(slices.Values(p.teams)), "+")
 }
 
 // chain is how many edges a right is inherited over at most.

@@ -137,7 +137,8 @@ func (t *things) make(ctx context.Context) error {
 func (t *things) commit(ctx context.Context, p principal, ops []string) error {
 	o := newOp(ops...)
 	id := newID()
-	r := t.w.journal.sends(id, p, o.patch, 0, false)
+	r := t.w.journal.begins(id, p.user, o.patch, 0, false)
+	t.w.journal.sends(r, p, 0)
 	a, err := t.w.request(ctx, 0, "PATCH", graphPath(""), token(p), o.text, "Content-Type", patchType, "Idempotency-Key", id)
 	if err != nil {
 		return err

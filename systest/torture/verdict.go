@@ -133,8 +133,8 @@ func (l *ledger) violate(check, format string, args ...any) {
 		close(l.broken)
 	}
 	text := fmt.Sprintf(format, args...)
-	if len(text) > 2000 {
-		text = text[:2000] + "…"
+	if len(text) > 6000 {
+		text = text[:6000] + "…"
 	}
 	l.violations = append(l.violations, Violation{check, text, time.Since(l.start)})
 }

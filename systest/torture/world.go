@@ -154,6 +154,9 @@ func (w *world) close() {
 	if w.redis != nil {
 		w.redis.end(syscall.SIGKILL, time.Second)
 	}
+	if w.log != nil {
+		w.log.close()
+	}
 	if err := w.pg.stop(); err != nil {
 		fmt.Fprintf(w.o.Out, "Postgres did not stop in order: %v\n", err)
 	}

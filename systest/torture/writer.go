@@ -38,7 +38,7 @@ func pause(ctx context.Context, rng *rand.Rand, mean time.Duration) {
 // sometimes twice or three times at once, to both nodes.
 func (w *world) submit(ctx context.Context, rng *rand.Rand, p principal, tok string, o op) {
 	id := newID()
-	r := w.journal.sends(id, p, o.patch, int(w.acked.Load()), o.always)
+	r := w.journal.begins(id, p.user, o.patch, int(w.acked.Load()), o.always)
 	copies := 1
 	if rng.Float64() < w.plan.Duplicates {
 		copies += 1 + rng.IntN(2)
@@ -66,8 +66,9 @@ func (w *world) submit(ctx context.Context, rng *rand.Rand, p principal, tok str
 // insist sends a transaction until it is answered.
 func (w *world) insist(ctx context.Context, rng *rand.Rand, p principal, tok string, o op, r *record) {
 	for ctx.Err() == nil {
-		lo := int(w.acked.Load())
-		a, err := w.request(ctx, rng.IntN(2), "PATCH", graphPath(""), tok, o.text, "Content-Type", patchType, "Idempotency-Key", r.id)
+		lo, node := int(w.acked.Load()), rng.IntN(2)
+		w.journal.sends(r, p, node)
+		a, err := w.request(ctx, node, "PATCH", graphPath(""), tok, o.text, "Content-Type", patchType, "Idempotency-Key", r.id)
 		switch {
 		case err != nil || a.status >= 500 || a.status == 429:
 			if err == nil && a.status != 503 && a.status != 429 {
@@ -79,7 +80,7 @@ func (w *world) insist(ctx context.Context, rng *rand.Rand, p principal, tok str
 		case a.status == 200:
 			w.acknowledge(r, a.int("version"))
 		default:
-			w.refuse(r, a.str("code"), a.doc, lo)
+			w.refuse(r, p, a.str("code"), a.doc, lo)
 			w.notes.seen(sighting{lo: lo, by: time.Now(), who: []int{w.notes.as(p)}, objects: marked(a.body), source: "the refusal of " + r.id})
 		}
 		return
@@ -94,12 +95,12 @@ func (w *world) acknowledge(r *record, v int) {
 	w.count(cAcked, 1)
 }
 
-func (w *world) refuse(r *record, code string, problem map[string]any, lo int) {
+func (w *world) refuse(r *record, who principal, code string, problem map[string]any, lo int) {
 	op := -1
 	if problem["op"] != nil {
 		op = toInt(problem["op"])
 	}
-	w.journal.refusedWith(r, refused{code, op, lo, time.Now()})
+	w.journal.refusedWith(r, refused{who, code, op, lo, time.Now()})
 }
 
 // reuse sends another transaction under a key that was used.
