@@ -73,6 +73,22 @@ type Revert struct {
 type Fence struct {
 	Run     string
 	Attempt int
+	// Kind and Rule name the declaration in the schema: what its `writes` leaves
+	// out, the run may not change. "" bounds nothing.
+	Kind RunKind
+	Rule string
+	// Operation is the object of the operation that the run carries out; zero for
+	// a rule's run. Operations that it starts are joined to it.
+	Operation ObjectID
+}
+
+// FenceOf gives the fence of a run's present attempt.
+func FenceOf(r *Run) Fence {
+	f := Fence{Run: r.ID, Attempt: r.Attempt, Kind: r.Kind, Rule: r.Rule}
+	if r.Kind == RunOperation {
+		f.Operation = r.Entity.ID
+	}
+	return f
 }
 
 // Receipt answers a mutation.

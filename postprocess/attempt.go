@@ -21,6 +21,7 @@ var (
 	errTimedOut = &failure{code: "timed-out", message: "the handler did not end in time"}
 	errStopping = errors.New("this node stops")
 	errCutOff   = errors.New("the operation was asked to stop and its handler did not")
+	errOrphaned = errors.New("the operation that started this one has ended")
 )
 
 // attempt is one try of a run on this node, from the claim to the end.
@@ -179,7 +180,13 @@ func (a *attempt) operate(life context.Context, r *replica.Replica) error {
 		close(a.operation.begun)
 		return a.conclude(life, state, why)
 	}
+	if err := a.operation.findParent(life); err != nil {
+		close(a.operation.begun)
+		return infrastructure(err)
+	}
 	switch {
+	case a.operation.isOrphaned():
+		return ending(opCancelled, a.operation.orphanedBy())
 	case b.Cancel:
 		return ending(opCancelled, nil)
 	case a.remaining() <= 0:
@@ -193,7 +200,7 @@ func (a *attempt) operate(life context.Context, r *replica.Replica) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(life, a.remaining(), errTimedOut)
 	defer cancel()
-	a.operation.begin(ctx, b)
+	a.operation.begin(ctx, b, a.svc.expectedEnd)
 	defer a.operation.watch(ctx)()
 	ctx, released := a.operation.cutOff(ctx, a.svc.cfg.CancelGrace)
 	defer released()
@@ -203,6 +210,8 @@ func (a *attempt) operate(life context.Context, r *replica.Replica) error {
 		return a.finish(life, runStateOf(v), nil, a.answered(out))
 	}
 	switch {
+	case errors.Is(err, errOrphaned):
+		return a.conclude(life, opCancelled, a.operation.orphanedBy(), graph.Hop{Hop: graph.HopFailed, Request: storable(a.request), Error: runError(err)})
 	case err != nil && a.operation.Cancelled() && life.Err() == nil && !errors.Is(err, errTimedOut):
 		// It did not end well, but it was not to go on either.
 		return a.conclude(life, opCancelled, nil, graph.Hop{Hop: graph.HopFailed, Request: storable(a.request), Error: runError(err)})
@@ -267,6 +276,8 @@ func (a *attempt) end(life context.Context, err error) {
 		return
 	case errors.Is(err, errLeaseLost) || errors.Is(context.Cause(life), errLeaseLost):
 		return // it is another's now
+	case errors.Is(err, errOrphaned):
+		a.report(a.conclude(life, opCancelled, a.operation.orphanedBy()))
 	case errors.Is(context.Cause(life), errStopping):
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(life), a.svc.cfg.Lease)
 		defer cancel()

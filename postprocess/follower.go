@@ -132,6 +132,11 @@ func (f *follower) step(ctx context.Context) (bool, error) {
 		}
 		f.ready(ready)
 	}
+	if len(found.ended) > 0 {
+		if err := f.endChildren(ctx, found.ended); err != nil {
+			return false, err
+		}
+	}
 	last := commits[len(commits)-1]
 	if len(found.runs) == 0 && len(found.faults) == 0 {
 		f.at = last.Version

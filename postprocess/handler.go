@@ -53,6 +53,8 @@ func runError(err error) *graph.RunError {
 		return &graph.RunError{Code: f.code, Message: clip(f.message)}
 	case errors.As(err, &pub):
 		return &graph.RunError{Code: string(pub.Code), Message: clip(pub.Error())}
+	case errors.Is(err, errOrphaned):
+		return &graph.RunError{Code: "parent-ended", Message: errOrphaned.Error()}
 	case errors.Is(err, errCutOff):
 		return &graph.RunError{Code: "cancelled", Message: errCutOff.Error()}
 	}

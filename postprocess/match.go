@@ -29,6 +29,7 @@ type matched struct {
 	runs   []*graph.Run
 	faults []graph.RuleFault
 	asked  []graph.ObjectID // operations that are asked to stop
+	ended  []graph.ObjectID // operations that got to their final state
 }
 
 // match gives the runs that commits fire, in version order. It is a function of
@@ -83,8 +84,13 @@ func (m *matcher) commit(ctx context.Context, reg *schema.Registry, c *graph.Com
 			}
 			out.runs = append(out.runs, r)
 		}
-		if ch.Event == graph.Modified && ch.ObjAfter != nil && ch.ObjAfter.Type == operationType && asksToStop(ch) {
-			out.asked = append(out.asked, ch.ObjAfter.ID)
+		if ch.Event == graph.Modified && ch.ObjAfter != nil && ch.ObjAfter.Type == operationType {
+			if asksToStop(ch) {
+				out.asked = append(out.asked, ch.ObjAfter.ID)
+			}
+			if bytes.Contains(ch.Patch, []byte(`/body/done"`)) {
+				out.ended = append(out.ended, ch.ObjAfter.ID)
+			}
 		}
 	}
 	return fault

@@ -41,6 +41,7 @@ type Operation struct {
 	begun   chan struct{} // closed when the object says that it runs
 	asked   chan struct{} // closed when somebody asked it to stop
 	askOnce sync.Once
+	parent  *parent // nil: no operation started it
 
 	mu      sync.Mutex      // guards the fields below
 	verdict string          // the final state that the handler chose, or ""
@@ -92,25 +93,39 @@ func (o *Operation) parse(raw json.RawMessage, ok bool) (b operationBody) {
 
 // begin says in the object that it runs, beside the handler: nothing waits for
 // it but the next thing that is written.
-func (o *Operation) begin(ctx context.Context, b operationBody) {
+func (o *Operation) begin(ctx context.Context, b operationBody, expected func(context.Context, *graph.Run) string) {
 	if b.State == opRunning {
 		close(o.begun)
 		return
 	}
 	go func() {
 		defer close(o.begun)
-		p := o.patch(nil, member{"state", `"running"`})
+		members := []member{{"state", `"running"`}}
+		if at := expected(ctx, o.graph.run); at != "" {
+			members = append(members, member{"expectedEnd", `"` + at + `"`})
+		}
+		p := o.patch(nil, members...)
 		// A refusal or the end of the attempt shows at the next write.
 		_, _ = o.graph.submit(ctx, writeKey(o.graph.run.ID, "running:"+strconv.Itoa(o.graph.run.Attempt)), p, true)
 	}()
 }
 
-// watch notes when somebody asks the operation to stop.
+// watch notes when somebody asks the operation to stop, and when the one that
+// started it ends.
 func (o *Operation) watch(ctx context.Context) (stop func()) {
-	o.graph.replica.Hold(o.id)
-	look := func(raw json.RawMessage, ok bool) {
+	held := []graph.ObjectID{o.id}
+	if o.parent != nil {
+		held = append(held, o.parent.id)
+	}
+	for _, id := range held {
+		o.graph.replica.Hold(id)
+	}
+	look := func(raw json.RawMessage, ok bool, above parentState) {
 		if !ok || o.parse(raw, ok).Cancel {
 			o.askOnce.Do(func() { close(o.asked) })
+		}
+		if o.parent != nil {
+			o.parent.look(above)
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -118,18 +133,21 @@ func (o *Operation) watch(ctx context.Context) (stop func()) {
 	check := func() {
 		var raw json.RawMessage
 		var ok bool
+		var above parentState
+		read := func(s *replica.State) {
+			raw, ok = o.raw(s)
+			above = o.parent.read(s)
+		}
 		reading := o.graph.replica.Begin()
 		defer reading.End()
-		if reading.Try(func(s *replica.State) { raw, ok = o.raw(s) }) {
-			look(raw, ok)
+		if reading.Try(read) {
+			look(raw, ok, above)
 			return
 		}
 		// Who tells of a change must not be kept waiting for a load.
 		loads.Go(func() {
-			var raw json.RawMessage
-			var ok bool
-			if o.graph.replica.Read(ctx, func(s *replica.State) { raw, ok = o.raw(s) }) == nil {
-				look(raw, ok)
+			if o.graph.replica.Read(ctx, read) == nil {
+				look(raw, ok, above)
 			}
 		})
 	}
@@ -139,12 +157,16 @@ func (o *Operation) watch(ctx context.Context) (stop func()) {
 		stopped()
 		cancel()
 		loads.Wait()
-		o.graph.replica.Release(o.id)
+		for _, id := range held {
+			o.graph.replica.Release(id)
+		}
 	}
 }
 
 // cutOff gives a context that ends grace after the operation was asked to stop:
 // a handler that looks has ended by then, and one that does not look is ended.
+// Once the operation that started this one has ended there is nothing to wait
+// for: the context ends at once.
 func (o *Operation) cutOff(parent context.Context, grace time.Duration) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	done := make(chan struct{})
@@ -152,6 +174,9 @@ func (o *Operation) cutOff(parent context.Context, grace time.Duration) (context
 		defer close(done)
 		select {
 		case <-o.asked:
+		case <-o.parent.ended():
+			cancel(errOrphaned)
+			return
 		case <-ctx.Done():
 			return
 		}
@@ -160,6 +185,8 @@ func (o *Operation) cutOff(parent context.Context, grace time.Duration) (context
 		select {
 		case <-t.C:
 			cancel(errCutOff)
+		case <-o.parent.ended():
+			cancel(errOrphaned)
 		case <-ctx.Done():
 		}
 	}()

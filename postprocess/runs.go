@@ -285,6 +285,6 @@ func (s *Service) Authenticate(ctx context.Context, name, token string) (*graph.
 	}
 	return &graph.RunIdentity{
 		Author: author, Cause: graph.Cause{Kind: kind, Version: run.Version, Run: run.ID},
-		Fence: graph.Fence{Run: run.ID, Attempt: run.Attempt}, Depth: run.Depth + 1,
+		Fence: graph.FenceOf(run), Depth: run.Depth + 1,
 	}, nil
 }

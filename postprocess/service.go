@@ -26,7 +26,9 @@ type Service struct {
 	webhooks *webhook.Client
 	lambda   *lambda.Client
 	programs programs
-	metrics  *metrics
+
+	estimates estimates
+	metrics   *metrics
 
 	scheduler  *scheduler
 	sweeper    *sweeper
@@ -200,8 +202,9 @@ func (s *Service) retryLater(ref graph.RunRef, delay time.Duration) {
 
 // handleOf gives the graph as a run sees and writes it.
 func (s *Service) handleOf(run *graph.Run, r *replica.Replica, reg *schema.Registry, asUser bool) *handle {
+	fence := graph.FenceOf(run)
 	h := &handle{
-		run: run, author: authorOf(run, asUser), fence: &graph.Fence{Run: run.ID, Attempt: run.Attempt}, replica: r, registry: reg,
+		run: run, author: authorOf(run, asUser), fence: &fence, replica: r, registry: reg,
 		submitter: s.deps.Submitter, limits: s.cfg.Limits, committed: func(context.Context, graph.Version) {},
 	}
 	return h

@@ -127,9 +127,11 @@ type Rule struct {
 	Timeout time.Duration
 	Retries int
 	AsUser  bool
-	// Writes is what the handler may change, as far as WritesKnown.
-	Writes      []Write
-	WritesKnown bool
+	// Writes is what the handler may change, as far as WritesKnown. Declared, it
+	// is held to; else it was read out of a script's source, and is a guess.
+	Writes         []Write
+	WritesKnown    bool
+	WritesDeclared bool
 
 	events [4]bool // by graph.Event
 }
@@ -144,9 +146,10 @@ type Operation struct {
 	Timeout time.Duration
 	Retries int
 	AsUser  bool
-	// Writes is what the handler may change, as far as WritesKnown.
-	Writes      []Write
-	WritesKnown bool
+	// Writes is what the handler may change; see Rule.
+	Writes         []Write
+	WritesKnown    bool
+	WritesDeclared bool
 
 	shape *shape
 }

@@ -6,6 +6,10 @@ import "sync"
 // schemas itself. Object opts in to the `target` edge, so that every object can
 // have operations; both ends therefore meet the double opt-in.
 //
+// An operation that another one started is joined to it by `startedBy`, which
+// the server writes: it ends with that one, goes with it, and who may see or
+// cancel that one may see and cancel it too.
+//
 // What an OperationRequest may hold at creation, and who may change what, is
 // the write path's affair: only the executor writes most of these properties.
 const builtinDocument = `
@@ -33,6 +37,7 @@ types:
             message: {type: string}
             progress: {type: [number, "null"]}
       progress: {type: [number, "null"], default: 0}
+      expectedEnd: {type: string}
       done: {type: boolean, default: false}
       state: {enum: [pending, running, succeeded, failed, cancelled, timed-out], default: pending}
       result: {default: null}
@@ -41,11 +46,14 @@ types:
       cancel: {type: boolean, default: false}
     required: [operation]
     access:
-      read: [user, {inherit: target}]
-      write: [user, {inherit: target}]
+      read: [user, {inherit: target}, {inherit: startedBy}]
+      write: [user, {inherit: target}, {inherit: startedBy}]
     edges:
       out:
         target: {to: Object, max: 1}
+        startedBy: {to: OperationRequest, max: 1, onDelete: cascade}
+      in:
+        startedBy: {from: OperationRequest, as: children}
     history: {snapshot: 20}
 `
 

@@ -187,7 +187,7 @@ func TestTheBuiltInTypesOptInToTarget(t *testing.T) {
 		t.Errorf("history %+v", o.History)
 	}
 	acl, err := o.Access(nil, &graph.Principal{User: "ann"})
-	if err != nil || !acl.Rights["read"].Users["ann"] || len(acl.Rights["read"].Inherit) != 1 || len(acl.Rights["write"].Inherit) != 1 {
+	if err != nil || !acl.Rights["read"].Users["ann"] || len(acl.Rights["read"].Inherit) != 2 || len(acl.Rights["write"].Inherit) != 2 {
 		t.Errorf("got %s, %v", acl.Raw, err)
 	}
 }

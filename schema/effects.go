@@ -223,3 +223,18 @@ func wayRound(start string, next map[string][]string) []string {
 	}
 	return nil
 }
+
+// WritesOf gives what a rule or an operation declares that it writes; declared
+// is false where it says nothing, or is not there.
+func (r *Registry) WritesOf(kind graph.RunKind, name string) (writes []Write, declared bool) {
+	if kind == graph.RunOperation {
+		if op := r.Operations[name]; op != nil {
+			return op.Writes, op.WritesDeclared
+		}
+		return nil, false
+	}
+	if rule := r.Rule(name); rule != nil {
+		return rule.Writes, rule.WritesDeclared
+	}
+	return nil, false
+}

@@ -49,10 +49,11 @@ func (r *Registry) Explain(rule *Rule, c *graph.Commit, ch *graph.Change, typeOf
 
 // Rule gives a rule by its name, or nil.
 func (r *Registry) Rule(name string) *Rule {
-	if i := slices.IndexFunc(r.Rules, func(o *Rule) bool { return o.Name == name }); i >= 0 {
-		return r.Rules[i]
+	i, found := slices.BinarySearchFunc(r.Rules, name, func(o *Rule, name string) int { return strings.Compare(o.Name, name) })
+	if !found {
+		return nil
 	}
-	return nil
+	return r.Rules[i]
 }
 
 // OnJSON gives what a rule listens to, as the schema declares it.

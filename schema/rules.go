@@ -41,7 +41,9 @@ func (c *compiler) rules(v cursor) {
 			}
 		}
 		rule.Handler = c.handler(r)
-		if rule.Writes, rule.WritesKnown = c.writes(r); !rule.WritesKnown {
+		if rule.Writes, rule.WritesDeclared = c.writes(r); rule.WritesDeclared {
+			rule.WritesKnown = true
+		} else {
 			rule.Writes, rule.WritesKnown = c.readWrites(rule.Handler, rule)
 		}
 		rule.Timeout, rule.Retries, rule.AsUser = c.run(r, DefaultRuleTimeout)
@@ -198,7 +200,9 @@ func (c *compiler) operations(v cursor) {
 			}
 		}
 		op.Handler = c.handler(o)
-		if op.Writes, op.WritesKnown = c.writes(o); !op.WritesKnown {
+		if op.Writes, op.WritesDeclared = c.writes(o); op.WritesDeclared {
+			op.WritesKnown = true
+		} else {
 			op.Writes, op.WritesKnown = c.readWrites(op.Handler, nil)
 		}
 		op.Timeout, op.Retries, op.AsUser = c.run(o, DefaultOperationTimeout)

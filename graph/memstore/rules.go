@@ -137,6 +137,9 @@ func (r *Runs) AskToStop(_ context.Context, g graph.GraphKey, operations []graph
 			if end := now.Add(grace); run.Deadline.After(end) {
 				run.Deadline, run.WakeAt = end, end
 			}
+			if grace <= 0 {
+				out = append(out, run.ref())
+			}
 		}
 	}
 	return out, nil

@@ -198,7 +198,7 @@ func (s *Runs) AskToStop(ctx context.Context, g graph.GraphKey, operations []gra
 				AND ((r.state = 'retrying' AND r.wake_at > clock_timestamp()) OR (r.state = 'running' AND r.open))
 			RETURNING r.graph, r.id, r.rule, r.attempt, r.state
 		)
-		SELECT graph, id::text, rule, attempt FROM asked WHERE state = 'retrying'`
+		SELECT graph, id::text, rule, attempt FROM asked WHERE state = 'retrying' OR @grace::interval <= '0'`
 	ids := make([][16]byte, len(operations))
 	for i, id := range operations {
 		ids[i] = id

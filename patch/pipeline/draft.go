@@ -41,6 +41,7 @@ type touch struct {
 	created  bool
 	revived  bool // created, with an id that a revert takes again
 	removed  bool
+	adopted  bool          // an edge that adopt made
 	obj      *graph.Object // before; nil when created
 	edge     *graph.Edge
 	objNow   *graph.Object // after the operations so far; nil when removed
@@ -163,6 +164,8 @@ var stages = []stage{
 	{"authorize", (*Draft).authorize},
 	{"apply", (*Draft).apply},
 	{"cascade", (*Draft).cascade},
+	{"declaredWrites", (*Draft).declaredWrites},
+	{"adopt", (*Draft).adopt},
 	{"guardOperations", (*Draft).guardOperations},
 	{"validate", (*Draft).validate},
 	{"edges", (*Draft).checkEdges},

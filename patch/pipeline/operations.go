@@ -12,8 +12,12 @@ import (
 // OperationRequest is the built-in type of long-running jobs.
 const OperationRequest = "OperationRequest"
 
-// TargetLabel is the edge from an operation to the object concerned.
-const TargetLabel = "target"
+// TargetLabel is the edge from an operation to the object concerned,
+// StartedByLabel the one to the operation that started it.
+const (
+	TargetLabel    = "target"
+	StartedByLabel = "startedBy"
+)
 
 // guardOperations keeps the executor's fields of OperationRequest objects from
 // everybody else. It comes before validate: who may not write a field hears
@@ -170,9 +174,16 @@ func (d *Draft) guardOperationChanged(t *touch) *graph.Error {
 	return nil
 }
 
-// checkTargetMade refuses a target that is added to an operation later.
+// checkTargetMade refuses a target that is added to an operation later, and a
+// parent that somebody names.
 func (d *Draft) checkTargetMade(t *touch) *graph.Error {
-	if !t.created || t.edgeNow.Label != TargetLabel {
+	if !t.created {
+		return nil
+	}
+	if t.edgeNow.Label == StartedByLabel && !t.adopted && d.typeOf(t.edgeNow.From) == OperationRequest {
+		return executorOnly(t, "the server joins an operation to the one that started it").At(t.ref.Pointer())
+	}
+	if t.edgeNow.Label != TargetLabel {
 		return nil
 	}
 	if from := d.byRef[graph.ObjectRef(t.edgeNow.From)]; from != nil && from.created {
@@ -184,14 +195,17 @@ func (d *Draft) checkTargetMade(t *touch) *graph.Error {
 	return executorOnly(t, "the target of an operation is named in the transaction that makes it").At(t.ref.Pointer())
 }
 
-// checkTargetKept refuses the removal of a target from an operation that stays,
-// unless the target itself goes.
+// checkTargetKept refuses the removal of a target, or of a parent, from an
+// operation that stays, unless the other end itself goes.
 func (d *Draft) checkTargetKept(t *touch) *graph.Error {
-	if t.edge == nil || t.edge.Label != TargetLabel || d.typeOf(t.edge.From) != OperationRequest {
+	if t.edge == nil || t.edge.Label != TargetLabel && t.edge.Label != StartedByLabel || d.typeOf(t.edge.From) != OperationRequest {
 		return nil
 	}
 	if d.state.Object(t.edge.From) == nil || d.state.Object(t.edge.To) == nil {
 		return nil
+	}
+	if t.edge.Label == StartedByLabel {
+		return executorOnly(t, "an operation stays joined to the one that started it").At(t.ref.Pointer())
 	}
 	return executorOnly(t, "an operation keeps its target").At(t.ref.Pointer())
 }

@@ -90,13 +90,17 @@ export interface OperationRequest extends GraphObject {
   params?: { [key: string]: Json }
   status?: { at: string; level: string; message: string; progress?: number | null }[]
   progress?: number | null
+  expectedEnd?: string
   done?: boolean
   state?: 'pending' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'timed-out'
   result?: Json
   error?: { [key: string]: Json } | null
   warnings?: Json[]
   cancel?: boolean
+  startedBy?: OperationRequest | null
   target?: GraphObject | null
+  get children(): LiveArray<OperationRequest>
+  set children(objects: readonly OperationRequest[] | null)
   get operations(): LiveArray<OperationRequest>
   set operations(objects: readonly OperationRequest[] | null)
 }

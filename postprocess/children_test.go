@@ -1,0 +1,255 @@
+package postprocess
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/replica"
+)
+
+// families is a schema in which a parent starts a child of any kind and then
+// ends as it is told.
+func families(web string) string {
+	return operations(`
+parent:
+  params: {child: {type: string}, id: {type: string}, end: {type: string}}
+  handler: {script: parent.js}
+  timeout: 20s
+  retries: 0
+spoken:
+  handler: {script: spoken.js}
+deaf:
+  handler: {script: deaf.js}
+inGo:
+  handler: {go: inGo}
+held:
+  handler: {webhook: "`+web+`/held"}
+parked:
+  handler: {webhook: "`+web+`/parked"}
+failing:
+  handler: {script: failing.js}
+  retries: 50`) + scripts("parent.js", `
+export default async ({operation: op}, graph) => {
+  const p = op.params
+  await graph.patch([{op: 'add', path: '/objects/' + p.id, value: {type: 'OperationRequest', body: {operation: p.child}}}], {key: 'child'})
+  await op.status('started it')
+  while (!op.cancelled) await sleep(5)
+  if (p.end === 'fail') await op.fail('no')
+  else if (p.end === 'throw') throw new Error('no')
+  else if (p.end === 'complete') await op.complete('done')
+}`, "spoken.js", `
+export default async ({operation: op}) => { await op.status('begun'); while (true) await sleep(5) }`, "deaf.js", `
+export default async ({operation: op}) => { await op.status('begun'); for (;;) ; }`, "failing.js", `
+export default async ({operation: op}) => { await op.status('begun'); throw new Error('not yet') }`)
+}
+
+// parentOf gives the operation that an operation is joined to.
+func (s *system) parentOf(id string) (parent string) {
+	oid, _ := graph.ParseObjectID(id)
+	err := s.main().Read(s.t.Context(), func(st *replica.State) {
+		st.Out(oid, "startedBy", func(e *graph.Edge) bool { parent = e.To.String(); return true })
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return parent
+}
+
+// An operation started by an operation is joined to it and ends when it does,
+// whatever kind of handler it has and however the parent ends.
+func TestChildOperationsEndWithTheirParent(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(testing.TB, string, map[string]GoHandler, ...option) *system{"memory": setup, "postgres": setupPostgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			began := make(chan string, 10)
+			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				began <- r.URL.Path
+				if r.URL.Path == "/parked" {
+					w.WriteHeader(http.StatusAccepted)
+					return
+				}
+				io.Copy(io.Discard, r.Body) // else the end of the request is not seen
+				<-r.Context().Done()
+			}))
+			t.Cleanup(web.Close)
+			s := open(t, families(web.URL), map[string]GoHandler{
+				"inGo": func(ctx context.Context, c *Call) (json.RawMessage, error) {
+					began <- "inGo"
+					<-ctx.Done()
+					return nil, ctx.Err()
+				},
+			}, func(c *Config) { c.CancelGrace = time.Hour; c.RetryDelay = time.Minute })
+			for i, child := range []string{"spoken", "deaf", "inGo", "held", "parked", "failing"} {
+				end := []string{"complete", "fail", "", "throw"}[i%4]
+				state := map[string]string{"complete": "succeeded", "fail": "failed", "": "cancelled", "throw": "cancelled"}[end]
+				id := newID()
+				above := s.operation("parent", fmt.Sprintf(`{"child":%q,"id":%q,"end":%q}`, child, id, end))
+				switch child {
+				case "inGo", "held":
+					take(t, began)
+				case "parked":
+					take(t, began)
+					s.waitRuns(child, func(r []*graph.Run) bool { return len(r) == 1 && r[0].Open })
+				case "failing":
+					s.waitState(child, graph.RunRetrying)
+				default:
+					s.waitBody(id, func(b map[string]any) bool { l, _ := b["status"].([]any); return len(l) > 0 })
+				}
+				if got := s.parentOf(id); got != above {
+					t.Errorf("%s is joined to %q, not to %s", child, got, above)
+				}
+				s.set(above, "cancel", "true")
+				if b := s.waitDone(above); b["state"] != state {
+					t.Errorf("the parent is %v", b)
+				}
+				b := s.waitDone(id)
+				why, _ := b["error"].(map[string]any)
+				detail := fmt.Sprint(why["detail"])
+				if b["state"] != "cancelled" || why["code"] != "parent-ended" || !strings.Contains(detail, "parent") || !strings.Contains(detail, state) {
+					t.Errorf("%s ended as %v", child, b)
+				}
+				runs := s.waitRuns(child, func(r []*graph.Run) bool { return len(r) == 1 && r[0].State.Final() })
+				if runs[0].State != graph.RunCancelled || runs[0].Error == nil || runs[0].Error.Code != "parent-ended" {
+					t.Errorf("the run of %s is %s, %+v", child, runs[0].State, runs[0].Error)
+				}
+			}
+		})
+	}
+}
+
+// What an operation asks for as it ends is no child of its: nothing ends it.
+func TestAnOperationMayHandOnWorkAsItEnds(t *testing.T) {
+	t.Parallel()
+	s := setup(t, operations(`
+first:
+  params: {next: {type: string}}
+  handler: {script: first.js}
+next:
+  handler: {script: next.js}`)+scripts("first.js", `
+export default async ({operation: op}) => op.complete(1, [{op: 'add', path: '/objects/' + op.params.next, value: {type: 'OperationRequest', body: {operation: 'next'}}}])`,
+		"next.js", `export default () => {}`), nil)
+	next := newID()
+	s.waitDone(s.operation("first", `{"next":"`+next+`"}`))
+	if b := s.waitDone(next); b["state"] != "succeeded" || s.parentOf(next) != "" {
+		t.Errorf("the next operation is %v, joined to %q", b, s.parentOf(next))
+	}
+}
+
+// An operation that has ended starts no others: nobody would end them.
+func TestAnOperationThatHasEndedStartsNoOthers(t *testing.T) {
+	t.Parallel()
+	child, told := newID(), make(chan error, 1)
+	s := setup(t, operations(`
+late:
+  handler: {go: late}
+child:
+  handler: {go: late}`), map[string]GoHandler{
+		"late": func(ctx context.Context, c *Call) (json.RawMessage, error) {
+			if err := c.Operation.Complete(ctx, nil, nil); err != nil {
+				return nil, err
+			}
+			_, err := c.Graph.Patch(ctx, json.RawMessage(`[{"op":"add","path":"/objects/`+child+`","value":{"type":"OperationRequest","body":{"operation":"child"}}}]`), "")
+			told <- err
+			return nil, nil
+		},
+	})
+	s.waitDone(s.operation("late", `{}`))
+	if err := take(t, told); graph.CodeOf(err) != graph.CodeForbidden {
+		t.Errorf("the child was taken: %v", err)
+	}
+	if s.body(child) != nil {
+		t.Error("the child is there")
+	}
+}
+
+// A whole family ends: what a child started too.
+func TestGrandchildrenEndToo(t *testing.T) {
+	t.Parallel()
+	s := setup(t, operations(`
+nest:
+  params: {ids: {type: array}}
+  handler: {script: nest.js}`)+scripts("nest.js", `
+export default async ({operation: op}, graph) => {
+  const [id, ...ids] = op.params.ids
+  if (id) await graph.patch([{op: 'add', path: '/objects/' + id, value: {type: 'OperationRequest', body: {operation: 'nest', params: {ids}}}}])
+  while (!op.cancelled) await sleep(5)
+}`), nil)
+	ids := []string{newID(), newID(), newID()}
+	text, err := json.Marshal(ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	top := s.operation("nest", `{"ids":`+string(text)+`}`)
+	s.waitBody(ids[2], func(b map[string]any) bool { return b["state"] == "running" })
+	s.set(top, "cancel", "true")
+	for i, id := range append([]string{top}, ids...) {
+		b := s.waitDone(id)
+		if b["state"] != "cancelled" || (b["error"] != nil) != (i > 0) {
+			t.Errorf("operation %d ended as %v", i, b)
+		}
+	}
+}
+
+// Nobody but the server joins operations.
+func TestNobodyNamesTheParentOfAnOperation(t *testing.T) {
+	t.Parallel()
+	hold := make(chan struct{})
+	t.Cleanup(func() { close(hold) })
+	s := setup(t, operations(`
+long:
+  handler: {go: long}`), map[string]GoHandler{
+		"long": func(ctx context.Context, c *Call) (json.RawMessage, error) {
+			select {
+			case <-hold:
+			case <-ctx.Done():
+			}
+			return nil, nil
+		},
+	})
+	a, b := s.operation("long", `{}`), s.operation("long", `{}`)
+	link := func(from string) string {
+		return fmt.Sprintf(`{"op":"add","path":"/edges/%s","value":{"label":"startedBy","from":"%s","to":"%s"}}`, newID(), from, a)
+	}
+	fresh := newID()
+	for what, ops := range map[string]string{
+		"later":       "[" + link(b) + "]",
+		"at creation": `[{"op":"add","path":"/objects/` + fresh + `","value":{"type":"OperationRequest","body":{"operation":"long"}}},` + link(fresh) + "]",
+	} {
+		for _, by := range []graph.Principal{ann, admin} {
+			_, err := s.first.pipeline.Submit(t.Context(), "main", &graph.Mutation{Patch: json.RawMessage(ops), Author: by})
+			if graph.CodeOf(err) != graph.CodeForbidden {
+				t.Errorf("%s, as %s: %v", what, by.User, err)
+			}
+		}
+	}
+}
+
+// An operation tells, once it runs, when it may end, and whoever sees it sees that.
+func TestAnOperationTellsWhenItMayEnd(t *testing.T) {
+	t.Parallel()
+	s := setup(t, operations(`
+work:
+  handler: {script: work.js}`)+scripts("work.js", `export default async () => { await sleep(30) }`), nil)
+	if b := s.waitDone(s.operation("work", `{}`)); b["expectedEnd"] != nil {
+		t.Errorf("the first of its kind is expected to end at %v", b["expectedEnd"])
+	}
+	s.waitState("work", graph.RunSucceeded)
+	s.first.svc.estimates = estimates{} // what it remembers of before
+	b := s.waitDone(s.operation("work", `{}`))
+	run := s.waitState("work", graph.RunSucceeded, graph.RunSucceeded)
+	text, _ := b["expectedEnd"].(string)
+	at, err := time.Parse(graph.TimeFormat, text)
+	first := run[0].EndedAt.Sub(run[0].StartedAt)
+	if want := run[1].StartedAt.Add(first); err != nil || at.Sub(want).Abs() > 2*time.Millisecond {
+		t.Errorf("it is expected to end at %q, and the one before took %v from %v on", text, first, run[1].StartedAt)
+	}
+}
