@@ -431,6 +431,11 @@ func (c *client) drain() error {
 				}
 			}
 		}
+		if got.unseen {
+			c.s.relay.ask(context.Background(), command{run: func(x *step) { x.presence.walk(x, c.s) }})
+			c.s.relay.settle()
+			continue
+		}
 		if !got.more && len(got.parts) == 0 {
 			return nil
 		}

@@ -139,6 +139,34 @@ func (s *stretch) deletedFirst(id graph.ObjectID) bool {
 	return len(last) > 0 && last[len(last)-1] == s.commits[0]
 }
 
+// rights gives the objects whose own rights, or what these rest on, the stretch
+// has changed.
+func (s *stretch) rights(r graph.Reader) map[graph.ObjectID]bool {
+	var out map[graph.ObjectID]bool
+	note := func(id graph.ObjectID) {
+		if out == nil {
+			out = map[graph.ObjectID]bool{}
+		}
+		out[id] = true
+	}
+	for _, c := range s.commits {
+		for i := range c.Changes {
+			ch := &c.Changes[i]
+			switch {
+			case ch.Ref.Kind == graph.KindObject:
+				if ch.AccessChanged || ch.Event == graph.Deleted {
+					note(graph.ObjectID(ch.Ref.ID))
+				}
+			case ch.Event == graph.Deleted:
+				note(ch.EdgeBefore.From)
+			case ch.Event == graph.Created && inherits(r.Object(ch.EdgeAfter.From), ch.EdgeAfter.Label):
+				note(ch.EdgeAfter.From)
+			}
+		}
+	}
+	return out
+}
+
 // touching gives the commits that touched an entity, oldest first.
 func (s *stretch) touching(ref graph.Ref) []*graph.Commit {
 	if s.touched == nil {

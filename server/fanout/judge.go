@@ -99,6 +99,32 @@ func (j *judge) rest(o *graph.Object) {
 	}
 }
 
+// rests reports whether the right to read an object rests on one of those given.
+func rests(r graph.Reader, id graph.ObjectID, on map[graph.ObjectID]bool) bool {
+	seen := map[graph.ObjectID]bool{id: true}
+	for next := []graph.ObjectID{id}; len(next) > 0; {
+		id := next[len(next)-1]
+		next = next[:len(next)-1]
+		if on[id] {
+			return true
+		}
+		o := r.Object(id)
+		if o == nil {
+			continue
+		}
+		for _, label := range inheritedOver(o.Access) {
+			r.Out(id, label, func(e *graph.Edge) bool {
+				if !seen[e.To] {
+					seen[e.To] = true
+					next = append(next, e.To)
+				}
+				return true
+			})
+		}
+	}
+	return false
+}
+
 // over is inheritedOver, remembered.
 func (j *judge) over(a *graph.ACL) []string {
 	labels, known := j.labels[a]

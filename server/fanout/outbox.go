@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/graphtide/graphtide/graph"
@@ -54,6 +53,7 @@ type collected struct {
 	size    int
 	more    bool // something is left
 	lagging bool // the feed no longer has what the session needs
+	unseen  bool // presence was left out that there is room for now
 	last    protocol.CloseCode
 }
 
@@ -120,10 +120,10 @@ func (s *session) collect() (c collected) {
 		return c
 	}
 	s.takeAnswers(&c, r.head.Version)
-	for on, states := range s.present {
-		c.text(protocol.AppendPresence(nil, on, slices.Collect(maps.Values(states))))
+	s.present.all(c.text)
+	if s.present.behind {
+		s.present.behind, c.unseen = false, true
 	}
-	s.present = nil
 	if s.wantAt {
 		s.wantAt = false
 		at := r.head.Version

@@ -1,7 +1,10 @@
 package fanout
 
 import (
+	"bytes"
 	"encoding/json"
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
@@ -74,6 +77,7 @@ func (p *presence) hear(s *step, m peerMessage, on graph.ObjectID, now time.Time
 // gone forgets a session of another node, and says so where it is not here.
 func (p *presence) gone(s *step, on graph.ObjectID, id string) {
 	user := p.far[on][id].user
+	s.off(on, id)
 	if delete(p.far[on], id); len(p.far[on]) == 0 {
 		delete(p.far, on)
 	}
@@ -114,7 +118,7 @@ func (p *presence) set(s *step, sess *session, user graph.Principal, on graph.Ob
 		}
 		return
 	}
-	if s.st.Object(on) == nil || !access.Direct(s.st, &user, on, access.Read) || s.short() {
+	if !present(s.st, &user, on) || s.short() {
 		return
 	}
 	if _, here := p.on[on][sess]; !here && len(p.sessions[sess]) >= maxPresent {
@@ -143,6 +147,7 @@ func (p *presence) set(s *step, sess *session, user graph.Principal, on graph.Ob
 // from it there since.
 func (p *presence) left(s *step, sess *session, on graph.ObjectID) {
 	p.clear(sess, on)
+	s.off(on, sess.id)
 	p.say(on, sess, nil)
 	if _, elsewhere := p.far[on][sess.id]; !elsewhere {
 		p.tell(s, on, protocol.PresenceState{Session: sess.id, User: sess.user})
@@ -162,6 +167,57 @@ func (p *presence) clear(sess *session, on graph.ObjectID) {
 func (p *presence) leave(s *step, sess *session) {
 	for on := range p.sessions[sess] {
 		p.left(s, sess, on)
+	}
+}
+
+// intruders gives those present on objects that they may no longer read, after
+// the commits of the step.
+func (p *presence) intruders(s *step) (list []attendance) {
+	if len(p.on) == 0 {
+		return nil
+	}
+	rights := s.batch.rights(s.st)
+	if len(rights) == 0 && s.batch.known {
+		return nil
+	}
+	for on, here := range p.on {
+		if s.batch.known && !rests(s.st, on, rights) {
+			continue
+		}
+		for sess := range here {
+			if !present(s.st, sess.rights(), on) {
+				list = append(list, attendance{sess, on})
+			}
+		}
+	}
+	return list
+}
+
+// attendance is a session on an object.
+type attendance struct {
+	sess *session
+	on   graph.ObjectID
+}
+
+// present reports whether p may be on an object.
+func present(r graph.Reader, p *graph.Principal, on graph.ObjectID) bool {
+	return r.Object(on) != nil && access.Direct(r, p, on, access.Read)
+}
+
+// renewed gives where a session may no longer be, with the rights of user.
+func (p *presence) renewed(s *step, sess *session, user *graph.Principal) (list []attendance) {
+	for on := range p.sessions[sess] {
+		if !present(s.st, user, on) {
+			list = append(list, attendance{sess, on})
+		}
+	}
+	return list
+}
+
+// expel takes those off.
+func (p *presence) expel(s *step, list []attendance) {
+	for _, a := range list {
+		p.left(s, a.sess, a.on)
 	}
 }
 
@@ -186,20 +242,60 @@ func (p *presence) tell(s *step, on graph.ObjectID, state protocol.PresenceState
 	})
 }
 
-// forget drops what the session has not yet been told of objects that none of
-// its views shows any more. It is called when a step is published.
-func (p *presence) forget(sess *session) {
+// forget takes those on objects that none of the session's views shows any more
+// off its screen. It is called when a step is published.
+func (p *presence) forget(s *step, sess *session) {
 	sess.mu.Lock()
-	defer sess.mu.Unlock()
-	for on := range sess.present {
-		shown := false
-		for _, sub := range sess.subs {
-			shown = shown || sub.view != nil && sub.view.objects[on] != nil
-		}
-		if !shown {
-			delete(sess.present, on)
+	lost := slices.DeleteFunc(sess.present.objects(), sess.sees)
+	for _, on := range lost {
+		sess.present.lose(on, slices.AppendSeq(slices.Clone(s.offs[on]), p.who(on)))
+	}
+	sess.mu.Unlock()
+	if len(lost) > 0 {
+		sess.wakeUp()
+	}
+}
+
+// who gives the sessions that are on an object.
+func (p *presence) who(on graph.ObjectID) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, state := range p.states(on) {
+			if !yield(state.Session) {
+				return
+			}
 		}
 	}
+}
+
+// walk tells a session of those on its views' objects that there was no room
+// for, until there is none again.
+func (p *presence) walk(s *step, sess *session) {
+	s.later(func() {
+		sess.mu.Lock()
+		defer sess.mu.Unlock()
+		from := sess.present.next
+		var list []graph.ObjectID
+		for on := range p.on {
+			list = append(list, on)
+		}
+		for on := range p.far {
+			if p.on[on] == nil {
+				list = append(list, on)
+			}
+		}
+		list = slices.DeleteFunc(list, func(on graph.ObjectID) bool { return bytes.Compare(on[:], from[:]) < 0 || !sess.sees(on) })
+		sortIDs(list)
+		for _, on := range list {
+			if sess.present.weight >= maxPresenceWaiting {
+				sess.present.late(on)
+				break
+			}
+			for _, state := range p.states(on) {
+				sess.present.file(on, state)
+			}
+		}
+		sess.wakeUp()
+	})
 }
 
 // greet tells a session that has just got a view who is on its objects. It is
@@ -246,7 +342,7 @@ func (p *presence) leftView(s *step, v *view, d *difference) {
 		if e := &d.entries[i]; e.why != "" && e.ref.Kind == graph.KindObject {
 			s.later(func() {
 				for sub := range v.subs {
-					p.forget(sub.session)
+					p.forget(s, sub.session)
 				}
 			})
 			return

@@ -330,7 +330,7 @@ func (s *step) attach(sub *subscription, v *view, it item) {
 			s.detach(sub, v)
 			return
 		}
-		s.presence.forget(sub.session)
+		s.presence.forget(s, sub.session)
 		s.presence.greet(sub.session, v)
 	})
 }
@@ -359,6 +359,7 @@ func (s *step) refuse(sub *subscription, err *graph.Error) {
 func (s *step) unsubscribe(sub *subscription) {
 	if sub.view != nil {
 		s.detach(sub, sub.view)
+		s.later(func() { s.presence.forget(s, sub.session) })
 	}
 }
 
@@ -421,6 +422,11 @@ func (s *step) catchUp(sess *session) {
 
 // renewRights makes a session's subscriptions those of p.
 func (s *step) renewRights(sess *session, p *graph.Principal) {
+	intruders := s.presence.renewed(s, sess, p)
+	if s.short() {
+		return
+	}
+	s.presence.expel(s, intruders)
 	early := false
 	for _, sub := range sess.subscriptions() {
 		if samePrincipals(sub.principal, p) {

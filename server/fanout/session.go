@@ -78,9 +78,7 @@ type session struct {
 	catching  bool          // the relay was asked for merged deltas
 	wantAt    bool
 	closed    bool
-	// present is who came, changed or left on objects in the session's views:
-	// the newest of each, so that a slow session does not pile them up.
-	present map[graph.ObjectID]map[string]protocol.PresenceState
+	present   onlooker
 }
 
 // wakeUp makes the writer look for something to write. It never blocks.
@@ -291,22 +289,6 @@ func (s *session) answered(a *answer, receipt graph.Receipt, err error) {
 	s.waiting += len(text)
 	s.flying -= a.size
 	s.freed()
-	s.mu.Unlock()
-	s.wakeUp()
-}
-
-// tell files what a session does on an object. The caller may hold feedMu.
-func (s *session) tell(on graph.ObjectID, states ...protocol.PresenceState) {
-	s.mu.Lock()
-	if s.present == nil {
-		s.present = map[graph.ObjectID]map[string]protocol.PresenceState{}
-	}
-	if s.present[on] == nil {
-		s.present[on] = map[string]protocol.PresenceState{}
-	}
-	for _, p := range states {
-		s.present[on][p.Session] = p
-	}
 	s.mu.Unlock()
 	s.wakeUp()
 }

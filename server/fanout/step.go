@@ -30,8 +30,9 @@ type step struct {
 	deltas []delta
 	// regrounded are the views whose grounds may have changed.
 	regrounded []*view
-	moved      map[*subscription]bool // already on the way to another view
-	then       []func()               // run with feedMu held for writing, in order
+	moved      map[*subscription]bool      // already on the way to another view
+	then       []func()                    // run with feedMu held for writing, in order
+	offs       map[graph.ObjectID][]string // the sessions that have left an object in this step
 }
 
 // delta is what a step does to a view.
@@ -108,14 +109,24 @@ func (s *step) advance() bool {
 	commits, known := s.replica.Since(s.relay.head.Version)
 	s.batch = stretch{commits: commits, known: known}
 	plans := s.plans()
+	intruders := s.presence.intruders(s)
 	if s.short() {
 		return false
 	}
 	for _, p := range plans {
 		s.carryOut(p)
 	}
+	s.presence.expel(s, intruders)
 	s.partAll()
 	return true
+}
+
+// off notes that a session has left an object.
+func (s *step) off(on graph.ObjectID, session string) {
+	if s.offs == nil {
+		s.offs = map[graph.ObjectID][]string{}
+	}
+	s.offs[on] = append(s.offs[on], session)
 }
 
 // short reports whether something was asked for, since the step began or the

@@ -37,6 +37,9 @@ func (s *session) writeLoop() {
 				s.freed()
 				s.mu.Unlock()
 			}
+			if c.unseen {
+				s.relay.ask(s.ctx, command{run: func(x *step) { x.presence.walk(x, s) }})
+			}
 			if c.last != 0 {
 				s.close(c.last)
 				return
