@@ -15,7 +15,15 @@ import { isRecord } from '../src/patch.js'
  *   denied: `<user> <object id>` of what a user may not read
  */
 
-const copy = (/** @type {any} */ v) => JSON.parse(JSON.stringify(v))
+/** Texts of what is handed out often. @type {WeakMap<object, string>} */
+const texts = new WeakMap()
+
+/** What travels as JSON arrives as a copy. @param {any} v */
+function copy(v) {
+  const text = texts.get(v) ?? JSON.stringify(v)
+  if (v.types) texts.set(v, text)
+  return JSON.parse(text)
+}
 
 export class FakeServer {
   /**
@@ -450,19 +458,37 @@ function difference(server, before, now, since) {
   return out
 }
 
-/** @param {{objects: Map<string, any>, edges: Map<string, any>}} view */
+/** @param {{objects: Map<string, any>, edges: Map<string, any>, digest?: number}} view */
 export function digestOf(view) {
+  if (view.digest !== undefined) return view.digest
   let sum = 0
   for (const map of [view.objects, view.edges])
     for (const [id, e] of map) sum = (sum + entityHash(id, e.meta.version)) >>> 0
-  return sum
+  return (view.digest = sum)
 }
+
+/**
+ * What was computed of a state, by projection and user: states never change.
+ * @type {WeakMap<State, Map<string, {objects: Map<string, any>, edges: Map<string, any>, roots: string[]}>>}
+ */
+const shows = new WeakMap()
 
 /**
  * What a projection shows of a state.
  * @param {any} projection @param {State} state @param {string} [user]
  */
 export function evaluate(projection, state, user) {
+  let known = shows.get(state)
+  if (!known) shows.set(state, (known = new Map()))
+  // To whom nothing is denied, all are alike.
+  const key = `${state.denied.size ? user : ''} ${JSON.stringify(projection)}`
+  let shown = known.get(key)
+  if (!shown) known.set(key, (shown = show(projection, state, user)))
+  return shown
+}
+
+/** @param {any} projection @param {State} state @param {string} [user] */
+function show(projection, state, user) {
   const seen = (/** @type {string} */ id) => state.objects.has(id) && !state.denied.has(`${user} ${id}`)
   const objects = new Map()
   const edges = new Map()

@@ -43,6 +43,7 @@ if (!isMainThread) {
     Array.from({ length: workers }, (_, i) => {
       const worker = new Worker(new URL(import.meta.url), {
         workerData: { first: first + i, count: count - i, step: workers },
+        resourceLimits: { maxYoungGenerationSizeMb: 64 },
       })
       return new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
     }),

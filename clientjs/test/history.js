@@ -17,29 +17,38 @@ const projections = [
   { root: { type: 'Record', where: { open: true } }, out: { dataStore: {} } },
 ]
 
-/** @param {any} condition @param {string} message */
+/** @param {any} condition @param {string | (() => string)} message */
 function must(condition, message) {
-  if (!condition) throw new Error(message)
+  if (!condition) throw new Error(typeof message === 'string' ? message : message())
 }
 
-const same = (/** @type {any} */ a, /** @type {any} */ b) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b))
+/** Whether two maps of JSON hold the same. @param {Map<string, any>} a @param {Map<string, any>} b */
+function sameMaps(a, b) {
+  if (a.size !== b.size) return false
+  for (const [key, value] of a) if (!same(value, b.get(key))) return false
+  return true
+}
+
+/** @param {Map<string, any>} map */
+const text = (map) => JSON.stringify(Object.fromEntries(map))
+
+/** Equal as JSON, whatever the order of keys; `===` is quick and common. @param {any} a @param {any} b @returns {boolean} */
+function same(a, b) {
+  if (a === b) return true
+  if (a === null || b === null || typeof a !== 'object' || typeof b !== 'object') return false
+  const keys = Object.keys(a)
+  return (
+    Array.isArray(a) === Array.isArray(b) &&
+    keys.length === Object.keys(b).length &&
+    keys.every((k) => Object.hasOwn(b, k) && same(a[k], b[k]))
+  )
+}
 
 /** Whether one element has become another. @param {string[]} was @param {string[]} is @param {string} tag */
 const one = (was, is, tag) =>
   was.length === is.length &&
   was.filter((t, i) => t !== is[i]).length === 1 &&
   is[was.findIndex((t, i) => t !== is[i])] === tag
-
-/** Keys in order, so that texts can be compared. @param {any} v @returns {any} */
-function sorted(v) {
-  if (v === null || typeof v !== 'object') return v
-  if (Array.isArray(v)) return v.map(sorted)
-  return Object.fromEntries(
-    Object.keys(v)
-      .sort()
-      .map((k) => [k, sorted(v[k])]),
-  )
-}
 
 /**
  * Something that a user does. What an index means is written down, to be held
@@ -152,16 +161,10 @@ function equalToServer(db, view, server, user) {
     must(view.error.code === 'not-found' && view.members.size === 0, `a view failed: ${view.error}`)
     return
   }
-  const have = { objects: /** @type {any} */ ({}), edges: /** @type {any} */ ({}) }
-  for (const [ref, e] of view.members) {
-    const [kind, entityId] = ref.split('/')
-    have[/** @type {'objects'|'edges'} */ (kind)][entityId] = e
-  }
+  const all = new Map()
   for (const kind of /** @type {const} */ (['objects', 'edges']))
-    must(
-      same(have[kind], Object.fromEntries(want[kind])),
-      `${kind} differ: ${JSON.stringify(have[kind])} for ${JSON.stringify(Object.fromEntries(want[kind]))}`,
-    )
+    for (const [entityId, e] of want[kind]) all.set(`${kind}/${entityId}`, e)
+  must(sameMaps(view.members, all), () => `a view differs: ${text(view.members)} for ${text(all)}`)
   must(view.rootIds.join() === want.roots.join(), 'roots differ')
   must(view.digest === digestOf(want), 'the digest differs')
   // And what the app reads is just that.
@@ -295,10 +298,7 @@ async function play(seed) {
   clients.forEach((db, i) => {
     for (const view of views[i]) equalToServer(db, view, server, users[i])
     must(db.writing.layers.list.length === 0, 'a layer is left')
-    must(
-      same(Object.fromEntries(db.store.shown), Object.fromEntries(db.store.confirmed)),
-      'what is shown is not what is confirmed',
-    )
+    must(sameMaps(db.store.shown, db.store.confirmed), 'what is shown is not what is confirmed')
     db.close()
     must(db.store.confirmed.size === 0 && db.store.shown.size === 0, 'something is left after close')
   })
