@@ -73,9 +73,12 @@ type RuleInfo struct {
 	Failures []RunSummary     `json:"failures"`
 	Faults   []RuleFault      `json:"faults"`
 	// Writes is what the rule may change, as far as the schema tells: null
-	// where it does not. Fires names the rules that this may fire.
-	Writes []string `json:"writes"`
-	Fires  []string `json:"fires"`
+	// where it does not. Declared, its runs are held to it; else it was read out
+	// of a script's source, and is a guess. Fires names the rules that it may
+	// fire, what goes along with removals included.
+	Writes   []string `json:"writes"`
+	Declared bool     `json:"writesDeclared"`
+	Fires    []string `json:"fires"`
 }
 
 // RulePauseInfo says since when a rule is paused, and by whom.

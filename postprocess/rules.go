@@ -52,6 +52,7 @@ func (v *viewer) ruleInfos(ctx context.Context, reg *schema.Registry, names []st
 		info := graph.RuleInfo{
 			Name: name, On: reg.OnJSON(name), When: rule.WhenSrc, Handler: rule.Handler.Kind(), Open: map[string]int64{},
 			Matches: v.summaries(rec.Matches), Failures: v.summaries(rec.Failures), Faults: rec.Faults, Fires: reg.Fires(rule.Writes),
+			Declared: rule.WritesDeclared,
 		}
 		if info.Faults == nil {
 			info.Faults = []graph.RuleFault{}

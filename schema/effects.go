@@ -114,9 +114,11 @@ func (c *compiler) readWrites(h Handler, own *Rule) (out []Write, known bool) {
 	return out, true
 }
 
-// Fires gives the names of the rules that may fire when something is written.
+// Fires gives the names of the rules that may fire when something is written,
+// what goes along with removals included.
 func (r *Registry) Fires(writes []Write) []string {
 	out := []string{}
+	writes = r.withCascades(writes)
 	for _, rule := range r.Rules {
 		if slices.ContainsFunc(writes, func(w Write) bool { return r.mayFire(w, rule) }) {
 			out = append(out, rule.Name)
@@ -134,6 +136,44 @@ func Changing(typ string, path patch.Pointer) Write {
 	}
 	return w
 }
+
+// withCascades adds what goes along with the removal of objects: their edges,
+// and what the schema lets go with them, however far.
+func (r *Registry) withCascades(writes []Write) []Write {
+	gone := [4]bool{graph.Deleted: true}
+	out := slices.Clone(writes)
+	told := map[removal]bool{}
+	add := func(object, edge string) {
+		if k := (removal{object, edge}); !told[k] {
+			told[k] = true
+			out = append(out, Write{Object: object, Edge: edge, events: gone})
+		}
+	}
+	for i := 0; i < len(out); i++ { // grows on the way
+		if out[i].Object == "" || !out[i].events[graph.Deleted] {
+			continue
+		}
+		near := func(typ string) bool { return r.IsA(typ, out[i].Object) || r.IsA(out[i].Object, typ) }
+		for _, name := range sortedKeys(r.Types) {
+			t := r.Types[name]
+			for _, side := range []map[string]*EdgeDecl{t.Out, t.In} {
+				for label, decl := range side {
+					far := slices.ContainsFunc(decl.Types, near)
+					if far || near(name) {
+						add("", label)
+					}
+					if far && decl.OnDelete == Cascade {
+						add(name, "")
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// removal names what goes: objects of a type, or edges of a label.
+type removal struct{ object, edge string }
 
 func (r *Registry) mayFire(w Write, rule *Rule) bool {
 	switch {
@@ -184,12 +224,8 @@ func (c *compiler) cycles(at map[string]cursor) {
 }
 
 func (c *compiler) writeThatFires(from, to string) string {
-	find := func(name string) *Rule {
-		i := slices.IndexFunc(c.reg.Rules, func(r *Rule) bool { return r.Name == name })
-		return c.reg.Rules[i]
-	}
-	target := find(to)
-	for _, w := range find(from).Writes {
+	target := c.reg.Rule(to)
+	for _, w := range c.reg.withCascades(c.reg.Rule(from).Writes) {
 		if c.reg.mayFire(w, target) {
 			return w.String()
 		}

@@ -94,6 +94,34 @@ func TestWhatAPlaceMayFireIsKnown(t *testing.T) {
 	}
 }
 
+// Removing an object removes more than it: that may fire rules too.
+func TestWhatGoesAlongWithARemovalMayFireRules(t *testing.T) {
+	t.Parallel()
+	reg, err := schema.Compile("app.yaml", []byte(`graphtide: 1
+types:
+  Book: {open: true, edges: {in: {book: {from: Page, as: pages}}}}
+  Page: {open: true, edges: {out: {book: {to: Book, max: 1, onDelete: cascade}}, in: {page: {from: Mark, as: marks}}}}
+  Mark: {open: true, edges: {out: {page: {to: Page, max: 1, onDelete: cascade}, by: {to: User}}}}
+  User: {open: true, edges: {in: {by: {from: Mark, as: made}}}}
+rules:
+  linked: {on: {edge: by, events: [delete]}, handler: {go: x}}
+  made: {on: {object: Mark, events: [create]}, handler: {go: x}}
+  user: {on: {object: User, events: [delete]}, handler: {go: x}}
+  unmarked: {on: {object: Mark, events: [delete]}, handler: {go: x}, writes: [Book]}
+`), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for typ, want := range map[string]string{"Book": "linked unmarked", "Page": "linked unmarked", "Mark": "linked made unmarked", "User": "linked user"} {
+		if got := strings.Join(reg.Fires([]schema.Write{schema.Changing(typ, nil)}), " "); got != want {
+			t.Errorf("a change of %s may fire %q, want %q", typ, got, want)
+		}
+	}
+	if got := warnings(reg); !strings.Contains(got, "rule unmarked may cause itself: unmarked writes Mark") {
+		t.Errorf("warned of %q", got)
+	}
+}
+
 func TestWritesThatLeadNowhereAreFaults(t *testing.T) {
 	t.Parallel()
 	for writes, want := range map[string]string{
