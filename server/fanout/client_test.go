@@ -42,6 +42,7 @@ type held struct {
 	based     bool // there is something that a difference can build on
 	loading   bool // between the frames of a load, which …
 	whole     bool // … is that of the whole view
+	here      bool // loaded on this connection
 }
 
 func newModel() *model { return &model{subs: map[string]*held{}, errors: map[string]graph.Code{}} }
@@ -156,7 +157,7 @@ func (m *model) load(fr *frameMessage) error {
 	if !*fr.Done {
 		return nil
 	}
-	h.loading, h.based, h.key, h.version, h.roots = false, true, fr.Key, fr.Version, fr.Roots
+	h.loading, h.based, h.here, h.key, h.version, h.roots = false, true, true, fr.Key, fr.Version, fr.Roots
 	if fr.Digest == nil || *fr.Digest != h.digest() {
 		return fmt.Errorf("the load's digest is not that of the copy: %d", h.digest())
 	}
@@ -333,6 +334,9 @@ type client struct {
 	*model
 	w *world
 	s *session
+	// between, if set, is called whenever an application would look: after
+	// everything that is written at once.
+	between func() error
 }
 
 // connect makes a session for p.
@@ -429,6 +433,11 @@ func (c *client) drain() error {
 				if err := c.receive(append(slices.Clone(head), t...)); err != nil {
 					return err
 				}
+			}
+		}
+		if c.between != nil && len(got.parts) > 0 {
+			if err := c.between(); err != nil {
+				return err
 			}
 		}
 		if got.unseen {

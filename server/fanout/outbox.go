@@ -14,6 +14,7 @@ type item struct {
 	// at is the version that deltas have to reach before the item goes out;
 	// 0 does not wait for any.
 	at    graph.Version
+	held  graph.Version      // the view as the client holds it until then; 0: it holds nothing
 	sub   *subscription      // for whom, where it is for one
 	text  []byte             // a whole message, or
 	body  *body              // shared frames, whole or,
@@ -68,12 +69,15 @@ func (c *collected) texts(t [][]byte, size int) {
 func (c *collected) full() bool { return c.size >= protocol.MaxMessage }
 
 // loadSize stands for the size of a load, which nobody knows before it is
-// encoded: large enough to go out before anything else is taken.
+// encoded: large enough to go out before anything else is taken that need not go
+// with it.
 const loadSize = protocol.MaxMessage
 
 // collect takes what the session can be sent now, in order: items with the
 // deltas that go before them, then all other deltas, then the answers to
-// mutations whose versions the deltas have reached.
+// mutations whose versions the deltas have reached. It ends where there is enough
+// for one write and the client, were it to look then, would see all of its views at
+// one version.
 func (s *session) collect() (c collected) {
 	r := s.relay
 	r.feedMu.RLock()
@@ -110,7 +114,7 @@ func (s *session) collect() (c collected) {
 			c.last = it.last
 			return c
 		}
-		if c.full() {
+		if c.full() && !s.torn(it.at) {
 			c.more = true
 			return c
 		}
@@ -120,7 +124,7 @@ func (s *session) collect() (c collected) {
 		return c
 	}
 	s.takeAnswers(&c, r.head.Version)
-	s.present.all(c.text)
+	s.present.all(s, c.text)
 	if s.present.behind {
 		s.present.behind, c.unseen = false, true
 	}
@@ -133,6 +137,12 @@ func (s *session) collect() (c collected) {
 		c.text(protocol.AppendAt(nil, at, s.digests()))
 	}
 	return c
+}
+
+// torn reports whether a client that has been sent everything up to a version still
+// waits for an item to bring another of its views there. The caller holds mu.
+func (s *session) torn(at graph.Version) bool {
+	return slices.ContainsFunc(s.items, func(it item) bool { return 0 < it.held && it.held < at })
 }
 
 // dueFrame is a delta that a subscription has not been sent.
@@ -171,7 +181,7 @@ func (s *session) takeDeltas(c *collected, before graph.Version) bool {
 		})
 	}
 	for i, d := range due {
-		if c.full() && (i == 0 || due[i-1].frame.to != d.frame.to) {
+		if c.full() && (i == 0 || due[i-1].frame.to != d.frame.to) && !s.torn(d.frame.to) {
 			return false
 		}
 		if i == 0 || due[i-1].frame != d.frame {

@@ -201,6 +201,40 @@ func (c *chaos) check(t *rapid.T, cl *client, projections map[string]string) {
 	}
 }
 
+// whole reports what a client that looks now sees of two versions at once: each
+// view that is loaded is that of the newest version told, as one who was, not long
+// ago, the session's user.
+func (c *chaos) whole(cl *client, projections map[string]string, been *[]graph.Principal) error {
+	then, err := c.set.At(context.Background(), graph.MainGraph, cl.version)
+	if err != nil {
+		return err
+	}
+	for name, text := range projections {
+		h := cl.subs[name]
+		if !h.here || h.loading {
+			continue
+		}
+		proj, perr := graph.ParseProjection([]byte(text))
+		if perr != nil {
+			return perr
+		}
+		why := ""
+		for _, p := range append(slices.Clone(*been), *cl.s.rights()) {
+			res, perr := replica.Evaluate(then, then, c.live.Current(), &p, proj, c.hub.cfg.Limits)
+			if perr != nil {
+				return perr
+			}
+			if why = h.differs(res); why == "" {
+				break
+			}
+		}
+		if why != "" {
+			return fmt.Errorf("%s, looked at when %d had been told: %s", text, cl.version, why)
+		}
+	}
+	return nil
+}
+
 func TestWhatClientsHoldEqualsTheirProjectionComputedFromScratch(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -217,10 +251,22 @@ func TestWhatClientsHoldEqualsTheirProjectionComputedFromScratch(t *testing.T) {
 		}
 		var clients []*client
 		wants := map[*client]map[string]string{}
+		been := map[*client]*[]graph.Principal{} // since all was received
+		watch := func(cl *client) {
+			been[cl] = &[]graph.Principal{}
+			cl.between = func() error { return c.whole(cl, wants[cl], been[cl]) }
+		}
+		receive := func(cl *client) {
+			if err := cl.drain(); err != nil {
+				t.Fatal(err)
+			}
+			*been[cl] = nil
+		}
 		for range rapid.IntRange(1, 6).Draw(t, "clients") {
 			cl := w.connect(rapid.SampledFrom(people).Draw(t, "who"))
 			wants[cl] = map[string]string{}
 			clients = append(clients, cl)
+			watch(cl)
 		}
 		steps := rapid.IntRange(5, 40).Draw(t, "steps")
 		for range steps {
@@ -236,14 +282,13 @@ func TestWhatClientsHoldEqualsTheirProjectionComputedFromScratch(t *testing.T) {
 				wants[cl][name] = text
 				cl.sub(name, text)
 			case 3: // come back with what was held
-				if err := cl.drain(); err != nil {
-					t.Fatal(err)
-				}
+				receive(cl)
 				for range rapid.SampledFrom([]int{0, 2, 10, 20}).Draw(t, "missed") {
 					c.commitSomething(t)
 				}
 				next := w.connect(*cl.s.rights())
 				wants[next] = wants[cl]
+				watch(next)
 				for name, text := range wants[cl] {
 					next.resume(name, text, cl.subs[name])
 				}
@@ -253,21 +298,18 @@ func TestWhatClientsHoldEqualsTheirProjectionComputedFromScratch(t *testing.T) {
 			case 4: // other rights
 				p := rapid.SampledFrom(people).Draw(t, "rights")
 				p.User, p.Anonymous = cl.s.user, cl.s.user == ""
+				*been[cl] = append(*been[cl], *cl.s.rights())
 				cl.say(`{"t":"token","token":%q}`, token(p))
 			case 5:
 				w.hub.cfg.Live.Current() // nothing but a pause
 			default:
-				if err := cl.drain(); err != nil {
-					t.Fatal(err)
-				}
+				receive(cl)
 				c.check(t, cl, wants[cl])
 			}
 		}
 		for _, cl := range clients {
 			cl.say(`{"t":"ping"}`)
-			if err := cl.drain(); err != nil {
-				t.Fatal(err)
-			}
+			receive(cl)
 			c.check(t, cl, wants[cl])
 		}
 	})

@@ -280,6 +280,7 @@ func (s *step) move(sub *subscription, p *graph.Principal) bool {
 		return true
 	}
 	it := s.load(sub, v)
+	it.held = cursor
 	if r != nil {
 		it.body = r.load
 	} else {
@@ -313,6 +314,7 @@ func (s *step) reload(sub *subscription) bool {
 		return true
 	}
 	it := s.load(sub, v)
+	it.held = sub.session.cursorOf(sub)
 	it.body, it.whole, it.head.Reset = v.whole(), true, true
 	s.attach(sub, v, it)
 	return true
@@ -392,6 +394,7 @@ func (s *step) catchUp(sess *session) {
 		}
 		if waiting, ok := sess.takeLoad(sub); ok {
 			it := s.load(sub, v)
+			it.held = waiting.held
 			it.body, it.whole, it.head.Reset = v.whole(), true, waiting.head.Reset || !waiting.whole
 			loads = append(loads, func() { sess.attach(sub, v, it) })
 			continue
@@ -414,6 +417,7 @@ func (s *step) catchUp(sess *session) {
 			sent[v] = true
 			it.body = r.deltaOf(v, s.head.Version)
 		}
+		it.held = cursor
 		s.later(func() { sess.attach(sub, v, it) })
 	}
 	s.then = append(s.then, loads...)
