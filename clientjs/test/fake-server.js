@@ -237,7 +237,12 @@ class FakeSession {
 
   gone() {
     this.open = false
-    this.server.sessions.delete(this)
+    const { server } = this
+    server.sessions.delete(this)
+    for (const [on, here] of server.present) {
+      if (!here.delete(String(this.session))) continue
+      for (const s of server.sessions) s.#write([{ t: 'presence', on, sessions: { [String(this.session)]: null } }])
+    }
   }
 
   /** @param {string} text */
@@ -299,8 +304,9 @@ class FakeSession {
       case 'presence': {
         const here = server.present.get(m.on) ?? new Map()
         server.present.set(m.on, here)
-        const who = m.state && { user: 'ann', state: m.state }
-        here.set(this.session, who)
+        const who = m.state && { user: this.user, state: m.state }
+        if (who) here.set(this.session, who)
+        else here.delete(String(this.session))
         for (const s of server.sessions)
           s.#write([{ t: 'presence', on: m.on, sessions: { [String(this.session)]: who } }])
         return

@@ -92,8 +92,8 @@ async function shared(pages, options) {
       w.sockets.push(this)
     }
   }
-  const tabs = []
-  for (let i = 0; i < pages; i++) {
+  /** Another tab. */
+  const join = async () => {
     const page = open()
     const { WebSocket, leave } = share('test', Counted, page.platform)
     const db = w.make({ WebSocket, token: 'ann' })
@@ -101,9 +101,11 @@ async function shared(pages, options) {
     await w.sim.wait(db.start(20_000))
     const view = db.subscribe(book)
     await w.sim.wait(view.ready)
-    tabs.push({ db, view, store: view.root, page })
+    return { db, view, store: view.root, page }
   }
-  return { ...w, tabs, opened: () => sockets }
+  const tabs = []
+  for (let i = 0; i < pages; i++) tabs.push(await join())
+  return { ...w, tabs, join, opened: () => sockets }
 }
 
 describe('tabs that share', () => {
@@ -172,6 +174,53 @@ describe('tabs that share', () => {
     await sim.run(200)
     expect(session.views.size).toBe(1)
     tabs[0].db.close()
+  })
+
+  test('see each other’s presence, and that of others; to those they are one', async () => {
+    const { tabs, sim, make } = await shared(2)
+    const other = await sim.wait(make({ token: 'bob' }).start(20_000))
+    const far = other.subscribe(book)
+    await sim.wait(far.ready)
+    const [one, two] = tabs
+    const states = (/** @type {any} */ store) => store.$presence.map((/** @type {any} */ p) => p.state)
+    one.db.presence(one.store, { at: 1 })
+    await sim.run(100)
+    expect([states(one.store), states(two.store), states(far.root)]).toEqual([[], [{ at: 1 }], [{ at: 1 }]])
+    expect(two.store.$presence[0]).toMatchObject({ session: one.db.session, user: 'ann' })
+    two.db.presence(two.store, { at: 2 })
+    other.presence(far.root, { far: true })
+    await sim.run(100)
+    expect(states(far.root)).toEqual([{ at: 2 }])
+    expect(states(one.store)).toEqual([{ at: 2 }, { far: true }])
+    two.db.presence(two.store, null) // the first is still there
+    await sim.run(100)
+    expect([states(far.root), states(one.store)]).toEqual([[{ at: 1 }], [{ far: true }]])
+    two.page.kill()
+    one.page.kill()
+    await sim.run(200)
+    other.close()
+  })
+
+  test('tell a tab that joins who is there, and of one that dies that it has left', async () => {
+    const { tabs, sim, join } = await shared(2)
+    tabs[1].db.presence(tabs[1].store, { at: 'the second' })
+    await sim.run(100)
+    const late = await join()
+    await sim.run(100)
+    expect(late.store.$presence).toMatchObject([{ session: tabs[1].db.session, state: { at: 'the second' } }])
+    tabs[1].page.kill()
+    await sim.run(200)
+    expect([late.store.$presence, tabs[0].store.$presence]).toEqual([[], []])
+    // And when the leader changes, all is said again.
+    late.db.presence(late.store, { at: 'the third' })
+    await sim.run(100)
+    expect(tabs[0].store.$presence).toMatchObject([{ state: { at: 'the third' } }])
+    tabs[0].page.kill()
+    tabs[0].db.close() // its socket goes with it
+    const last = await join()
+    await sim.run(5_000)
+    expect(last.store.$presence).toMatchObject([{ session: late.db.session, state: { at: 'the third' } }])
+    for (const { db } of [late, last]) db.close()
   })
 
   test('come back together when the server was away', async () => {
