@@ -52,7 +52,7 @@ function browser(sim) {
           const lock = locks.get(name) ?? { held: false, waiting: [] }
           locks.set(name, lock)
           if (lock.held && options.ifAvailable) return fn(null)
-          if (lock.held) await new Promise((resolve) => lock.waiting.push(() => resolve(undefined)))
+          while (lock.held) await new Promise((resolve) => lock.waiting.push(() => resolve(undefined)))
           if (!open) return lock.waiting.shift()?.()
           lock.held = true
           const free = () => {
