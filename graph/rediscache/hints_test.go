@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ func node(t *testing.T, addr string) (*Hints, <-chan hint) {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialTimeout: time.Second})
 	h := New(Config{Client: client, Log: slog.New(slog.DiscardHandler)})
+	h.look = time.Hour // nobody is found by looking
 	for range 2 { // starting twice is starting once
 		if err := h.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -28,7 +30,12 @@ func node(t *testing.T, addr string) (*Hints, <-chan hint) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		h.Listen(ctx, func(g graph.GraphKey, epoch string, v graph.Version) { heard <- hint{g, epoch, v} })
+		h.Listen(ctx, func(g graph.GraphKey, epoch string, v graph.Version) {
+			select {
+			case heard <- hint{g, epoch, v}:
+			default: // Announce waits for no listener
+			}
+		})
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -85,10 +92,44 @@ func TestHintReachesEveryNode(t *testing.T) {
 	}
 }
 
+// A node that nobody else listens to keeps Redis out of its commits, and whoever
+// arrives hears of the newest of them without another commit.
+func TestWhoArrivesHearsWhatWaitedForNobody(t *testing.T) {
+	t.Parallel()
+	server := miniredis.RunT(t)
+	a, heard := node(t, server.Addr())
+	lone := func() (alone bool, waiting graph.Version) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.alone && a.subscribed, a.waiting[1].version
+	}
+	v := graph.Version(1)
+	for alone := false; !alone; alone, _ = lone() {
+		a.Announce(1, "epoch", v)
+		<-heard // and not more than fit into it
+		v++
+		runtime.Gosched()
+	}
+	a.Announce(1, "epoch", v)
+	if _, waiting := lone(); waiting != v {
+		t.Fatalf("version %d waits, want %d", waiting, v)
+	}
+	for got := range heard { // this node itself hears of it at once
+		if got.version == v {
+			break
+		}
+	}
+	_, heardB := node(t, server.Addr())
+	if got := <-heardB; got.version != v {
+		t.Errorf("heard %+v, want version %d", got, v)
+	}
+}
+
 func TestListenComesBackAfterRedisDoes(t *testing.T) {
 	t.Parallel()
 	server := miniredis.RunT(t)
-	h, heard := node(t, server.Addr())
+	h, _ := node(t, server.Addr())
+	_, heard := node(t, server.Addr())
 	until(t, h, heard, 1)
 	server.Close()
 	h.Announce(1, "epoch", 1_000_000) // to nobody

@@ -394,10 +394,12 @@ func (n *Node) startSync(deps *server.Deps) error {
 		return err
 	}
 	var peers fanout.Peers // an interface that holds a nil pointer is not nil
+	var owners fanout.Owners
 	if n.bus != nil {
 		peers = n.bus
+		owners = rediscache.NewOwners(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
 	}
-	n.hub = fanout.New(fanout.Config{Peers: peers, Replicas: n.Replicas, Store: n.Store, Submitter: n.Pipeline, Live: n.Live,
+	n.hub = fanout.New(fanout.Config{Peers: peers, Owners: owners, Replicas: n.Replicas, Store: n.Store, Submitter: n.Pipeline, Live: n.Live,
 		Authenticate: authn.Session,
 		Limits:       n.cfg.Server.Limits, AllowedOrigins: n.cfg.Server.AllowedOrigins, Dev: n.cfg.Server.Dev,
 		Sessions: n.cfg.Sync.Sessions, SessionsPerUser: n.cfg.Sync.PerUser, SessionsPerAddress: n.cfg.Sync.PerAddress, Compress: n.cfg.Sync.Compress,

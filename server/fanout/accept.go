@@ -196,7 +196,7 @@ func (h *Hub) begin(ctx context.Context, c *connection, hello *protocol.Hello, g
 	if s.relay, err = h.relay(ctx, graphName); err != nil {
 		return nil, closeFor(err, protocol.CloseNoGraph)
 	}
-	replaced, err := h.claim(s)
+	replaced, err := h.admit(ctx, s)
 	if err != nil {
 		return nil, err
 	}

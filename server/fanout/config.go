@@ -45,7 +45,10 @@ type Config struct {
 	AllowedOrigins []string
 	// Peers joins the hubs of one deployment: presence, and sessions that
 	// connect to another node. nil: this hub is alone.
-	Peers   Peers
+	Peers Peers
+	// Owners remembers for all hubs of a deployment whose session an id is. nil:
+	// this hub knows by itself.
+	Owners  Owners
 	Dev     bool                  // pages of every loopback origin may connect
 	Log     *slog.Logger          // nil: slog.Default()
 	Metrics prometheus.Registerer // nil: none are kept

@@ -28,7 +28,7 @@ type Hub struct {
 	unlisten func()
 	serving  sync.WaitGroup // connections
 	peers    *peers         // nil where the hub is alone
-	hearing  sync.WaitGroup // of peers
+	hearing  sync.WaitGroup // of peers and owners
 	lookups  chan struct{}  // a place for each relay that reads the log
 	refill   graph.Version  // how many commits a relay reads back
 
@@ -54,6 +54,9 @@ func New(cfg Config) *Hub {
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if h.peers = newPeers(h, cfg.Peers); h.peers != nil {
 		h.hearing.Go(func() { h.peers.listen(h.ctx) })
+	}
+	if cfg.Owners != nil {
+		h.hearing.Go(func() { h.keepSessions(h.ctx) })
 	}
 	h.unlisten = cfg.Live.OnChange(func(*schema.Registry) { h.schemaChanged() })
 	return h

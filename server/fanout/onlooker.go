@@ -101,9 +101,17 @@ func (l *onlooker) objects() []graph.ObjectID {
 	return slices.AppendSeq(slices.Collect(maps.Keys(l.waiting)), maps.Keys(l.told))
 }
 
-// all hands out what waits, as messages.
-func (l *onlooker) all(yield func([]byte)) {
+// all hands out what waits for a session, as messages.
+func (l *onlooker) all(of *session, yield func([]byte)) {
+	if len(l.waiting) == 0 {
+		return
+	}
+	self := of.public()
 	for on, states := range l.waiting {
+		if own, ok := states[self]; ok {
+			own.Session = of.id
+			states[self] = own
+		}
 		for _, p := range states {
 			if p.State != nil {
 				if l.told == nil {

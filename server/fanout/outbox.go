@@ -124,7 +124,7 @@ func (s *session) collect() (c collected) {
 		return c
 	}
 	s.takeAnswers(&c, r.head.Version)
-	s.present.all(c.text)
+	s.present.all(s, c.text)
 	if s.present.behind {
 		s.present.behind, c.unseen = false, true
 	}

@@ -2,14 +2,18 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/server/protocol"
 )
 
@@ -157,4 +161,96 @@ func TestNonsenseFromPeersIsPassedOver(t *testing.T) {
 		wa.hub.peers.take([]byte(m))
 	}
 	settle()
+}
+
+// ledger is what hubs share of whose sessions are.
+type ledger struct {
+	mu sync.Mutex
+	of map[string]string
+}
+
+func (l *ledger) Claim(_ context.Context, session, user string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, known := l.of[session]; !known {
+		l.of[session] = user
+	}
+	return l.of[session]
+}
+
+func (l *ledger) Keep(_ context.Context, users map[string]string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.Copy(l.of, users)
+}
+
+// The two hubs do not hear of each other: one has started later, perhaps.
+func TestASessionIsItsUsersOnANodeThatNeverSawIt(t *testing.T) {
+	t.Parallel()
+	shared := &ledger{of: map[string]string{}}
+	a, b := newWorld(t, func(c *Config) { c.Owners = shared }), newWorld(t, func(c *Config) { c.Owners = shared })
+	admit := func(w *world, p graph.Principal, want error) {
+		t.Helper()
+		c := w.connect(p)
+		c.s.id = sessionA
+		c.s.conn = &closing{closed: make(chan protocol.CloseCode, 1)}
+		if _, err := w.hub.admit(t.Context(), c.s); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", p.User, err, want)
+		}
+	}
+	forbidden := refused(protocol.CloseForbidden)
+	admit(a, ann, nil)
+	admit(b, bob, forbidden)
+	admit(b, graph.Principal{Anonymous: true}, forbidden)
+	admit(b, ann, nil)
+	admit(a, bob, forbidden)
+}
+
+func TestASessionStaysItsUsersForAsLongAsItLives(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shared := &ledger{of: map[string]string{}}
+		w := newWorld(t, func(c *Config) { c.Owners = shared })
+		defer w.close()
+		c := w.connect(ann)
+		c.s.id = sessionA
+		if _, err := w.hub.admit(t.Context(), c.s); err != nil {
+			t.Fatal(err)
+		}
+		shared.mu.Lock()
+		clear(shared.of) // what keeps it has lost it
+		shared.mu.Unlock()
+		<-time.After(ownership / 2)
+		synctest.Wait()
+		if id, user := c.s.shared(); shared.Claim(t.Context(), id, "user bob") != user {
+			t.Error("it is another's")
+		}
+		c.leave()
+	})
+}
+
+// Who has no name owns a session by its id: whoever learns it could take it.
+func TestTheIdOfAnAnonymousSessionIsToldToNobodyElse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.commit("ann", w.object(oid(1), "Node", `{}`, everybody))
+	nobody, other := w.connect(graph.Principal{Anonymous: true}), w.connect(graph.Principal{Anonymous: true})
+	nobody.s.id, other.s.id = sessionA, sessionB
+	for _, c := range []*client{nobody, other} {
+		c.sub("s1", rooted(1))
+	}
+	nobody.say(`{"t":"presence","on":%q,"state":1}`, oid(1))
+	own, screen := shown{}, shown{}
+	own.watch(t, nobody)
+	screen.watch(t, other)
+	if here := own[oid(1).String()]; len(here) != 1 || here[sessionA] == "" {
+		t.Errorf("it is shown to itself as %v", here)
+	}
+	if here := screen[oid(1).String()]; len(here) != 1 || here[sessionA] != "" {
+		t.Errorf("others are shown %v", here)
+	}
+	nobody.leave()
+	if screen.watch(t, other); len(screen) != 0 {
+		t.Errorf("after it left: %v", screen)
+	}
 }

@@ -44,7 +44,7 @@ func newPresence(graphName string, p *peers) *presence {
 
 // say tells the other nodes, who tell their sessions.
 func (p *presence) say(on graph.ObjectID, sess *session, state json.RawMessage) {
-	p.peers.say(peerMessage{Kind: peerPresence, Graph: p.graph, On: on.String(), Session: sess.id, User: sess.user, State: state})
+	p.peers.say(peerMessage{Kind: peerPresence, Graph: p.graph, On: on.String(), Session: sess.public(), User: sess.user, State: state})
 }
 
 // sayAll tells the other nodes of everybody here.
@@ -82,7 +82,7 @@ func (p *presence) gone(s *step, on graph.ObjectID, id string) {
 		delete(p.far, on)
 	}
 	for sess := range p.on[on] {
-		if sess.id == id {
+		if sess.public() == id {
 			return
 		}
 	}
@@ -140,17 +140,17 @@ func (p *presence) set(s *step, sess *session, user graph.Principal, on graph.Ob
 	}
 	p.sessions[sess][on] = struct{}{}
 	p.say(on, sess, state)
-	p.tell(s, on, protocol.PresenceState{Session: sess.id, User: user.User, State: state})
+	p.tell(s, on, protocol.PresenceState{Session: sess.public(), User: user.User, State: state})
 }
 
 // left takes a session off an object and says so, unless another node has heard
 // from it there since.
 func (p *presence) left(s *step, sess *session, on graph.ObjectID) {
 	p.clear(sess, on)
-	s.off(on, sess.id)
+	s.off(on, sess.public())
 	p.say(on, sess, nil)
-	if _, elsewhere := p.far[on][sess.id]; !elsewhere {
-		p.tell(s, on, protocol.PresenceState{Session: sess.id, User: sess.user})
+	if _, elsewhere := p.far[on][sess.public()]; !elsewhere {
+		p.tell(s, on, protocol.PresenceState{Session: sess.public(), User: sess.user})
 	}
 }
 
@@ -356,7 +356,7 @@ func (p *presence) states(on graph.ObjectID) []protocol.PresenceState {
 		states = append(states, protocol.PresenceState{Session: id, User: d.user, State: d.state})
 	}
 	for sess, state := range p.on[on] {
-		states = append(states, protocol.PresenceState{Session: sess.id, User: sess.user, State: state})
+		states = append(states, protocol.PresenceState{Session: sess.public(), User: sess.user, State: state})
 	}
 	return states
 }

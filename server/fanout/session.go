@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"crypto/sha256"
 	"io"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/google/uuid"
 	"golang.org/x/time/rate"
 
 	"github.com/graphtide/graphtide/graph"
@@ -79,6 +81,18 @@ type session struct {
 	wantAt    bool
 	closed    bool
 	present   onlooker
+}
+
+// anonymousSession is the name space of what others are told of.
+var anonymousSession = uuid.MustParse("6f1f4b7e-9a0d-4f7b-8a55-6b0a3f0d2c41")
+
+// public gives the id that other sessions know the session by. Whoever has no
+// name can prove that a session is his by its id alone: others must not learn it.
+func (s *session) public() string {
+	if s.user != "" {
+		return s.id
+	}
+	return uuid.NewHash(sha256.New(), anonymousSession, []byte(s.id), 8).String()
 }
 
 // wakeUp makes the writer look for something to write. It never blocks.
