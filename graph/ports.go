@@ -205,7 +205,8 @@ type SchemaResult struct {
 // and late; the log decides.
 type Hints interface {
 	Announce(g GraphKey, epoch string, v Version)
-	// Listen calls fn for every announcement of any node until ctx ends.
+	// Listen calls fn for every announcement of any node until ctx ends. fn
+	// waits for nothing: Announce may call it.
 	Listen(ctx context.Context, fn func(g GraphKey, epoch string, v Version))
 }
 
