@@ -20,7 +20,7 @@ func node(t *testing.T, addr string) (*Hints, <-chan hint) {
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialTimeout: time.Second})
 	h := New(Config{Client: client, Log: slog.New(slog.DiscardHandler)})
 	h.look = time.Hour // nobody is found by looking
-	for range 2 { // starting twice is starting once
+	for range 2 {      // starting twice is starting once
 		if err := h.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
