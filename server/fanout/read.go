@@ -178,12 +178,6 @@ func (s *session) subscribe(m *protocol.Sub) error {
 	sub := &subscription{
 		session: s, name: m.Sub, canonical: string(proj.AppendJSON(nil)), proj: proj, principal: p,
 	}
-	if m.Since != nil && m.Epoch == s.relay.at().Epoch {
-		// The client has seen this version: it must not be sent back before it.
-		if err := s.relay.reach(s.ctx, *m.Since); err != nil {
-			s.hub.cfg.Log.Debug("a session resumes ahead of this node", "graph", s.relay.name, "since", *m.Since, "err", err)
-		}
-	}
 	if m.Since != nil {
 		sub.held = &claim{since: *m.Since, epoch: m.Epoch, key: m.Key}
 	}

@@ -32,8 +32,12 @@ type archive struct {
 	searches map[graph.Version]*search
 }
 
-// refill is the name of the search for the tail.
-const refill graph.Version = -1
+// refill is the name of the search for the tail, ahead that of the look at the
+// store for those who have seen more than this node.
+const (
+	refill graph.Version = -1
+	ahead  graph.Version = -2
+)
 
 // search is a look-up and who waits for it.
 type search struct{ waiting []*subscription }
@@ -105,6 +109,7 @@ func (s *step) findEarlier(since graph.Version) *earlier {
 const (
 	triedRefill uint8 = 1 << iota
 	triedRecall
+	triedAhead
 )
 
 // seek has what was between the subscription's since and now looked up, after
@@ -123,6 +128,26 @@ func (s *step) seek(sub *subscription) bool {
 			sub.held.tried |= try
 		}
 		s.relay.look(name, head, sub)
+	})
+	return true
+}
+
+// await has a subscription whose client has seen a version that this node has
+// not, on another one perhaps, wait until this one has followed the log to its
+// end: the client is not to be sent back before what it has seen. False where
+// that does not help.
+func (s *step) await(sub *subscription) bool {
+	held := sub.held
+	if held == nil || held.epoch != s.head.Epoch || held.since <= s.head.Version || held.tried&triedAhead != 0 {
+		return false
+	}
+	s.later(func() {
+		// Who joins a look that is under way perhaps comes too late for it, and may
+		// have another one.
+		if s.relay.archive.searches[ahead] == nil {
+			held.tried |= triedAhead
+		}
+		s.relay.look(ahead, s.head.Version, sub)
 	})
 	return true
 }
@@ -162,6 +187,11 @@ func (r *relay) look(name, head graph.Version, sub *subscription) {
 
 // lookUp does a search's I/O, in its turn.
 func (r *relay) lookUp(name, head graph.Version) (*tail, *recalled, error) {
+	if name == ahead {
+		ctx, cancel := context.WithTimeout(r.life, catchUpWait)
+		defer cancel()
+		return nil, nil, r.replica.CatchUp(ctx)
+	}
 	ctx, cancel := context.WithTimeout(r.life, recallTimeout)
 	defer cancel()
 	select {

@@ -303,3 +303,78 @@ func TestWhoMissedTenThousandDeletionsIsToldOfThemSoon(t *testing.T) {
 	}
 	w.compare(t, c, childrenOf1)
 }
+
+// slowLog is a store whose log is read when the test says so.
+type slowLog struct {
+	graph.Store
+	asked, proceed chan struct{}
+}
+
+func (s *slowLog) Log(ctx context.Context, key graph.GraphKey, since graph.Version, limit int) ([]*graph.Commit, error) {
+	select {
+	case s.asked <- struct{}{}:
+	default:
+	}
+	select {
+	case <-s.proceed:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return s.Store.Log(ctx, key, since, limit)
+}
+
+// A client that names a version which nobody has written must not hold up what
+// it sends next; one that has seen more than this node must not be sent back.
+func TestWhoIsAheadOfTheNodeWaitsAside(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.crowd(3)
+	slow := &slowLog{Store: w.store, asked: make(chan struct{}, 1), proceed: make(chan struct{})}
+	next := &world{t: w.t, store: w.store, live: w.live, key: w.key, expires: w.expires}
+	next.set = replica.New(replica.Config{Store: slow})
+	var err error
+	if next.replica, err = next.set.Open(t.Context(), graph.MainGraph); err != nil {
+		t.Fatal(err)
+	}
+	cfg := w.hub.cfg
+	cfg.Replicas, cfg.Metrics = next.set, nil
+	next.hub = New(cfg)
+	t.Cleanup(next.close)
+
+	w.commit("ann", set(graph.ObjectRef(oid(1)), "n", `7`)) // the other node has not heard of it
+	seen := w.sight(t, bob, childrenOf1)
+	liar := *seen
+	liar.version += 1000
+	c := next.connect(bob)
+	for i := range 50 {
+		c.resume(fmt.Sprint("liar", i), childrenOf1, &liar)
+	}
+	c.resume("seen", childrenOf1, seen)
+	<-slow.asked
+	c.sub("new", childrenOf1)
+	c.s.relay.settle()
+	got := c.s.collect()
+	if len(got.parts) != 1 || got.parts[0].item.head.Sub != "new" {
+		t.Fatalf("%d parts are there while the log is read", len(got.parts))
+	}
+	for _, text := range got.parts[0].item.body.encoded() {
+		if err := c.receive(append(got.parts[0].item.head.Append(nil), text...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(slow.proceed)
+	if err := c.drain(); err != nil {
+		t.Fatal(err)
+	}
+	if c.resets != 50 {
+		t.Errorf("%d resets, want those of who lied", c.resets)
+	}
+	if n := c.subs["seen"].version; n != seen.version {
+		t.Errorf("who was ahead is at %d, was at %d", n, seen.version)
+	}
+	for name := range c.subs {
+		if len(c.subs[name].objects) != len(seen.objects) {
+			t.Errorf("%s holds %d objects, want %d", name, len(c.subs[name].objects), len(seen.objects))
+		}
+	}
+}

@@ -207,6 +207,9 @@ func (r *resumed) deltaOf(v *view, at graph.Version) *body {
 // subscribe gives a new subscription its view, from what its client holds on
 // where that can be, else whole.
 func (s *step) subscribe(sub *subscription) {
+	if s.await(sub) {
+		return
+	}
 	v, err := s.view(sub.canonical, sub.proj, *sub.principal)
 	var held *resumed
 	far := false
