@@ -28,6 +28,7 @@ type reader struct {
 	session string
 	writes  bool
 	subs    []*sub
+	names   int      // given to subscriptions
 	pending []*asked // in the order sent
 
 	// Of one connection:
@@ -87,6 +88,7 @@ func newReader(w *world, n int) *reader {
 	r := &reader{w: w, name: fmt.Sprintf("reader %d (%s)", n, user), rng: rand.New(rand.NewPCG(w.o.Seed, uint64(500+n))),
 		p: principalOf(user, nil), session: newID(), writes: n%2 == 0, commands: make(chan string, 4)}
 	for i, q := range w.plan.Queries[n] {
+		r.names = i
 		r.subs = append(r.subs, &sub{name: fmt.Sprintf("s%d", i), query: q, asked: -1, held: newHeld()})
 	}
 	return r
@@ -317,6 +319,10 @@ func (r *reader) resubscribe(s *sub, how string) {
 		key, s.whole = "another", true
 	}
 	s.version = version
+	// Under its old name something may be on its way that is no answer to this.
+	r.say(map[string]any{"t": "unsub", "sub": s.name})
+	r.names++
+	s.name = fmt.Sprintf("s%d", r.names)
 	r.subscribe(s, version, epoch, key)
 }
 
