@@ -42,7 +42,8 @@ type PieceStore interface {
 	Piece(ctx context.Context, g GraphKey, want *Want) (*Piece, error)
 	// Befores gives the states that entities had right before a version, one for
 	// each question, in their order: none where the entity did not exist.
-	// CodeGone where the history of one of them does not reach back.
+	// CodeGone where the history of one of them does not reach back, CodeNotFound
+	// where there is no such graph.
 	Befores(ctx context.Context, g GraphKey, asked []RefVersion) ([]Snapshot, error)
 	// Trail calls fn for everything that the commits after since, up to until,
 	// touched, in no order. CodeGone where the log does not reach back to since.

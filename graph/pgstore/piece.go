@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -210,6 +211,9 @@ func (s *Store) Befores(ctx context.Context, g graph.GraphKey, asked []graph.Ref
 			ORDER BY b.version LIMIT 1
 		) b
 		WHERE b.version >= w.version AND b.created_version < w.version`
+	const known = `
+		-- name: befores.known
+		SELECT FROM graphs WHERE key = $1 AND name IS NOT NULL`
 	kinds, ids, versions := make([]int16, len(asked)), make([][16]byte, len(asked)), make([]int64, len(asked))
 	for i, a := range asked {
 		kinds[i], ids[i], versions[i] = int16(a.Ref.Kind), a.Ref.ID, int64(a.Version)
@@ -218,6 +222,13 @@ func (s *Store) Befores(ctx context.Context, g graph.GraphKey, asked []graph.Ref
 	err := s.read(ctx, "read what entities were before", func(conn *pgx.Conn) error {
 		out = make([]graph.Snapshot, len(asked))
 		batch := &pgx.Batch{}
+		batch.Queue(known, g).QueryRow(func(row pgx.Row) error {
+			err := row.Scan()
+			if errors.Is(err, pgx.ErrNoRows) {
+				return graph.NotFound("graph")
+			}
+			return err
+		})
 		batch.Queue(sql, g, kinds, ids, versions).Query(func(rows pgx.Rows) error {
 			_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
 				var e entity

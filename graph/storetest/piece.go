@@ -126,6 +126,11 @@ func beforesAreTheStatesRightBefore(t *testing.T, s Suite) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatal(diff)
 	}
+	for _, list := range [][]graph.RefVersion{asked[:1], nil} {
+		if _, err := w.Store.Befores(t.Context(), w.Info.Key+1_000_000, list); graph.CodeOf(err) != graph.CodeNotFound {
+			t.Errorf("of a graph that is not there: %v", err)
+		}
+	}
 }
 
 func trailHasEverythingTouched(t *testing.T, s Suite) {
