@@ -32,6 +32,7 @@ var faults = []struct {
 	{"stall", 8, nil},
 	{"slow", 6, nil},
 	{"token", 12, nil},
+	{"token-between", 6, nil},
 	{"resume-past", 12, nil},
 	{"resume-zero", 4, nil},
 	{"resume-head", 6, nil},

@@ -348,6 +348,9 @@ func (j *judge) commit(c *commit) {
 	if c.version <= r.floor {
 		w.violate("W4 strict order", "%s was first sent when %d was acknowledged, and is at %d", r.id, r.floor, c.version)
 	}
+	if c.author.String() != r.sent[0].who.String() {
+		w.count(cRetokened, 1)
+	}
 	if n := j.lacks(c, r); n != nil {
 		w.violate("W4 strict order", "version %d by %s does with %s what needs the right to %s there, which is missing: %s",
 			c.version, c.author, n.id, n.right, j.told(c, r, n.id))

@@ -43,9 +43,10 @@ const (
 	cLeaks      = "leaks"
 	cCommits    = "commits replayed"
 	cRounds     = "rounds"
+	cRetokened  = "committed with another token than at first"
 )
 
-var countNames = []string{cRounds, cCommits, cAcked, cLost, cDuplicated, cSkipped, cDeliveries, cCopies, cResumes, cResets, cRefused, cUnjust, cSightings, cLeaks}
+var countNames = []string{cRounds, cCommits, cAcked, cLost, cDuplicated, cSkipped, cDeliveries, cCopies, cResumes, cResets, cRetokened, cRefused, cUnjust, cSightings, cLeaks}
 
 // Good reports whether every guarantee held.
 func (v *Verdict) Good() bool { return len(v.Violations) == 0 }
