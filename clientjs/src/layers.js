@@ -45,10 +45,21 @@ export class Layers {
       const draft = applySteps(steps, (ref) => store.shown.get(ref))
       const read = (/** @type {string} */ ref) => store.shown.get(ref)
       const fresh = steps.map((s) => s.ref).filter((ref) => !mutation.refs.has(ref))
+      for (const s of steps) if (s.whole && s.step.op === 'remove') this.#sweep(mutation, s.ref)
       mutation.push(steps, ops, read)
       this.add(mutation, fresh)
       for (const [ref, entity] of draft) store.show(ref, entity)
     })
+  }
+
+  /** Notes the edges that go with an object. @param {Mutation} mutation @param {string} ref */
+  #sweep(mutation, ref) {
+    const { index, shown } = this.store
+    for (const ids of index.get(ref.slice(8))?.values() ?? [])
+      for (const id of ids) {
+        const entity = shown.get(`edges/${id}`)
+        if (entity) mutation.swept.set(`edges/${id}`, entity)
+      }
   }
 
   /**
@@ -128,6 +139,7 @@ export class Layers {
       try {
         for (const [ref, seen] of m.indexed) follow(m, ref, seen, draft.get(ref))
         const applied = applySteps(m.steps, read)
+        for (const ref of m.refs) m.before.set(ref, draft.get(ref))
         for (const [ref, entity] of applied) draft.set(ref, entity)
         m.hidden = false
       } catch (err) {

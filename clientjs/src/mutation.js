@@ -41,8 +41,10 @@ export class Mutation {
     this.creates = new Set()
     /** Those into whose arrays it may point by index, as they were before it. @type {Map<string, Entity>} */
     this.indexed = new Map()
-    /** All that it changes, as they were before it, while it is being written. @type {Map<string, Entity | undefined>} */
+    /** All that it changes, as they were before it. @type {Map<string, Entity | undefined>} */
     this.before = new Map()
+    /** Edges that go with the objects it deletes, by reference. @type {Map<string, Entity>} */
+    this.swept = new Map()
     /** What was sent and is not refused: whatever happens, this very text may be committed. @type {{patch: PatchOp[], base: number | undefined} | null} */
     this.wire = null
     /** How often it was refused and sent again. */

@@ -34,6 +34,8 @@ export class Outgoing {
     this.onRefused = onRefused
     /** @type {any} */
     this.timer = undefined
+    /** Commits that are shown though they are not made by this session, by their mutation's id. @type {Map<string, {mutation: Mutation, version: number | undefined}>} */
+    this.foreseen = new Map()
   }
 
   /** @param {Mutation} mutation */
@@ -86,13 +88,32 @@ export class Outgoing {
 
   disconnected() {
     this.pending.disconnect()
+    // What is loaded next was so after these were made.
+    for (const f of this.foreseen.values()) f.version &&= 0
   }
 
   /** A load or delta holds these transactions: they need not be shown a second time. @param {readonly string[]} ids */
   covered(ids) {
     for (const id of ids) {
       const own = this.pending.inFlight.get(id) ?? this.pending.unsure.get(id)
-      if (own) this.layers.discard(own) // the ack settles it: it tells the version
+      if (own)
+        this.layers.discard(own) // the ack settles it: it tells the version
+      else this.foresaw(id, 0)
+    }
+  }
+
+  /**
+   * What was shown in advance is made: it is shown so until its version is here.
+   * @param {string} id @param {number | undefined} version undefined: it will not be made
+   */
+  foresaw(id, version) {
+    const foreseen = this.foreseen.get(id)
+    if (!foreseen) return
+    foreseen.version = version
+    if (version !== undefined && version > this.session.version) this.session.send({ t: 'ping' })
+    else {
+      this.foreseen.delete(id)
+      this.layers.discard(foreseen.mutation)
     }
   }
 
@@ -102,6 +123,8 @@ export class Outgoing {
     for (const { mutation, problem } of [...this.pending.parked.values()]) {
       if (problem.version <= this.session.version) this.#refused(mutation, problem)
     }
+    for (const [id, { version }] of [...this.foreseen])
+      if (version !== undefined && version <= this.session.version) this.foresaw(id, version)
   }
 
   /** @param {string} id @param {number} version */

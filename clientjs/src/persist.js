@@ -26,7 +26,7 @@ const ENTITIES = 20_000
 const QUIET = 500
 
 /** @typedef {{request: string, at: number, epoch: string, key: string, version: number, roots: string[], members: [string, any][]}} KeptView */
-/** @typedef {{session: string, pending: any[], undo: {done: any[], undone: any[], journal: any[]}}} KeptTab */
+/** @typedef {{session: string, pending: any[], undo: {done: any[], undone: any[], doing?: any[], journal: any[]}}} KeptTab */
 
 /**
  * Takes up what an earlier page left, and keeps what this one does.
@@ -93,7 +93,8 @@ export class Persist {
     await this.#takeUp(all)
     client.persisted = this
     const saveTab = () => this.#mark('tab')
-    for (const event of ['submit', 'commit', 'reject', 'undo', 'settled']) this.stops.push(client.on(event, saveTab))
+    for (const event of ['submit', 'commit', 'reject', 'undo', 'undoing', 'settled'])
+      this.stops.push(client.on(event, saveTab))
     this.stops.push(client.on('schema', () => this.#mark('schema')))
     this.stops.push(client.on('change', () => this.#later()))
     const flush = () => void this.flush()
@@ -113,21 +114,28 @@ export class Persist {
       this.tab = uuidv7() // the page was duplicated: the other one goes on under that name
       await this.#claim(this.tab)
     }
+    const { writing } = this.client
     /** @type {any[]} */
     const pending = []
+    /** @type {any[]} */
+    const doing = []
     for (const [key, value] of all) {
       if (!key.startsWith('tab:')) continue
       const mine = key === `tab:${this.tab}`
       if (!mine && !(await this.#claim(key.slice(4), true))) continue
       pending.push(...value.pending)
+      doing.push(...(value.undo.doing ?? []))
       if (mine) {
         this.client.session = value.session
-        const { writing } = this.client
         if (writing) Object.assign(writing, { journal: value.undo.journal, kept: value.undo })
       } else await this.#put([[key, undefined]])
     }
     this.#restore(pending)
-    if (pending.length) this.#mark('tab')
+    if (writing && doing.length) {
+      writing.kept = { done: [], undone: [], ...writing.kept, doing }
+      await writing.history() // it goes on with them
+    }
+    if (pending.length + doing.length) this.#mark('tab')
   }
 
   /** Whether a tab's name is free; it is held until the page is gone, or just looked at. @param {string} tab @param {boolean} [look] */
@@ -236,7 +244,7 @@ export class Persist {
   #tabRecord() {
     const { client } = this
     const { writing } = client
-    const { done = [], undone = [] } = writing?.undos ?? writing?.kept ?? {}
+    const { done = [], undone = [], doing = [] } = writing?.undos ?? writing?.kept ?? {}
     return {
       session: client.session,
       pending: (writing?.all() ?? []).map((m) => ({
@@ -250,7 +258,7 @@ export class Persist {
         attempts: m.attempts,
         indexed: [...m.indexed],
       })),
-      undo: { done, undone, journal: writing?.journal ?? [] },
+      undo: { done, undone, doing, journal: writing?.journal ?? [] },
     }
   }
 

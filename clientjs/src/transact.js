@@ -47,7 +47,6 @@ export class Transactions {
     this.open = null
     if (!open || open.ops.length === 0) return
     open.base = this.version()
-    open.before.clear()
     this.submit(open)
   }
 

@@ -3,64 +3,123 @@
  * server makes (`revert`): the inverse of what the transaction really did, with
  * cascades, guarded so that it tramples on nothing that others have changed
  * since, and it says what that is. The commits of one undo are joined to a group.
+ *
+ * What this client can foresee of that commit is shown at once, on top of what is
+ * pending, until the commit itself is here or the server has refused it.
+ *
+ *     done ──undo──► doing (shown) ──committed──► undone ──redo──► …
+ *       ▲                └── refused: shown no more, can be tried again
+ *       └────────────────────┘
  */
 
+import { inverseOf } from './inverse.js'
+import { compileGraphOp, Mutation } from './mutation.js'
+import { PatchError } from './patch.js'
 import { Problem } from './protocol.js'
 import { uuidv7 } from './uuid.js'
 
-/** @typedef {{group?: string, versions: number[]}} Step */
+/** @typedef {import('./patch.js').PatchOp} PatchOp */
+/**
+ * One step of undo: the commits to take back, and what that will look like.
+ * @typedef {object} Step
+ * @property {string} [group]
+ * @property {number[]} versions
+ * @property {string[]} [waiting] transactions of it that the server has not answered yet
+ * @property {PatchOp[]} [inverse]
+ */
+/** @typedef {{key: string, group: string, from: 'done' | 'undone', step: Step}} Act a step under way; the key makes it happen once */
 
 /** How many steps are remembered. */
 const DEPTH = 200
+const LONGEST_WAIT = 15_000
 
 export class History {
   /** @param {import('./client.js').Client} client */
   constructor(client) {
     this.client = client
-    const { done = [], undone = [] } = client.writing?.kept ?? {}
+    const { done = [], undone = [], doing = [] } = client.writing?.kept ?? {}
     /** @type {Step[]} */
     this.done = done
     /** @type {Step[]} */
     this.undone = undone
+    /** @type {Act[]} */
+    this.doing = []
     /** Undo and redo run one after the other. @type {Promise<any>} */
     this.queue = Promise.resolve()
+    this.closed = false
+    /** Ends the pause between two tries. */
+    this.wake = () => {}
+    // What an earlier page began is brought to its end.
+    for (const act of doing) this.#begin(act, true).catch(() => {})
   }
+
+  /** @returns {Promise<number | undefined>} the version of the undoing commit; undefined if there is nothing to undo */
+  async undo() {
+    if (this.#under('undone')) await this.#ended('undone')
+    this.client.writing?.transactions.seal()
+    this.#catchUp()
+    if (this.#withdraw()) return this.client.version
+    return this.#take('done', this.#unanswered() ?? this.done.pop())
+  }
+
+  /** @returns {Promise<number | undefined>} */
+  async redo() {
+    if (this.#under('done')) await this.#ended('done')
+    this.client.writing?.transactions.seal()
+    this.#catchUp()
+    return this.#take('undone', this.#free().length ? undefined : this.undone.pop())
+  }
+
+  // What can be undone --------------------------------------------------------------
 
   /** Takes up what was committed since. */
   #catchUp() {
-    for (const { version, group } of this.client.writing?.journal.splice(0) ?? []) {
+    for (const { version, group, mutation, inverse } of this.client.writing?.journal.splice(0) ?? []) {
+      const act = this.#undoing(mutation)
       const last = this.done.at(-1)
-      if (group !== undefined && last?.group === group) last.versions.push(version)
-      else this.done.push({ group, versions: [version] })
+      if (act) {
+        act.step.versions.push(version)
+        act.step.waiting = act.step.waiting?.filter((id) => id !== mutation)
+        continue
+      }
+      if (group !== undefined && last?.group === group) {
+        last.versions.push(version)
+        last.inverse = last.inverse && inverse && [...inverse, ...last.inverse]
+      } else this.done.push({ group, versions: [version], inverse })
       this.undone = []
     }
     this.done = this.done.slice(-DEPTH)
   }
 
-  /** @returns {Promise<number | undefined>} the version of the undoing commit; undefined if there is nothing to undo */
-  undo() {
-    return this.#next(async () => {
-      const withdrawn = this.#withdraw()
-      if (withdrawn) return this.client.version
-      await this.client.settled()
-      this.#catchUp()
-      return this.#step('done', 'undone')
-    })
+  /** What is being undone though the server has not answered it. @param {string} mutation */
+  #undoing(mutation) {
+    return this.doing.find((act) => act.step.waiting?.includes(mutation))
   }
 
-  /** @returns {Promise<number | undefined>} */
-  redo() {
-    return this.#next(async () => {
-      await this.client.settled()
-      this.#catchUp()
-      return this.#step('undone', 'done')
-    })
+  /** Transactions on their way that could be undone. */
+  #free() {
+    return (this.client.writing?.all() ?? []).filter((m) => m.undoable && !this.#undoing(m.id))
+  }
+
+  /** The newest step, if it is still on its way. @returns {Step | undefined} */
+  #unanswered() {
+    const free = this.#free()
+    const group = free.at(-1)?.group
+    const mine = group === undefined ? free.slice(-1) : free.filter((m) => m.group === group)
+    if (mine.length === 0) return undefined
+    const begun = group !== undefined && this.done.at(-1)?.group === group ? this.done.pop() : undefined
+    const parts = [begun?.inverse ?? (begun ? undefined : []), ...mine.map(inverseOf)]
+    return {
+      group,
+      versions: begun?.versions ?? [],
+      waiting: mine.map((m) => m.id),
+      inverse: parts.every((p) => p) ? parts.reverse().flatMap((p) => p ?? []) : undefined,
+    }
   }
 
   /** What has not been sent yet is simply taken back. */
   #withdraw() {
     const { writing } = this.client
-    writing?.transactions.seal()
     const last = writing?.all().at(-1)
     if (!writing || !last?.undoable || !writing.outgoing.withdraw(last)) return false
     for (let m = writing.all().at(-1); m && last.group && m.group === last.group; m = writing.all().at(-1))
@@ -68,44 +127,131 @@ export class History {
     return true
   }
 
-  /** @template T @param {() => Promise<T>} fn @returns {Promise<T>} */
-  #next(fn) {
-    const run = this.queue.then(fn)
+  /** @param {'done' | 'undone'} from */
+  #under(from) {
+    return !this.closed && this.doing.some((act) => act.from === from)
+  }
+
+  /** The other way round from what is under way: that is brought to its end first. @param {'done' | 'undone'} from */
+  async #ended(from) {
+    while (this.#under(from)) await this.queue
+  }
+
+  // Doing it ------------------------------------------------------------------------
+
+  /** @param {'done'|'undone'} from @param {Step | undefined} step @returns {Promise<number | undefined>} */
+  async #take(from, step) {
+    if (!step) return undefined
+    return this.#begin({ key: uuidv7(), group: step.group ?? uuidv7(), from, step })
+  }
+
+  /** Shows it, and does it when its turn comes. @param {Act} act @param {boolean} [resumed] @returns {Promise<number>} */
+  #begin(act, resumed = false) {
+    this.doing.push(act)
+    const shown = this.#show(act, resumed)
+    this.client.events.emit('undoing')
+    const run = this.queue.then(() => this.#do(act, shown))
     this.queue = run.catch(() => {})
     return run
   }
 
-  /** @param {'done'|'undone'} from @param {'done'|'undone'} to */
-  async #step(from, to) {
-    const step = this[from].pop()
-    if (!step) return undefined
-    const group = step.group ?? uuidv7()
+  /**
+   * Shows what is going to happen, where it can be foreseen.
+   * @param {Act} act
+   * @param {boolean} resumed what it is about may not be loaded yet
+   * @returns {Mutation | undefined}
+   */
+  #show({ key, step }, resumed) {
+    const { writing, store } = this.client
+    if (!writing || !step.inverse?.length) return undefined
+    const { layers } = writing
+    const shown = new Mutation(key, ++writing.transactions.seq, { undoable: false })
     try {
-      const version = await this.#revert(step.versions, group)
-      this[to].push({ group: step.group, versions: [version] })
-      this.client.events.emit('undo', { [from === 'done' ? 'undone' : 'redone']: step.versions, version })
+      layers.write(shown, step.inverse)
+    } catch (err) {
+      if (!(err instanceof PatchError)) throw err
+      if (!resumed) return undefined // others have changed it: the server says what
+      shown.push(step.inverse.map(compileGraphOp), step.inverse, () => undefined)
+      layers.add(shown, shown.refs)
+      store.batch(() => {
+        for (const ref of shown.refs) store.dirty.add(ref)
+      })
+    }
+    writing.outgoing.foreseen.set(key, { mutation: shown, version: undefined })
+    return shown
+  }
+
+  /** @param {Act} act @param {Mutation | undefined} shown */
+  async #do(act, shown) {
+    const { client } = this
+    const { from, step } = act
+    try {
+      await this.#answered(step)
+      if (step.versions.length === 0) {
+        // Its transactions were refused: there is nothing left to take back.
+        this.#over(act, undefined)
+        return client.version
+      }
+      const version = await this.#revert(act)
+      const back = shown && inverseOf(shown)
+      this[from === 'done' ? 'undone' : 'done'].push({ group: step.group, versions: [version], inverse: back })
+      this.#over(act, version)
+      client.events.emit('undo', { [from === 'done' ? 'undone' : 'redone']: step.versions, version })
       return version
     } catch (err) {
+      this.#over(act, undefined)
       this[from].push(step) // refused: it can be tried again
+      client.events.emit('undoing')
       if (err instanceof Problem && err.code === 'undo-conflict') throw this.#explained(err)
       throw err
     }
   }
 
-  /** Over a line that may fail: the key makes it happen once. @param {number[]} versions @param {string} group @returns {Promise<number>} */
-  async #revert(versions, group) {
-    const { http, connection } = this.client
-    const headers = { 'Idempotency-Key': uuidv7(), 'Graphtide-Group': group }
+  /** It is done, or will not be. @param {Act} act @param {number | undefined} version */
+  #over(act, version) {
+    this.doing = this.doing.filter((a) => a !== act)
+    this.client.writing?.outgoing.foresaw(act.key, version)
+  }
+
+  /** Waits for what the server has not answered. @param {Step} step */
+  async #answered(step) {
+    const { writing } = this.client
+    const own = (writing?.all() ?? []).filter((m) => step.waiting?.includes(m.id))
+    await Promise.allSettled(own.map((m) => m.settled.promise))
+    this.#catchUp()
+    delete step.waiting
+    if (this.closed) throw closed()
+  }
+
+  /** Over a line that may fail, as often as it takes. @param {Act} act @returns {Promise<number>} */
+  async #revert({ key, group, step }) {
+    const { http } = this.client
+    const headers = { 'Idempotency-Key': key, 'Graphtide-Group': group }
     for (let attempt = 1; ; attempt++) {
+      if (this.closed) throw closed()
       try {
         const path = `/v1/graphs/${http.graph}/revert`
-        return (await http.request(path, { method: 'POST', body: { versions }, headers })).version
+        return (await http.request(path, { method: 'POST', body: { versions: step.versions }, headers })).version
       } catch (err) {
-        if (!(err instanceof Problem && err.transient) || attempt === 5) throw err
-        const ms = err.problem.retryAfterMs ?? 250 * 2 ** attempt
-        await new Promise((resolve) => connection.clock.setTimeout(() => resolve(undefined), ms))
+        if (this.closed || !(err instanceof Problem && err.transient)) throw err
+        await this.#pause(err.problem.retryAfterMs ?? Math.min(LONGEST_WAIT, 250 * 2 ** attempt))
       }
     }
+  }
+
+  /** Until it is worth trying again: later, or once the line is back. @param {number} ms @returns {Promise<void>} */
+  #pause(ms) {
+    const { client } = this
+    const { clock } = client.connection
+    return new Promise((resolve) => {
+      const stop = client.on('status', (status) => status === 'live' && this.wake())
+      const timer = clock.setTimeout(() => this.wake(), ms)
+      this.wake = () => {
+        stop()
+        clock.clearTimeout(timer)
+        resolve()
+      }
+    })
   }
 
   /** Says what conflicts: the objects as they are now, and who changed them. @param {Problem} problem */
@@ -118,4 +264,12 @@ export class History {
     })
     return Object.assign(problem, { conflicts })
   }
+
+  /** The client is closed: what is under way is not waited for. */
+  close() {
+    this.closed = true
+    this.wake()
+  }
 }
+
+const closed = () => new Problem({ code: 'closed', detail: 'the client was closed before it was undone' })

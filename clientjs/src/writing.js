@@ -5,6 +5,7 @@
 import { SELF } from './client.js'
 import { clone } from './clone.js'
 import { Edits } from './edits.js'
+import { inverseOf } from './inverse.js'
 import { Keeper } from './keeper.js'
 import { Layers } from './layers.js'
 import { Outgoing } from './outgoing.js'
@@ -19,9 +20,9 @@ export class Writing {
   constructor(client) {
     const { store, wire } = client
     this.client = client
-    /** This client's own commits that undo has not taken up yet, oldest first. @type {{version: number, group: string | undefined}[]} */
+    /** This client's own commits that undo has not taken up yet, oldest first. @type {{version: number, group: string | undefined, mutation: string, inverse: any[] | undefined}[]} */
     this.journal = []
-    /** What an earlier page left to undo and redo. @type {{done: any[], undone: any[]} | null} */
+    /** What an earlier page left to undo and redo. @type {{done: any[], undone: any[], doing?: any[]} | null} */
     this.kept = null
     /** @type {Promise<import('./undo.js').History> | undefined} */
     this.undoing = undefined
@@ -36,7 +37,7 @@ export class Writing {
       session: wire,
       onCommitted: (m, version) => {
         this.keeper.committed(m)
-        if (m.undoable) this.journal.push({ version, group: m.group })
+        if (m.undoable) this.journal.push({ version, group: m.group, mutation: m.id, inverse: inverseOf(m) })
         client.events.emit('commit', { mutation: m.id, version, patch: m.ops })
       },
       onSettled: () => {
@@ -125,5 +126,6 @@ export class Writing {
   close() {
     this.keeper.close()
     this.outgoing.close()
+    this.undos?.close()
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import { entityHash } from '../src/digest.js'
+import { inverse } from '../src/inverse.js'
 import { applySteps, compileGraphOp } from '../src/mutation.js'
 import { compareBy, compareStrings, matches, parseOrder, sortValues } from '../src/order.js'
 import { isRecord } from '../src/patch.js'
@@ -28,7 +29,7 @@ function copy(v) {
 export class FakeServer {
   /**
    * @param {Sim} sim
-   * @param {{schema?: any, refuse?: (patch: any[], mutation: string) => any, flushDelay?: () => number, split?: number, part?: number, lose?: number, again?: number}} [options]
+   * @param {{schema?: any, refuse?: (patch: any[], mutation: string) => any, reverting?: () => Promise<void>, flushDelay?: () => number, split?: number, part?: number, lose?: number, again?: number}} [options]
    *   split, part, lose, again: how likely a frame is split, a view parts, an entry is wrongly left out, a delta comes twice
    */
   constructor(sim, options = {}) {
@@ -38,7 +39,7 @@ export class FakeServer {
     this.epochs = 1
     /** States by version. @type {State[]} */
     this.states = [{ objects: new Map(), edges: new Map(), denied: new Set() }]
-    /** @type {{version: number, mutation: string, by: string, ops: Map<string, any[]>}[]} */
+    /** @type {{version: number, mutation: string, by: string, ops: Map<string, any[]>, patch: any[]}[]} */
     this.log = []
     /** @type {Map<string, number>} */
     this.applied = new Map()
@@ -72,24 +73,28 @@ export class FakeServer {
   fetch = async (/** @type {any} */ input, /** @type {any} */ init = {}) => {
     const path = new URL(String(input)).pathname
     if (path === '/v1/schema') return json(200, this.options.schema ?? { version: 1, types: {} })
-    if (path.endsWith('/revert')) return this.#revert(JSON.parse(init.body))
+    if (path.endsWith('/revert')) return this.#revert(JSON.parse(init.body), init.headers['Idempotency-Key'])
     return json(404, { code: 'not-found', title: 'Not found' })
   }
 
-  /** @param {{versions: number[]}} what */
-  #revert({ versions }) {
-    const v = versions[0]
-    const before = this.states[v - 1]
+  /** @param {{versions: number[]}} what @param {string} mutation */
+  async #revert({ versions }, mutation) {
+    await this.options.reverting?.()
     /** @type {any[]} */
     const patch = []
-    for (const ref of this.log[v - 1].ops.keys()) {
-      const [kind, id] = ref.split('/')
-      const was = (kind === 'objects' ? before.objects : before.edges).get(id)
-      if (was) patch.push({ op: 'replace', path: `/${ref}/body`, value: was.body })
-      else patch.push({ op: 'remove', path: `/${ref}` })
+    for (const v of [...versions].sort((a, b) => b - a)) {
+      const { objects, edges } = this.states[v - 1]
+      const read = (/** @type {string} */ ref) => (ref.startsWith('objects/') ? objects : edges).get(ref.split('/')[1])
+      patch.push(...(inverse(this.log[v - 1].patch.map(compileGraphOp), read) ?? []))
+      // What went in a cascade comes back.
+      for (const [id, e] of edges)
+        if (!this.states[v].edges.has(id) && !this.log[v - 1].patch.some((p) => p.path === `/edges/${id}`))
+          patch.push({ op: 'add', path: `/edges/${id}`, value: { label: e.label, from: e.from, to: e.to } })
     }
-    const { version } = this.commit(patch, 'revert', crypto.randomUUID())
-    return json(200, { version })
+    const { version, problem } = this.commit(patch, 'revert', mutation)
+    if (!problem) return json(200, { version })
+    const conflicts = patch.filter((p) => p.op === 'test').map((p) => ({ path: p.path, version: this.head }))
+    return json(409, { code: 'undo-conflict', title: 'Changed since', conflicts })
   }
 
   /**
@@ -158,7 +163,7 @@ export class FakeServer {
       ops.set(`edges/${id}`, [])
     }
     this.states.push(next)
-    this.log.push({ version, mutation, by, ops })
+    this.log.push({ version, mutation, by, ops, patch })
     this.applied.set(mutation, version)
     for (const s of this.sessions) s.wake()
     return { version }
@@ -198,7 +203,13 @@ export class FakeServer {
     else next.denied.delete(`${user} ${id}`)
     next.objects.set(id, { ...was, meta: { ...was.meta, version } })
     this.states.push(next)
-    this.log.push({ version, mutation: `rights ${version}`, by: 'admin', ops: new Map([[`objects/${id}`, []]]) })
+    this.log.push({
+      version,
+      mutation: `rights ${version}`,
+      by: 'admin',
+      ops: new Map([[`objects/${id}`, []]]),
+      patch: [],
+    })
     for (const s of this.sessions) s.wake()
   }
 

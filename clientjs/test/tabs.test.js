@@ -372,6 +372,39 @@ describe('what is kept', () => {
     two.db.close()
   })
 
+  test('an undo under way survives: it is shown again, and done once', async () => {
+    const w = pages()
+    const one = await w.page()
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    view.root.name = 'second'
+    await w.sim.run(100)
+    let cut = true
+    w.server.options.reverting = async () => {
+      if (cut) throw new Error('the line is down')
+    }
+    one.db.undo().catch(() => {})
+    await w.sim.run(10)
+    expect(view.root.name).toBe('Book')
+    await settle(w.sim)
+    await w.reload(one)
+    const two = await w.page()
+    await two.db.start(20_000)
+    const again = two.db.subscribe(book)
+    expect(again.root.name).toBe('Book')
+    await w.sim.until(() => again.state === 'live')
+    expect([again.root.name, w.server.head]).toEqual(['Book', 2])
+    cut = false
+    await w.sim.until(() => w.server.head === 3)
+    await w.sim.run(100)
+    expect(again.root.name).toBe('Book')
+    await w.sim.wait(two.db.redo())
+    await w.sim.run(100)
+    expect([again.root.name, w.server.head]).toEqual(['second', 4])
+    two.db.close()
+  })
+
   test('what a tab that is gone left is taken up by the next', async () => {
     const w = pages()
     const one = await w.page('first')

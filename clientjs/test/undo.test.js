@@ -1,0 +1,251 @@
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { inverse } from '../src/inverse.js'
+import { applySteps, compileGraphOp } from '../src/mutation.js'
+import { equal } from '../src/patch.js'
+import { seeded } from './sim.js'
+import { addEdge, addObject, id, world } from './world.js'
+
+const [STORE, REC] = [id(1), id(3)]
+
+beforeEach(() => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+  return () => warn.mockRestore()
+})
+
+/** @param {any} [options] */
+async function setup(options) {
+  const w = world({ delay: () => 5, ...options })
+  w.seed([
+    addObject(STORE, 'DataStore', { name: 'Book', tags: ['a', 'b'] }),
+    addObject(REC, 'Record', { n: 0 }),
+    addEdge(id(11), 'dataStore', REC, STORE),
+  ])
+  w.server.options.reverting = () => new Promise((resolve) => w.sim.after(20, () => resolve(undefined)))
+  const db = await w.connect()
+  const view = db.subscribe({ root: STORE, in: { dataStore: {} } })
+  await w.sim.wait(view.ready)
+  const bob = (/** @type {any[]} */ patch) => w.server.commit(patch, 'bob', crypto.randomUUID())
+  return { ...w, db, view, store: view.root, rec: db.get(REC), bob }
+}
+
+/** Lets the promises of one turn run, and no time pass. */
+const turn = async () => {
+  for (let i = 0; i < 20; i++) await Promise.resolve()
+}
+
+describe('undo', () => {
+  test('is on screen at once, before the server has heard of it, and so is redo', async () => {
+    const { db, store, sim, server } = await setup()
+    store.name = 'second'
+    store.tags.push('c')
+    await sim.run(100)
+    const { head } = server
+    const undone = db.undo()
+    await turn()
+    expect([store.name, [...store.tags], store.$pending, server.head]).toEqual(['Book', ['a', 'b'], true, head])
+    expect(await sim.wait(undone)).toBe(head + 1)
+    await sim.run(100)
+    expect([store.name, [...store.tags], store.$pending]).toEqual(['Book', ['a', 'b'], false])
+    const redone = db.redo()
+    await turn()
+    expect([store.name, [...store.tags]]).toEqual(['second', ['a', 'b', 'c']])
+    await sim.wait(redone)
+    await sim.run(100)
+    expect([store.name, db.writing?.layers.list.length, db.writing?.outgoing.foreseen.size]).toEqual(['second', 0, 0])
+  })
+
+  test('never flickers: nothing but the old and the new is ever shown', async () => {
+    const { db, store, sim } = await setup()
+    store.name = 'second'
+    await sim.run(100)
+    /** @type {string[]} */
+    const seen = []
+    db.on('change', () => seen.push(store.name))
+    await sim.wait(db.undo())
+    await sim.run(100)
+    expect(new Set(seen)).toEqual(new Set(['Book']))
+  })
+
+  test('of several steps in a row shows all of them at once', async () => {
+    const { db, store, sim, server } = await setup()
+    for (const name of ['one', 'two', 'three']) {
+      store.name = name
+      await sim.run(50)
+    }
+    const { head } = server
+    const all = [db.undo(), db.undo(), db.undo()]
+    await turn()
+    expect(store.name).toBe('Book')
+    await sim.wait(Promise.all(all))
+    await sim.run(100)
+    expect([store.name, server.head]).toEqual(['Book', head + 3])
+    const back = [db.redo(), db.redo()]
+    await turn()
+    expect(store.name).toBe('two')
+    await sim.wait(Promise.all(back))
+    await sim.run(100)
+    expect(store.name).toBe('two')
+  })
+
+  test('brings back what was deleted, with its edges, and takes away what was made', async () => {
+    const { db, store, rec, sim, server } = await setup()
+    rec.$delete()
+    await sim.run(100)
+    expect(store.records.length).toBe(0)
+    const undone = db.undo()
+    await turn()
+    expect(store.records.map((/** @type {any} */ r) => r.n)).toEqual([0])
+    await sim.wait(undone)
+    await sim.run(100)
+    expect(store.records.map((/** @type {any} */ r) => r.$id)).toEqual([REC])
+    db.create('Record', { n: 2, dataStore: store })
+    await sim.run(100)
+    const gone = db.undo()
+    await turn()
+    expect(store.records.length).toBe(1)
+    await sim.wait(gone)
+    await sim.run(100)
+    expect([store.records.length, [...server.state.objects.values()].length]).toEqual([1, 2])
+  })
+
+  test('of what is still on its way is shown at once, and done once that is answered', async () => {
+    const { db, store, sim, server } = await setup()
+    store.name = 'before'
+    await sim.run(100)
+    store.name = 'second'
+    await sim.settle() // sent, not answered
+    const undone = db.undo()
+    await turn()
+    expect(store.name).toBe('before')
+    await sim.wait(undone)
+    await sim.run(100)
+    expect([store.name, server.entity(`objects/${STORE}`).body.name, server.head]).toEqual(['before', 'before', 4])
+  })
+
+  test('of what is refused in the meantime undoes nothing else', async () => {
+    const { db, store, sim, server } = await setup()
+    store.name = 'kept'
+    await sim.run(100)
+    server.options.refuse = (/** @type {any[]} */ patch) =>
+      patch[0].value === 'bad' ? { code: 'schema', title: 'No' } : undefined
+    store.name = 'bad'
+    await sim.settle()
+    const undone = db.undo()
+    await sim.wait(undone)
+    await sim.run(100)
+    expect([store.name, server.head]).toEqual(['kept', 2])
+    await sim.wait(db.undo())
+    await sim.run(100)
+    expect(store.name).toBe('Book')
+  })
+
+  test('where somebody has changed the same shows what is there now, and says what conflicts', async () => {
+    const { db, store, sim, bob } = await setup()
+    store.name = 'mine'
+    await sim.run(100)
+    bob([{ op: 'replace', path: `/objects/${STORE}/body/name`, value: 'bob’s' }])
+    const early = db.undo() // bob's change is not here yet
+    await turn()
+    expect(store.name).toBe('Book')
+    await expect(sim.wait(early)).rejects.toMatchObject({
+      code: 'undo-conflict',
+      conflicts: [{ path: `/objects/${STORE}/body/name`, object: store }],
+    })
+    expect(store.name).toBe('bob’s')
+    const late = db.undo() // it can be tried again, and now this client knows better than to show it
+    await turn()
+    expect(store.name).toBe('bob’s')
+    await expect(sim.wait(late)).rejects.toMatchObject({ code: 'undo-conflict' })
+  })
+
+  test('keeps trying over a line that is down, and is done once', async () => {
+    const { db, store, sim, server } = await setup()
+    store.name = 'second'
+    await sim.run(100)
+    let down = true
+    server.options.reverting = async () => {
+      if (down) throw new Error('the network is down')
+    }
+    const undone = db.undo()
+    await sim.run(120_000)
+    expect(store.name).toBe('Book')
+    down = false
+    await sim.wait(undone)
+    await sim.run(100)
+    expect([store.name, server.head]).toEqual(['Book', 3])
+  })
+
+  test('and redo after each other wait for each other', async () => {
+    const { db, store, sim, server } = await setup()
+    store.name = 'second'
+    await sim.run(100)
+    const both = [db.undo(), db.redo()]
+    await sim.wait(Promise.all(both))
+    await sim.run(100)
+    expect([store.name, server.head]).toEqual(['second', 4])
+  })
+
+  test('joins the steps of a group', async () => {
+    const { db, store, rec, sim } = await setup()
+    const group = id(77)
+    db.transact(() => (store.name = 'one'), { group })
+    await sim.run(100)
+    db.transact(() => (rec.n = 1), { group }) // this one is on its way
+    await sim.settle()
+    const undone = db.undo()
+    await turn()
+    expect([store.name, rec.n]).toEqual(['Book', 0])
+    await sim.wait(undone)
+    await sim.run(100)
+    expect([store.name, rec.n]).toEqual(['Book', 0])
+    await sim.wait(db.redo())
+    await sim.run(100)
+    expect([store.name, rec.n]).toEqual(['one', 1])
+  })
+
+  test('is forgotten about when the client is closed, and leaves no timer', async () => {
+    const { db, store, sim, server } = await setup()
+    store.name = 'second'
+    await sim.run(100)
+    server.options.reverting = async () => {
+      throw new Error('down')
+    }
+    const undone = db.undo()
+    await sim.run(1_000)
+    db.close()
+    await expect(undone).rejects.toMatchObject({ code: expect.stringMatching(/closed|unavailable/) })
+    await sim.run(0)
+    expect(sim.events.size).toBe(0)
+  })
+})
+
+test('the inverse of random steps leads back to where they began', () => {
+  const random = seeded(11)
+  const int = (/** @type {number} */ n) => Math.floor(random() * n)
+  const ref = `/objects/${STORE}/body`
+  const value = () => [1, 'x', null, [1, 2], { a: 1 }, { b: [] }][int(6)]
+  let applied = 0
+  for (let n = 0; n < 4_000; n++) {
+    const before = { type: 'T', body: { a: [1, [2], { c: 3 }], b: { c: null, d: 'x' }, e: 0 }, meta: { version: 1 } }
+    const paths = ['/a', '/a/0', '/a/1', '/a/-', '/a/2/c', '/a/1/0', '/b', '/b/c', '/b/new', '/e', '/f']
+    const path = () => ref + paths[int(paths.length)]
+    const ops = Array.from({ length: 1 + int(4) }, () => {
+      const op = /** @type {any} */ (['add', 'remove', 'replace', 'move', 'copy'][int(5)])
+      return { op, path: path(), ...(op === 'move' || op === 'copy' ? { from: path() } : { value: value() }) }
+    })
+    const read = () => before
+    let steps
+    let after
+    try {
+      steps = ops.map(compileGraphOp)
+      after = applySteps(steps, read).get(`objects/${STORE}`)
+    } catch {
+      continue // it does not apply
+    }
+    applied++
+    const back = inverse(steps, read) ?? []
+    const again = applySteps(back.map(compileGraphOp), () => after).get(`objects/${STORE}`) ?? after
+    expect(equal(again?.body, before.body), `case ${n}: ${JSON.stringify({ ops, back })}`).toBe(true)
+  }
+  expect(applied).toBeGreaterThan(800)
+})
