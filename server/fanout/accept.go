@@ -224,7 +224,7 @@ func (h *Hub) begin(ctx context.Context, c *connection, hello *protocol.Hello, g
 		User:   protocol.User{ID: p.User, Teams: p.Teams, Org: p.Org, Admin: p.Admin},
 		Schema: h.cfg.Live.Current().Version, Limits: h.cfg.Limits, Bounds: h.cfg.bounds(), Applied: applied, ExpiresAt: expires,
 	}
-	s.queue(item{text: welcome.Append(nil)})
+	s.lead(item{text: welcome.Append(nil)})
 	if h.isDraining() { // too late for Drain to see it
 		s.bye(retryAfter(0), protocol.CloseDraining)
 	}

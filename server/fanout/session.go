@@ -113,6 +113,16 @@ func (s *session) queue(it item) {
 	s.wakeUp()
 }
 
+// lead is queue for the welcome: all were told something, perhaps, since the session
+// joined them, and that comes after it.
+func (s *session) lead(it item) {
+	s.mu.Lock()
+	s.items = slices.Insert(s.items, 0, it)
+	s.waiting += it.weight()
+	s.mu.Unlock()
+	s.wakeUp()
+}
+
 // push is queue for who holds mu.
 func (s *session) push(it item) {
 	if s.closed {

@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
@@ -595,6 +598,42 @@ func TestANewEpochSendsSessionsAwayAndNothingOldCounts(t *testing.T) {
 	p.send(fmt.Sprintf(`{"t":"sub","sub":"s1","projection":%s,"since":%d,"epoch":%q,"key":%q}`, childrenOf1, old.version, epoch, old.key))
 	if m := p.await("load"); string(m["reset"]) != "true" {
 		t.Error("a view of another epoch was resumed")
+	}
+}
+
+// A session that has joined is told what all are told, though its welcome is not
+// written yet.
+func TestTheWelcomeComesFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	p := dial(t, w.serve(t), dialing{})
+	r, err := w.hub.relay(context.Background(), graph.MainGraph)
+	if err != nil {
+		t.Fatal(err)
+	}
+	holding, limit := make(chan struct{}), soon(t)
+	r.ask(limit, command{run: func(x *step) {
+		x.later(func() {
+			close(holding) // nobody is welcomed now
+			for len(x.list()) == 0 && limit.Err() == nil {
+				runtime.Gosched()
+			}
+			for _, s := range x.list() {
+				s.queue(item{text: protocol.AppendSchema(nil, 7)})
+				s.bye(time.Second, protocol.CloseDraining)
+			}
+		})
+	}})
+	<-holding
+	p.send(hello(ann, sessionA))
+	var kinds []string
+	for len(kinds) < 3 {
+		for _, m := range p.message() {
+			kinds = append(kinds, string(m["t"]))
+		}
+	}
+	if want := []string{`"welcome"`, `"schema"`, `"bye"`}; !slices.Equal(kinds, want) {
+		t.Errorf("told %v, not %v", kinds, want)
 	}
 }
 
