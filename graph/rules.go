@@ -48,9 +48,9 @@ type RuleStore interface {
 	RetryAll(ctx context.Context, g GraphKey, f RunRetries) ([]RunRef, error)
 
 	// AskToStop tells the runs of operations that their objects ask them to end:
-	// one that is open for reports has until grace, one that waits for its next
-	// attempt is due at once. ready may start; without grace those that are open
-	// are among them.
+	// one that is open for reports, or will be, has until grace, one that waits for
+	// its next attempt is due at once. ready may start; without grace those that
+	// are open are among them.
 	AskToStop(ctx context.Context, g GraphKey, operations []ObjectID, grace time.Duration) (ready []RunRef, err error)
 	// Took gives how long the last successful runs of an operation took from the
 	// first attempt on, the median; 0 where there was none.

@@ -191,18 +191,22 @@ type RunBacklog struct {
 	Cursor Version
 }
 
+// RunClaims asks to start attempts of runs of one graph.
+type RunClaims struct {
+	Graph GraphKey
+	Node  string
+	Lease time.Duration
+	Runs  []RunClaim
+}
+
 // RunClaim asks to start an attempt.
 type RunClaim struct {
-	Graph     GraphKey
 	Run       string
-	Node      string
-	Lease     time.Duration
 	TokenHash []byte
 }
 
 // RunEnd ends an attempt. State is final, or RunRetrying with Delay.
 type RunEnd struct {
-	Graph   GraphKey
 	Run     string
 	Attempt int
 	State   RunState
@@ -246,24 +250,27 @@ type RunStore interface {
 	Behind(ctx context.Context, node string, limit int) ([]RunBacklog, error)
 	// Cursor gives a graph's cursor; one that never moved is at 0.
 	Cursor(ctx context.Context, g GraphKey) (RunCursor, error)
+	// Release lets another node move a cursor that this one holds, at once.
+	Release(ctx context.Context, g GraphKey, node string) error
 	// Dispatch is described at its type. A run that exists is left as it is.
 	Dispatch(ctx context.Context, d *Dispatch) (Dispatched, error)
 
-	// Claim starts the next attempt if the run is due, or its lease is over,
-	// no earlier run of the same rule and entity is open, none of them is under
-	// way, and the rule is not paused: at most one claimer wins. nil where it may
-	// not start. An attempt taken over leaves a
+	// Claim starts the next attempt of each run that is due, or whose lease is
+	// over, if no earlier run of the same rule and entity is open, none of them is
+	// under way, and the rule is not paused: at most one claimer wins. Those that
+	// may not start are missing from the answer. An attempt taken over leaves a
 	// failed hop: timed-out where it was open for reports, else lease-lost.
-	Claim(ctx context.Context, c RunClaim) (*Run, error)
+	Claim(ctx context.Context, c RunClaims) ([]*Run, error)
 	// Extend prolongs the leases of attempts and gives those that are still
 	// held; what is missing has been taken over, ended or cancelled.
 	Extend(ctx context.Context, lease time.Duration, held []RunRef) ([]RunRef, error)
 	// Park leaves an attempt open for reports until its deadline. False where
 	// it is no longer held.
 	Park(ctx context.Context, g GraphKey, run string, attempt int, hops []Hop) (bool, error)
-	// Finish ends an attempt that is still held; ok is false otherwise, and
-	// nothing changed. next may start now that this run has ended.
-	Finish(ctx context.Context, e RunEnd) (ok bool, next []RunRef, err error)
+	// Finish ends attempts of runs of one graph: ended tells of each whether it
+	// was still held; else nothing changed of it. next may start now that these
+	// runs have ended.
+	Finish(ctx context.Context, g GraphKey, ends []RunEnd) (ended []bool, next []RunRef, err error)
 	// Note adds a hop to each of the runs.
 	Note(ctx context.Context, g GraphKey, runs []string, hop Hop) error
 

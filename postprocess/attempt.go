@@ -44,7 +44,7 @@ type attempt struct {
 func (s *Service) try(ref graph.RunRef) {
 	token, hash := newToken(ref.Run)
 	began := time.Now()
-	run, err := s.deps.Runs.Claim(s.life, graph.RunClaim{Graph: ref.Graph, Run: ref.Run, Node: s.cfg.Node, Lease: s.cfg.Lease, TokenHash: hash})
+	run, err := s.claims.do(s.life, ref.Graph, graph.RunClaim{Run: ref.Run, TokenHash: hash})
 	if err != nil {
 		if s.life.Err() == nil {
 			s.cfg.Log.Warn("claim a run", "run", ref.Run, "error", err)
@@ -218,7 +218,7 @@ func (a *attempt) operate(life context.Context, r *replica.Replica) error {
 	case err != nil:
 		return err
 	case out.accepted:
-		return a.parkOperation(life, r, out)
+		return a.park(life, out)
 	case out.patch == nil && out.result == nil && a.operation.Cancelled():
 		return a.conclude(life, opCancelled, nil, a.answered(out))
 	}
@@ -350,7 +350,8 @@ func (a *attempt) back(ctx context.Context, hop graph.HopKind, delay time.Durati
 	return err
 }
 
-// park leaves the attempt open: its reports are awaited.
+// park leaves the attempt open: its reports are awaited, for no longer than the
+// grace if it was asked to stop meanwhile.
 func (a *attempt) park(life context.Context, out answer) error {
 	hops := append([]graph.Hop{a.answered(out)}, a.commitHops()...)
 	_, err := a.svc.deps.Runs.Park(life, a.run.Graph, a.run.ID, a.run.Attempt, hops)
@@ -358,24 +359,6 @@ func (a *attempt) park(life context.Context, out answer) error {
 		return infrastructure(err)
 	}
 	return nil // false: a report has ended it meanwhile
-}
-
-// parkOperation parks, and looks once more whether the operation was asked to
-// stop: whoever matched the request before saw no open attempt.
-func (a *attempt) parkOperation(life context.Context, r *replica.Replica, out answer) error {
-	if err := a.park(life, out); err != nil {
-		return err
-	}
-	if err := r.CatchUp(life); err != nil {
-		return nil // parked it is; the request's own commit is matched by now, or will be
-	}
-	if b, ok, err := a.operation.body(life); err != nil || ok && !b.Cancel {
-		return nil
-	}
-	if _, err := a.svc.deps.Runs.AskToStop(life, a.run.Graph, []graph.ObjectID{a.operation.id}, a.svc.cfg.CancelGrace); err != nil {
-		a.report(err)
-	}
-	return nil
 }
 
 func (a *attempt) answered(out answer) graph.Hop {
@@ -390,19 +373,18 @@ func (a *attempt) finish(ctx context.Context, state graph.RunState, why *graph.R
 // finishWith writes the end of the attempt, for as long as it takes and the
 // lease lasts.
 func (a *attempt) finishWith(ctx context.Context, e graph.RunEnd) error {
-	e.Graph, e.Run, e.Attempt = a.run.Graph, a.run.ID, a.run.Attempt
+	e.Run, e.Attempt = a.run.ID, a.run.Attempt
 	e.Hops = append(e.Hops, a.commitHops()...)
 	if e.State.Final() {
 		e.Hops = append(e.Hops, graph.Hop{Hop: graph.HopKind(e.State), Node: a.svc.cfg.Node})
 	}
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		ok, next, err := a.svc.deps.Runs.Finish(ctx, e)
+		held, err := a.svc.ends.do(ctx, a.run.Graph, e)
 		if err == nil {
-			if !ok {
+			if !held {
 				return errLeaseLost
 			}
 			a.svc.count(e.State)
-			a.svc.ready(next)
 			return nil
 		}
 		if ctx.Err() != nil {

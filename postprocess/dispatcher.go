@@ -96,6 +96,7 @@ func (d *dispatcher) watch(ctx context.Context) {
 			d.cfg.Log.Warn("look for commits to match", "error", err)
 		}
 		for _, b := range behind {
+			d.released(b.Graph) // nobody holds its cursor
 			d.follow(ctx, b.Graph, b.Name)
 		}
 		select {
@@ -105,6 +106,13 @@ func (d *dispatcher) watch(ctx context.Context) {
 		case <-d.look:
 		}
 	}
+}
+
+// released ends a stand-by.
+func (d *dispatcher) released(key graph.GraphKey) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.standBy, key)
 }
 
 // follow begins to follow a graph, once, unless another node does.

@@ -76,9 +76,10 @@ func (f *follower) run(ctx context.Context) error {
 		case <-idle.C:
 			return nil
 		case <-ctx.Done():
+			// Another node goes on at once.
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cursorPause)
 			defer cancel()
-			return f.flush(last)
+			return errors.Join(f.flush(last), f.deps.Runs.Release(last, f.key, f.cfg.Node))
 		}
 	}
 }

@@ -18,6 +18,7 @@ bad:
   retries: 0`)+scripts("x.js", `export default () => { throw 1 }`), nil, func(c *Config) { c.Metrics = reg })
 	s.create("Thing", `{}`)
 	s.waitState("bad", graph.RunDead)
+	s.first.svc.scheduler.wait() // its attempt is counted
 	got, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)

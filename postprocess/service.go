@@ -30,6 +30,9 @@ type Service struct {
 	estimates estimates
 	metrics   *metrics
 
+	claims *batcher[graph.RunClaim, *graph.Run] // nil: the run may not start
+	ends   *batcher[graph.RunEnd, bool]         // whether the attempt was still held
+
 	scheduler  *scheduler
 	sweeper    *sweeper
 	leases     *leases
@@ -57,6 +60,9 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	cfg = cfg.WithDefaults()
 	s := &Service{cfg: cfg, deps: deps, timers: map[string]*time.Timer{}}
 	s.life, s.kill = context.WithCancelCause(context.Background())
+	// The last ends are written once life is over.
+	s.claims = newBatcher(s.life, s.claim)
+	s.ends = newBatcher(context.WithoutCancel(s.life), s.finish)
 	s.webhooks = webhook.New(webhook.Config{
 		AllowPrivate: cfg.AllowPrivateWebhooks, AnswerBytes: int64(cfg.Limits.TransactionBytes) + webhook.ErrorBytes,
 	})
@@ -137,6 +143,8 @@ func (s *Service) Stop(ctx context.Context) error {
 	s.cancel() // leases last: attempts need them to the end
 	s.wg.Wait()
 	s.kill(errStopping)
+	s.claims.wait()
+	s.ends.wait()
 	s.webhooks.Close()
 	s.metrics.close()
 	return nil

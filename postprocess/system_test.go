@@ -166,7 +166,7 @@ func (o *observedRuns) Dispatch(ctx context.Context, d *graph.Dispatch) (graph.D
 	return o.RunStore.Dispatch(ctx, d)
 }
 
-func (o *observedRuns) Claim(ctx context.Context, c graph.RunClaim) (*graph.Run, error) {
+func (o *observedRuns) Claim(ctx context.Context, c graph.RunClaims) ([]*graph.Run, error) {
 	defer o.tell()
 	return o.RunStore.Claim(ctx, c)
 }
@@ -181,9 +181,9 @@ func (o *observedRuns) Park(ctx context.Context, g graph.GraphKey, run string, a
 	return o.RunStore.Park(ctx, g, run, attempt, hops)
 }
 
-func (o *observedRuns) Finish(ctx context.Context, e graph.RunEnd) (bool, []graph.RunRef, error) {
+func (o *observedRuns) Finish(ctx context.Context, g graph.GraphKey, ends []graph.RunEnd) ([]bool, []graph.RunRef, error) {
 	defer o.tell()
-	return o.RunStore.Finish(ctx, e)
+	return o.RunStore.Finish(ctx, g, ends)
 }
 
 func (o *observedRuns) Cancel(ctx context.Context, g graph.GraphKey, run string) (bool, []graph.RunRef, error) {
@@ -208,7 +208,7 @@ func (n *nodeRuns) Dispatch(ctx context.Context, d *graph.Dispatch) (graph.Dispa
 	return n.observedRuns.Dispatch(ctx, d)
 }
 
-func (n *nodeRuns) Claim(ctx context.Context, c graph.RunClaim) (*graph.Run, error) {
+func (n *nodeRuns) Claim(ctx context.Context, c graph.RunClaims) ([]*graph.Run, error) {
 	if n.cut.Load() {
 		return nil, errCut
 	}
@@ -222,11 +222,11 @@ func (n *nodeRuns) Extend(ctx context.Context, lease time.Duration, held []graph
 	return n.observedRuns.Extend(ctx, lease, held)
 }
 
-func (n *nodeRuns) Finish(ctx context.Context, e graph.RunEnd) (bool, []graph.RunRef, error) {
+func (n *nodeRuns) Finish(ctx context.Context, g graph.GraphKey, ends []graph.RunEnd) ([]bool, []graph.RunRef, error) {
 	if n.cut.Load() {
-		return false, nil, errCut
+		return nil, nil, errCut
 	}
-	return n.observedRuns.Finish(ctx, e)
+	return n.observedRuns.Finish(ctx, g, ends)
 }
 
 func (n *nodeRuns) Overdue(ctx context.Context, grace time.Duration, limit, perRule int) ([]graph.RunRef, error) {

@@ -129,14 +129,17 @@ func (r *Runs) AskToStop(_ context.Context, g graph.GraphKey, operations []graph
 		if run.Graph != g || run.Kind != graph.RunOperation || !slices.Contains(operations, graph.ObjectID(run.Entity.ID)) {
 			continue
 		}
+		if end := now.Add(grace); run.stopBy.IsZero() || run.stopBy.After(end) {
+			run.stopBy = end
+		}
 		switch {
-		case run.State == graph.RunRetrying && run.WakeAt.After(now):
-			run.WakeAt = now
+		case run.State == graph.RunRetrying:
+			if run.WakeAt.After(now) {
+				run.WakeAt = now
+			}
 			out = append(out, run.ref())
 		case run.State == graph.RunRunning && run.Open:
-			if end := now.Add(grace); run.Deadline.After(end) {
-				run.Deadline, run.WakeAt = end, end
-			}
+			run.giveUp()
 			if grace <= 0 {
 				out = append(out, run.ref())
 			}

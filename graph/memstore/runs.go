@@ -46,7 +46,16 @@ type lane struct {
 
 type runState struct {
 	graph.Run
-	hops []graph.Hop
+	hops   []graph.Hop
+	stopBy time.Time // an attempt that is open for reports is given up then; zero: nobody asked it to stop
+}
+
+// giveUp brings the end of an attempt that is open for reports forward, if it
+// was asked to stop.
+func (r *runState) giveUp() {
+	if !r.stopBy.IsZero() && r.stopBy.Before(r.Deadline) {
+		r.Deadline, r.WakeAt = r.stopBy, r.stopBy
+	}
 }
 
 func (r *runState) lane() lane { return lane{r.Graph, r.Kind, r.Rule, r.Entity} }
@@ -197,20 +206,42 @@ func (r *Runs) firstOpen(ln lane) *runState {
 	return nil
 }
 
-// Claim starts the next attempt.
-func (r *Runs) Claim(_ context.Context, c graph.RunClaim) (*graph.Run, error) {
+// Release lets another node move the cursor.
+func (r *Runs) Release(_ context.Context, g graph.GraphKey, node string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if c := r.cursors[g]; c.Holder == node {
+		c.Holder, c.Until = "", time.Now()
+		r.cursors[g] = c
+	}
+	return nil
+}
+
+// Claim starts attempts.
+func (r *Runs) Claim(_ context.Context, c graph.RunClaims) ([]*graph.Run, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []*graph.Run
+	for _, asked := range c.Runs {
+		if run := r.claim(c, asked); run != nil {
+			out = append(out, run)
+		}
+	}
+	return out, nil
+}
+
+// claim starts the next attempt of a run; the caller holds mu.
+func (r *Runs) claim(c graph.RunClaims, asked graph.RunClaim) *graph.Run {
 	now := time.Now()
-	run := r.runs[runKey{c.Graph, c.Run}]
+	run := r.runs[runKey{c.Graph, asked.Run}]
 	if run == nil || run.WakeAt.IsZero() || run.WakeAt.After(now) || !r.mayBegin(run, now) {
-		return nil, nil
+		return nil
 	}
 	if run.State == graph.RunRunning {
 		run.note(graph.Hop{Hop: graph.HopFailed, Attempt: run.Attempt, Node: run.Node, Error: graph.LostAttempt(run.Open)})
 		run.RetriesLeft--
 	}
-	run.State, run.Open, run.Node, run.TokenHash = graph.RunRunning, false, c.Node, c.TokenHash
+	run.State, run.Open, run.Node, run.TokenHash = graph.RunRunning, false, c.Node, asked.TokenHash
 	run.Attempt++
 	if run.StartedAt.IsZero() {
 		run.StartedAt = now
@@ -220,7 +251,7 @@ func (r *Runs) Claim(_ context.Context, c graph.RunClaim) (*graph.Run, error) {
 		run.Deadline = now.Add(run.Timeout)
 	}
 	run.note(graph.Hop{Hop: graph.HopStarted, Attempt: run.Attempt, Node: c.Node})
-	return run.copy(), nil
+	return run.copy()
 }
 
 // mayBegin reports whether a run that is due may start: no earlier one of its
@@ -258,6 +289,7 @@ func (r *Runs) Park(_ context.Context, g graph.GraphKey, id string, attempt int,
 		return false, nil
 	}
 	run.Open, run.WakeAt = true, run.Deadline
+	run.giveUp()
 	for _, h := range hops {
 		h.Attempt = run.Attempt
 		run.note(h)
@@ -265,13 +297,25 @@ func (r *Runs) Park(_ context.Context, g graph.GraphKey, id string, attempt int,
 	return true, nil
 }
 
-// Finish ends an attempt.
-func (r *Runs) Finish(_ context.Context, e graph.RunEnd) (bool, []graph.RunRef, error) {
+// Finish ends attempts.
+func (r *Runs) Finish(_ context.Context, g graph.GraphKey, ends []graph.RunEnd) ([]bool, []graph.RunRef, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	run := r.held(e.Graph, e.Run, e.Attempt)
+	ended := make([]bool, len(ends))
+	var next []graph.RunRef
+	for i, e := range ends {
+		var ready []graph.RunRef
+		ended[i], ready = r.finish(g, e)
+		next = append(next, ready...)
+	}
+	return ended, next, nil
+}
+
+// finish ends an attempt; the caller holds mu.
+func (r *Runs) finish(g graph.GraphKey, e graph.RunEnd) (bool, []graph.RunRef) {
+	run := r.held(g, e.Run, e.Attempt)
 	if run == nil {
-		return false, nil, nil
+		return false, nil
 	}
 	for _, h := range e.Hops {
 		h.Attempt = run.Attempt
@@ -283,9 +327,9 @@ func (r *Runs) Finish(_ context.Context, e graph.RunEnd) (bool, []graph.RunRef, 
 		if !e.Refund {
 			run.RetriesLeft--
 		}
-		return true, nil, nil
+		return true, nil
 	}
-	return true, r.end(run), nil
+	return true, r.end(run)
 }
 
 // end makes a run final and wakes the next of its lane; the caller holds mu.

@@ -192,13 +192,17 @@ func (s *Runs) AskToStop(ctx context.Context, g graph.GraphKey, operations []gra
 	const ask = `-- runs: ask to stop
 		WITH asked AS (
 			UPDATE runs r SET
-				wake_at = CASE r.state WHEN 'retrying' THEN clock_timestamp() ELSE least(r.wake_at, clock_timestamp() + @grace::interval) END,
-				deadline = CASE r.state WHEN 'retrying' THEN r.deadline ELSE least(r.deadline, clock_timestamp() + @grace::interval) END
+				stop_by = least(r.stop_by, clock_timestamp() + @grace::interval),
+				wake_at = CASE
+					WHEN r.state = 'retrying' THEN least(r.wake_at, clock_timestamp())
+					WHEN r.open THEN least(r.wake_at, clock_timestamp() + @grace::interval)
+					ELSE r.wake_at END,
+				deadline = CASE WHEN r.open THEN least(r.deadline, clock_timestamp() + @grace::interval) ELSE r.deadline END
 			WHERE r.graph = @graph AND r.entity = ANY (@ids::uuid[]) AND r.kind = 'operation' AND r.entity_kind = 0
-				AND ((r.state = 'retrying' AND r.wake_at > clock_timestamp()) OR (r.state = 'running' AND r.open))
-			RETURNING r.graph, r.id, r.rule, r.attempt, r.state
+				AND r.state IN ('pending', 'running', 'retrying')
+			RETURNING r.graph, r.id, r.rule, r.attempt, r.state, r.open
 		)
-		SELECT graph, id::text, rule, attempt FROM asked WHERE state = 'retrying' OR @grace::interval <= '0'`
+		SELECT graph, id::text, rule, attempt FROM asked WHERE state = 'retrying' OR (open AND @grace::interval <= '0')`
 	ids := make([][16]byte, len(operations))
 	for i, id := range operations {
 		ids[i] = id

@@ -148,36 +148,57 @@ func (s *Runs) Dispatch(ctx context.Context, d *graph.Dispatch) (graph.Dispatche
 	return out, runsErr(rows.Err(), "dispatch graph %d", d.Graph)
 }
 
-// Claim starts the next attempt: one statement, so that a lone claim costs one
-// round trip. The row is locked by the update that judges it.
-func (s *Runs) Claim(ctx context.Context, c graph.RunClaim) (*graph.Run, error) {
+// Release lets another node move the cursor.
+func (s *Runs) Release(ctx context.Context, g graph.GraphKey, node string) error {
+	const release = `-- runs: release
+		UPDATE run_cursors SET holder = '', until = clock_timestamp() WHERE graph = $1 AND holder = $2`
+	_, err := s.pool.Exec(ctx, release, g, node)
+	return runsErr(err, "release the cursor of graph %d", g)
+}
+
+// Claim starts attempts, all in one statement. The rows are locked, by version
+// and id, by the look that judges them. Of a lane that has two among those asked
+// for, the first one alone begins.
+func (s *Runs) Claim(ctx context.Context, c graph.RunClaims) ([]*graph.Run, error) {
 	const claim = `-- runs: claim
-		WITH old AS (
-			SELECT r.id, r.state, r.attempt, r.open, r.node
-			FROM runs r
-			WHERE r.graph = @graph AND r.id = @run AND r.wake_at <= clock_timestamp() AND NOT EXISTS (
-				SELECT FROM runs e
-				WHERE e.graph = r.graph AND e.entity = r.entity AND e.rule = r.rule AND e.kind = r.kind AND e.entity_kind = r.entity_kind
-					AND e.id <> r.id AND e.state IN ('pending', 'running', 'retrying')
-					AND (e.version < r.version OR (e.state = 'running' AND e.wake_at > clock_timestamp())))
-				AND NOT EXISTS (SELECT FROM rule_pauses p WHERE p.graph = r.graph AND p.rule = r.rule AND r.kind = 'rule')
-			FOR NO KEY UPDATE OF r
+		WITH old AS MATERIALIZED (
+			SELECT r.*, s.token
+			FROM (
+				SELECT a.id, a.token, v.version
+				FROM unnest(@runs::uuid[], @tokens::bytea[]) AS a(id, token)
+				CROSS JOIN LATERAL (SELECT r.version FROM runs r WHERE r.graph = @graph AND r.id = a.id LIMIT 1) v
+				ORDER BY v.version, a.id
+			) s
+			CROSS JOIN LATERAL (
+				SELECT r.id, r.version, r.entity, r.rule, r.kind, r.entity_kind, r.state, r.attempt, r.open, r.node
+				FROM runs r
+				WHERE r.graph = @graph AND r.id = s.id AND r.wake_at <= clock_timestamp() AND NOT EXISTS (
+					SELECT FROM runs e
+					WHERE e.graph = r.graph AND e.entity = r.entity AND e.rule = r.rule AND e.kind = r.kind AND e.entity_kind = r.entity_kind
+						AND e.id <> r.id AND e.state IN ('pending', 'running', 'retrying')
+						AND (e.version < r.version OR (e.state = 'running' AND e.wake_at > clock_timestamp())))
+					AND NOT EXISTS (SELECT FROM rule_pauses p WHERE p.graph = r.graph AND p.rule = r.rule AND r.kind = 'rule')
+				LIMIT 1 FOR NO KEY UPDATE OF r
+			) r
 		), begun AS (
 			UPDATE runs r SET
-				state = 'running', open = false, node = @node, token_hash = @token, attempt = r.attempt + 1,
+				state = 'running', open = false, node = @node, token_hash = old.token, attempt = r.attempt + 1,
 				started_at = coalesce(r.started_at, clock_timestamp()),
 				wake_at = clock_timestamp() + @lease::interval,
 				deadline = CASE WHEN r.kind = 'operation' AND r.deadline IS NOT NULL THEN r.deadline
 					ELSE clock_timestamp() + r.timeout_ms * interval '1 millisecond' END,
 				retries_left = r.retries_left - CASE WHEN r.state = 'running' THEN 1 ELSE 0 END
 			FROM old
-			WHERE r.graph = @graph AND r.id = old.id
+			WHERE r.graph = @graph AND r.id = old.id AND NOT EXISTS (
+				SELECT FROM old o
+				WHERE o.entity = old.entity AND o.rule = old.rule AND o.kind = old.kind AND o.entity_kind = old.entity_kind
+					AND (o.version, o.id) < (old.version, old.id))
 			RETURNING r.*
 		), noted AS ( -- one insert, for the order of its rows
 			INSERT INTO run_hops (graph, run, attempt, hop, node, error)
 			SELECT @graph, id, attempt, hop, node, error FROM (
-				SELECT 1 AS ord, id, attempt, 'failed' AS hop, node, CASE WHEN open THEN @late::json ELSE @lost::json END AS error
-				FROM old WHERE state = 'running'
+				SELECT 1 AS ord, o.id, o.attempt, 'failed' AS hop, o.node, CASE WHEN o.open THEN @late::json ELSE @lost::json END AS error
+				FROM old o JOIN begun b ON b.id = o.id WHERE o.state = 'running'
 				UNION ALL
 				SELECT 2, id, attempt, 'started', node, NULL FROM begun
 			) h ORDER BY ord
@@ -191,17 +212,13 @@ func (s *Runs) Claim(ctx context.Context, c graph.RunClaim) (*graph.Run, error) 
 	if err != nil {
 		return nil, fmt.Errorf("encode an error: %w", err)
 	}
-	rows, err := s.pool.Query(ctx, claim, pgx.NamedArgs{
-		"graph": c.Graph, "run": c.Run, "node": c.Node, "lease": c.Lease, "token": c.TokenHash, "late": late, "lost": lost,
+	ids, tokens := make([]string, len(c.Runs)), make([][]byte, len(c.Runs))
+	for i, r := range c.Runs {
+		ids[i], tokens[i] = r.Run, r.TokenHash
+	}
+	return s.list(ctx, claim, pgx.NamedArgs{
+		"graph": c.Graph, "runs": ids, "tokens": tokens, "node": c.Node, "lease": c.Lease, "late": late, "lost": lost,
 	})
-	if err != nil {
-		return nil, runsErr(err, "claim run %s", c.Run)
-	}
-	run, err := pgx.CollectExactlyOneRow(rows, scanRun)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
-	return run, runsErr(err, "claim run %s", c.Run)
 }
 
 // Extend prolongs leases, graph by graph.
@@ -247,7 +264,7 @@ func (s *Runs) Extend(ctx context.Context, lease time.Duration, held []graph.Run
 func (s *Runs) Park(ctx context.Context, g graph.GraphKey, run string, attempt int, hops []graph.Hop) (bool, error) {
 	const park = `-- runs: park
 		WITH parked AS (
-			UPDATE runs r SET open = true, wake_at = r.deadline
+			UPDATE runs r SET open = true, wake_at = least(r.deadline, r.stop_by), deadline = least(r.deadline, r.stop_by)
 			WHERE r.graph = @graph AND r.id = @run AND r.attempt = @attempt AND r.state = 'running'
 			RETURNING r.id, r.attempt
 		), noted AS (
@@ -265,42 +282,67 @@ func (s *Runs) Park(ctx context.Context, g graph.GraphKey, run string, attempt i
 	return n > 0, runsErr(err, "park run %s", run)
 }
 
-// Finish ends an attempt.
-func (s *Runs) Finish(ctx context.Context, e graph.RunEnd) (bool, []graph.RunRef, error) {
-	attempt := int32(e.Attempt)
-	return s.end(ctx, &e, &attempt)
+// runEnd is an end as runs_end takes it.
+type runEnd struct {
+	N       int             `json:"n"`
+	Run     string          `json:"run"`
+	Attempt int             `json:"attempt"`
+	State   graph.RunState  `json:"state"`
+	DelayMS float64         `json:"delay"`
+	Refund  bool            `json:"refund"`
+	Error   *graph.RunError `json:"error,omitempty"`
+	Hops    []newHop        `json:"hops"`
+}
+
+// Finish ends attempts, all in one statement.
+func (s *Runs) Finish(ctx context.Context, g graph.GraphKey, ends []graph.RunEnd) ([]bool, []graph.RunRef, error) {
+	const finish = `-- runs: finish
+		SELECT n, id::text, rule, attempt FROM runs_end($1, $2)`
+	list := make([]runEnd, len(ends))
+	for i, e := range ends {
+		list[i] = runEnd{i, e.Run, e.Attempt, e.State, float64(e.Delay) / float64(time.Millisecond), e.Refund, e.Error, newHops(e.Hops)}
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode the ends of runs: %w", err)
+	}
+	rows, err := s.pool.Query(ctx, finish, g, text)
+	if err != nil {
+		return nil, nil, runsErr(err, "end runs")
+	}
+	defer rows.Close()
+	ended := make([]bool, len(ends))
+	var next []graph.RunRef
+	for rows.Next() {
+		var n, attempt *int
+		var run, rule *string
+		if err := rows.Scan(&n, &run, &rule, &attempt); err != nil {
+			return nil, nil, runsErr(err, "end runs")
+		}
+		if n != nil {
+			ended[*n] = true
+			continue
+		}
+		next = append(next, graph.RunRef{Graph: g, Run: *run, Rule: *rule, Attempt: *attempt})
+	}
+	return ended, next, runsErr(rows.Err(), "end runs")
 }
 
 // Cancel ends a run that is not final.
 func (s *Runs) Cancel(ctx context.Context, g graph.GraphKey, run string) (bool, []graph.RunRef, error) {
-	return s.end(ctx, &graph.RunEnd{Graph: g, Run: run, State: graph.RunCancelled, Hops: []graph.Hop{{Hop: graph.HopCancelled}}}, nil)
-}
-
-func (s *Runs) end(ctx context.Context, e *graph.RunEnd, attempt *int32) (bool, []graph.RunRef, error) {
-	const end = `-- runs: end
-		SELECT id::text, rule, attempt FROM run_end(@graph, @run, @attempt, @state, @delay, @refund, @error, @hops)`
-	hops, err := encodeHops(e.Hops)
+	const cancel = `-- runs: cancel
+		SELECT $1::bigint, id::text, rule, attempt FROM run_end($1, $2, NULL, 'cancelled', NULL, false, NULL, $3)`
+	hops, err := encodeHops([]graph.Hop{{Hop: graph.HopCancelled}})
 	if err != nil {
 		return false, nil, err
 	}
-	var why []byte
-	if e.Error != nil {
-		if why, err = json.Marshal(e.Error); err != nil {
-			return false, nil, fmt.Errorf("encode an error: %w", err)
-		}
-	}
-	rows, err := s.pool.Query(ctx, end, pgx.NamedArgs{
-		"graph": e.Graph, "run": e.Run, "attempt": attempt, "state": e.State, "delay": e.Delay, "refund": e.Refund, "error": why, "hops": hops,
-	})
+	rows, err := s.pool.Query(ctx, cancel, g, run, hops)
 	if err != nil {
-		return false, nil, runsErr(err, "end run %s", e.Run)
+		return false, nil, runsErr(err, "cancel run %s", run)
 	}
-	refs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (graph.RunRef, error) {
-		r := graph.RunRef{Graph: e.Graph}
-		return r, row.Scan(&r.Run, &r.Rule, &r.Attempt)
-	})
+	refs, err := pgx.CollectRows(rows, scanRef)
 	if err != nil || len(refs) == 0 {
-		return false, nil, runsErr(err, "end run %s", e.Run)
+		return false, nil, runsErr(err, "cancel run %s", run)
 	}
 	return true, refs[1:], nil
 }
@@ -316,13 +358,17 @@ type newHop struct {
 	Error   *graph.RunError `json:"error,omitempty"`
 }
 
-// encodeHops gives a JSON array. What handlers sent must have been checked.
-func encodeHops(hops []graph.Hop) ([]byte, error) {
+func newHops(hops []graph.Hop) []newHop {
 	list := make([]newHop, len(hops))
 	for i, h := range hops {
 		list[i] = newHop{h.Hop, h.Node, h.Version, h.Request, h.Answer, h.Error}
 	}
-	b, err := json.Marshal(list)
+	return list
+}
+
+// encodeHops gives a JSON array. What handlers sent must have been checked.
+func encodeHops(hops []graph.Hop) ([]byte, error) {
+	b, err := json.Marshal(newHops(hops))
 	if err != nil {
 		return nil, fmt.Errorf("encode hops: %w", err)
 	}

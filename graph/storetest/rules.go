@@ -299,6 +299,18 @@ func operationsAskedToStopAreLookedAt(w *runWorld) {
 			w.t.Errorf("%s is %s until %v", r.ID, got.State, got.WakeAt)
 		}
 	}
+	// Asked before it was parked, it is given up all the same.
+	if ok, err := w.runs.Park(ctx, w.Info.Key, running.ID, 1, nil); err != nil || !ok {
+		w.t.Fatal(ok, err)
+	}
+	if got := w.mustClaim(running, lease); got.Attempt != 2 {
+		w.t.Errorf("the run asked before it was parked is at attempt %d", got.Attempt)
+	}
+	// Without grace it may be taken up at once.
+	if ready, err = w.runs.AskToStop(ctx, w.Info.Key, []graph.ObjectID{graph.ObjectID(other.Entity.ID)}, 0); err != nil || !slices.Equal(ids(ready), []string{other.ID}) {
+		w.t.Fatalf("ready are %v, %v", ids(ready), err)
+	}
+	w.mustClaim(other, lease)
 }
 
 func tookIsTheMedianOfTheSuccessful(w *runWorld) {

@@ -32,6 +32,10 @@ func (s Suite) RunRuns(t *testing.T) {
 		{"RetryComesAfterItsDelay", retryComesAfterItsDelay},
 		{"ParkedRunWaitsForItsDeadline", parkedRunWaitsForItsDeadline},
 		{"OnlyTheHolderEndsAnAttempt", onlyTheHolderEndsAnAttempt},
+		{"ManyBeginInOneClaim", manyBeginInOneClaim},
+		{"ManyEndTogether", manyEndTogether},
+		{"CrowdsOfClaimsAndEndsAgree", crowdsOfClaimsAndEndsAgree},
+		{"AReleasedCursorIsFree", aReleasedCursorIsFree},
 		{"CancelEndsWhateverIsOpen", cancelEndsWhateverIsOpen},
 		{"RetryByHandStartsAnew", retryByHandStartsAnew},
 		{"OverdueIsFairToRules", overdueIsFairToRules},
@@ -82,11 +86,28 @@ func (w *runWorld) dispatch(to graph.Version, runs ...*graph.Run) graph.Dispatch
 
 func (w *runWorld) claim(run *graph.Run, d time.Duration) *graph.Run {
 	w.t.Helper()
-	got, err := w.runs.Claim(w.t.Context(), graph.RunClaim{Graph: w.Info.Key, Run: run.ID, Node: "n1", Lease: d, TokenHash: []byte{1}})
+	got, err := claim(w, run, "n1", d)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return got
+}
+
+// claim starts an attempt of one run; nil where it may not start.
+func claim(w *runWorld, run *graph.Run, node string, d time.Duration) (*graph.Run, error) {
+	got, err := w.runs.Claim(w.t.Context(), graph.RunClaims{
+		Graph: w.Info.Key, Node: node, Lease: d, Runs: []graph.RunClaim{{Run: run.ID, TokenHash: []byte{1}}},
+	})
+	if err != nil || len(got) == 0 {
+		return nil, err
+	}
+	return got[0], nil
+}
+
+// finish ends one attempt.
+func (w *runWorld) finish(e graph.RunEnd) (ok bool, next []graph.RunRef, err error) {
+	ended, next, err := w.runs.Finish(w.t.Context(), w.Info.Key, []graph.RunEnd{e})
+	return err == nil && ended[0], next, err
 }
 
 // mustClaim claims a run that is due, or about to be.
@@ -103,7 +124,7 @@ func (w *runWorld) mustClaim(run *graph.Run, d time.Duration) *graph.Run {
 
 func (w *runWorld) end(run *graph.Run, attempt int, state graph.RunState, delay time.Duration) []graph.RunRef {
 	w.t.Helper()
-	ok, next, err := w.runs.Finish(w.t.Context(), graph.RunEnd{Graph: w.Info.Key, Run: run.ID, Attempt: attempt, State: state, Delay: delay})
+	ok, next, err := w.finish(graph.RunEnd{Run: run.ID, Attempt: attempt, State: state, Delay: delay})
 	if err != nil || !ok {
 		w.t.Fatalf("end %s as %s: %v, %v", run.ID, state, ok, err)
 	}
@@ -261,7 +282,7 @@ func oneClaimWins(w *runWorld) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			got, err := w.runs.Claim(w.t.Context(), graph.RunClaim{Graph: w.Info.Key, Run: run.ID, Node: "n", Lease: lease})
+			got, err := claim(w, run, "n", lease)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -406,7 +427,7 @@ func retryComesAfterItsDelay(w *runWorld) {
 	other := w.newRun("r", NewObjectID(), 2)
 	w.dispatch(2, other)
 	b := w.mustClaim(other, lease)
-	ok, _, err := w.runs.Finish(w.t.Context(), graph.RunEnd{Graph: w.Info.Key, Run: other.ID, Attempt: b.Attempt, State: graph.RunRetrying, Refund: true})
+	ok, _, err := w.finish(graph.RunEnd{Run: other.ID, Attempt: b.Attempt, State: graph.RunRetrying, Refund: true})
 	if err != nil || !ok {
 		w.t.Fatal(ok, err)
 	}
@@ -445,17 +466,17 @@ func onlyTheHolderEndsAnAttempt(w *runWorld) {
 	w.dispatch(1, run)
 	old := w.mustClaim(run, 0)
 	now := w.mustClaim(run, lease)
-	e := graph.RunEnd{Graph: w.Info.Key, Run: run.ID, Attempt: old.Attempt, State: graph.RunSucceeded, Hops: []graph.Hop{{Hop: graph.HopSucceeded}}}
-	if ok, _, err := w.runs.Finish(w.t.Context(), e); err != nil || ok {
+	e := graph.RunEnd{Run: run.ID, Attempt: old.Attempt, State: graph.RunSucceeded, Hops: []graph.Hop{{Hop: graph.HopSucceeded}}}
+	if ok, _, err := w.finish(e); err != nil || ok {
 		w.t.Fatalf("an old attempt ended the run: %v", err)
 	}
 	e.Attempt = now.Attempt
 	e.Error = &graph.RunError{Code: "x", Message: "y"}
 	e.Hops = []graph.Hop{{Hop: graph.HopAnswered, Node: "n1", Request: json.RawMessage(`{"a": 1}`), Answer: json.RawMessage(`[2]`)}, {Hop: graph.HopCommitted, Version: 9}, {Hop: graph.HopSucceeded}}
-	if ok, _, err := w.runs.Finish(w.t.Context(), e); err != nil || !ok {
+	if ok, _, err := w.finish(e); err != nil || !ok {
 		w.t.Fatal(ok, err)
 	}
-	if ok, _, err := w.runs.Finish(w.t.Context(), e); err != nil || ok {
+	if ok, _, err := w.finish(e); err != nil || ok {
 		w.t.Fatalf("a run ended twice: %v", err)
 	}
 	got, hops := w.get(run)
@@ -483,7 +504,7 @@ func cancelEndsWhateverIsOpen(w *runWorld) {
 			w.t.Fatalf("the run is %+v", got)
 		}
 	}
-	if ok, _, err := w.runs.Finish(w.t.Context(), graph.RunEnd{Graph: w.Info.Key, Run: running.ID, Attempt: a.Attempt, State: graph.RunSucceeded}); err != nil || ok {
+	if ok, _, err := w.finish(graph.RunEnd{Run: running.ID, Attempt: a.Attempt, State: graph.RunSucceeded}); err != nil || ok {
 		w.t.Fatalf("a cancelled attempt succeeded: %v", err)
 	}
 }

@@ -418,14 +418,16 @@ func fenceHoldsWhileTheAttemptRuns(t *testing.T, s Suite) {
 		t.Fatal(err)
 	}
 	expect("not begun", 1, hit)
-	claimed, err := runs.Claim(t.Context(), graph.RunClaim{Graph: w.Info.Key, Run: run.ID, Node: "n", Lease: 60e9, TokenHash: []byte{1}})
-	if err != nil || claimed == nil {
-		t.Fatalf("claim: %v, %v", claimed, err)
+	begun, err := runs.Claim(t.Context(), graph.RunClaims{Graph: w.Info.Key, Node: "n", Lease: 60e9, Runs: []graph.RunClaim{{Run: run.ID, TokenHash: []byte{1}}}})
+	if err != nil || len(begun) != 1 {
+		t.Fatalf("claim: %v, %v", begun, err)
 	}
+	claimed := begun[0]
 	expect("running", claimed.Attempt, graph.AppendResult{})
 	expect("another attempt", claimed.Attempt+1, hit)
-	if ok, _, err := runs.Finish(t.Context(), graph.RunEnd{Graph: w.Info.Key, Run: run.ID, Attempt: claimed.Attempt, State: graph.RunSucceeded}); !ok || err != nil {
-		t.Fatalf("finish: %v, %v", ok, err)
+	end := graph.RunEnd{Run: run.ID, Attempt: claimed.Attempt, State: graph.RunSucceeded}
+	if ended, _, err := runs.Finish(t.Context(), w.Info.Key, []graph.RunEnd{end}); err != nil || !ended[0] {
+		t.Fatalf("finish: %v, %v", ended, err)
 	}
 	expect("ended", claimed.Attempt, hit)
 }
