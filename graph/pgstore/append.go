@@ -38,11 +38,17 @@ func (s *Store) Append(ctx context.Context, b *graph.Batch) (graph.AppendResult,
 	return appendOn(ctx, conn.Conn(), b)
 }
 
-// appendOn appends on a connection, inside whatever transaction it is in.
+// appendOn appends on a connection, in a transaction of its own unless one is
+// open.
 func appendOn(ctx context.Context, conn *pgx.Conn, b *graph.Batch) (graph.AppendResult, error) {
 	p := buildPlan(b)
 	if len(p.hits) > 0 {
 		return graph.AppendResult{Hits: sortHits(p.hits)}, nil
+	}
+	if changesOne(b, p) {
+		if done, err := appendChange(ctx, conn, b, p); done || err != nil {
+			return graph.AppendResult{}, failed(fmt.Sprintf("append a change to graph %d", b.Graph), err)
+		}
 	}
 	prepare, params := prepareBatch, batchParams
 	if lone(b) {

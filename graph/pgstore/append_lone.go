@@ -16,7 +16,33 @@ func lone(b *graph.Batch) bool {
 		b.Commits[0].Changes[0].Ref.Kind == graph.KindObject && b.Commits[0].Fence == nil
 }
 
-// prepareLone prepares the call of append_object, which takes loneParams.
+// changesOne reports whether appendChange can be tried: one commit that touches
+// one object, which lived before.
+func changesOne(b *graph.Batch, p *plan) bool {
+	return lone(b) && p.rows[0].expect != expectNever && p.rows[0].expect != expectDead
+}
+
+// appendChange appends where the head and the object are as expected and the key
+// is new. done is false where something was not, and nothing was written.
+func appendChange(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (done bool, err error) {
+	const sql = `
+		-- name: append.change
+		SELECT append_change_alone($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+			$21, $22, $23, $24, $25, $26, $27, $28, $29)`
+	if _, err := conn.Prepare(ctx, "append.change", sql); err != nil {
+		return false, err
+	}
+	res := conn.PgConn().ExecPrepared(ctx, "append.change", loneParams(nil, nil, b, p), allBinary, allBinary)
+	for res.NextRow() {
+		answer := res.Values()[0]
+		done = len(answer) == 1 && answer[0] == 1
+	}
+	_, err = res.Close()
+	return done && err == nil, err
+}
+
+// prepareLone prepares the call of append_object, which takes loneParams: for an
+// object that is created or restored, and to say what was not as expected.
 func prepareLone(ctx context.Context, conn *pgx.Conn) (name string, err error) {
 	const sql = `
 		-- name: append.object
