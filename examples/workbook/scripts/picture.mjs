@@ -3,10 +3,11 @@
  * while an import runs. `GRAPHTIDE_BIN=… node scripts/picture.mjs FILE`
  */
 
-import { openWindow, startBrowser, startServer } from '../test/browser.mjs'
+import { openWindow, startBrowser } from '../test/browser.mjs'
+import { Server } from '../test/server.mjs'
 
 const file = process.argv[2] ?? 'workbook.png'
-const server = await startServer()
+const server = await new Server().start()
 const browser = await startBrowser()
 try {
   const size = { viewport: { width: 940, height: 620 } }

@@ -7,20 +7,27 @@ export const client = shallowRef(null)
 /** Why it could not connect. @type {import('vue').ShallowRef<Error | null>} */
 export const failure = shallowRef(null)
 
-/** A token may come as `#token=…`; it is kept for this tab and leaves the address bar. */
-function token() {
-  const given = /[#&]token=([^&]+)/.exec(location.hash)?.[1]
+/**
+ * Where tokens come from: `#token=…` is one, `#tokens=/address` says where there
+ * is a fresh one whenever it is needed, as an app with a login would have it.
+ * Either is kept for this tab and leaves the address bar.
+ */
+function tokens() {
+  const given = /^#(tokens?)=([^&]+)$/.exec(location.hash)
   if (given) {
-    sessionStorage.setItem('token', given)
+    sessionStorage.setItem(given[1], decodeURIComponent(given[2]))
     history.replaceState(null, '', location.pathname)
   }
-  return sessionStorage.getItem('token') ?? undefined
+  const address = sessionStorage.getItem('tokens')
+  if (!address) return sessionStorage.getItem('token') ?? undefined
+  return async () => (await fetch(address, { cache: 'no-store' })).text()
 }
 
 export async function start() {
   failure.value = null
   try {
-    client.value = await connect({ url: location.origin, graph: 'main', token: token(), timeoutMs: 0 })
+    // Several tabs share a connection, and what is not yet sent outlives the page.
+    client.value = await connect({ url: location.origin, graph: 'main', token: tokens(), share: 'locks' in navigator, persist: true, timeoutMs: 0 })
   } catch (err) {
     failure.value = err
   }
@@ -28,9 +35,3 @@ export async function start() {
 
 /** The connected client; only used below the place that waits for it. */
 export const db = () => /** @type {import('@graphtide/client').Client} */ (client.value)
-
-const colours = ['#c2410c', '#7c3aed', '#0369a1', '#be185d', '#4d7c0f', '#a16207']
-const animals = ['Otter', 'Heron', 'Lynx', 'Wren', 'Badger', 'Seal', 'Hare', 'Finch', 'Stoat', 'Kite']
-const pick = (list) => list[Math.floor(Math.random() * list.length)]
-/** How the others see this tab. */
-export const me = { name: pick(animals), colour: pick(colours) }

@@ -1,6 +1,7 @@
 /** What people do in a workbook, each as one transaction. */
 
-import { explain, say } from './notes.js'
+import { say } from './fate/notes.js'
+import { explain } from './fate/words.js'
 
 /** A key for a new column that none of the others has. */
 function freshKey(columns, title) {
@@ -21,7 +22,7 @@ export function newBook(db, name, columns = plainColumns) {
   db.transact(() => {
     book = db.create('DataStore', { name })
     db.create('Schema', { name: 'Columns', columns, schemaOf: book })
-  })
+  }).catch(told)
   return book
 }
 
@@ -35,18 +36,30 @@ export async function startJob(db, name, params, book) {
   }
 }
 
-/** A row at the end, or below another. */
-export function addRow(db, book, rows, below = rows.length - 1) {
-  const before = rows[below]?.rank ?? 0
-  const after = rows[below + 1]?.rank
-  const rank = after === undefined ? Math.floor(before) + 1 : (before + after) / 2
+/** A row at the end. @param {number} lastRank that of the last row */
+export function addRow(db, book, lastRank) {
   let row
-  db.transact(() => {
-    row = db.create('Record', { values: {}, rank })
-    row.dataStore = book
-  })
+  db.transact(
+    () => {
+      row = db.create('Record', { values: {}, rank: lastRank + 1, dataStore: book })
+    },
+    { note: 'New row' },
+  ).catch(told)
   return row
 }
+
+/** Writes one cell; undefined clears it. */
+export function setCell(db, row, column, value) {
+  if (!column || !row.$exists || value === row.values?.[column.key]) return
+  db.transact(() => {
+    if (!row.values) row.values = {}
+    if (value === undefined) delete row.values[column.key]
+    else row.values[column.key] = value
+  }, { note: `${column.title} of a row` }).catch(told)
+}
+
+/** The `reject` event has told it already. */
+const told = () => {}
 
 export function addColumn(db, book, title) {
   let column
@@ -54,7 +67,7 @@ export function addColumn(db, book, title) {
     const schema = book.schema ?? db.create('Schema', { name: 'Columns', columns: [], schemaOf: book })
     column = { key: freshKey(schema.columns, title), title, width: 160 }
     schema.columns.push(column)
-  })
+  }).catch(told)
   return column
 }
 

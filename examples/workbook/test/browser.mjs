@@ -1,48 +1,7 @@
-/** A server and a browser for the tests, both of their own. */
+/** A browser for the tests, and windows in it. */
 
-import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { existsSync, mkdirSync } from 'node:fs'
 import { chromium } from 'playwright-core'
-
-/**
- * The server named by GRAPHTIDE_URL, or one of our own from GRAPHTIDE_BIN on a
- * free port and with data of its own.
- * @returns {Promise<{url: string, stop: () => Promise<void>}>}
- */
-export async function startServer() {
-  if (process.env.GRAPHTIDE_URL) return { url: process.env.GRAPHTIDE_URL, stop: async () => {} }
-  const bin = process.env.GRAPHTIDE_BIN
-  if (!bin || !existsSync(bin)) throw new Error('set GRAPHTIDE_BIN to the built server (make build), or GRAPHTIDE_URL to a running one')
-  const data = mkdtempSync(join(tmpdir(), 'workbook-data-'))
-  chmodSync(data, 0o755) // started by root, the server runs Postgres as another user
-  const child = spawn(bin, ['dev', '--listen', '127.0.0.1:0', '--data', join(data, 'pg')], {
-    cwd: new URL('../../..', import.meta.url),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let output = ''
-  const gone = new Promise((resolve) => child.once('exit', resolve))
-  const url = await new Promise((resolve, reject) => {
-    const read = (chunk) => {
-      output += chunk
-      const found = /Example\s+(http:\/\/\S+?)\/?\s/.exec(output)
-      if (found) resolve(found[1])
-    }
-    child.stdout.on('data', read)
-    child.stderr.on('data', read)
-    gone.then((code) => reject(new Error(`the server ended with ${code}:\n${output}`)))
-    setTimeout(() => reject(new Error(`the server does not say where it is:\n${output}`)), 60_000).unref()
-  })
-  return {
-    url,
-    async stop() {
-      child.kill('SIGTERM')
-      await gone
-      rmSync(data, { recursive: true, force: true })
-    },
-  }
-}
 
 /** @returns {Promise<import('playwright-core').Browser>} */
 export function startBrowser() {
@@ -59,18 +18,46 @@ export function startBrowser() {
   })
 }
 
+/** So long a step may take on a machine that is busy with other things. */
+const PATIENCE = 45_000
+
 /**
- * A window of its own: own storage, own connection. Errors of the page are kept.
+ * Somebody's browser: own storage, own connection, one window. Errors of its pages are kept.
  * @param {import('playwright-core').Browser} browser
  * @param {string} url
+ * @param {import('playwright-core').BrowserContextOptions} [options]
  */
 export async function openWindow(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })
-  const page = await context.newPage()
+  context.setDefaultTimeout(PATIENCE)
   /** @type {string[]} */
   const errors = []
-  page.on('pageerror', (err) => errors.push(String(err)))
-  page.on('console', (m) => m.type() === 'error' && errors.push(m.text()))
+  context.on('weberror', (e) => errors.push(String(e.error())))
+  context.on('console', (m) => m.type() === 'error' && errors.push(m.text()))
+  const page = await context.newPage()
   await page.goto(url)
   return { page, context, errors }
+}
+
+const pictures = new URL('./screenshots/', import.meta.url)
+
+/** @param {import('playwright-core').Page} page @param {string} name */
+export function picture(page, name) {
+  mkdirSync(pictures, { recursive: true })
+  return page.screenshot({ path: new URL(`${name}.png`, pictures).pathname })
+}
+
+/** Tests that build on one another: where one fails, those after it are not waited for. */
+export function story(test) {
+  let broken = ''
+  return (name, fn) =>
+    test(name, async () => {
+      if (broken) throw new Error(`not tried, because this failed: ${broken}`)
+      try {
+        await fn()
+      } catch (err) {
+        broken = name
+        throw err
+      }
+    })
 }

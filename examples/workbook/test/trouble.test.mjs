@@ -1,0 +1,157 @@
+/**
+ * What goes wrong in real life: lines fail, tabs close, servers die, tokens
+ * expire, schemas change. Nothing that somebody wrote is lost in silence, nothing
+ * happens twice, and in the end all see the same.
+ */
+
+import assert from 'node:assert/strict'
+import { after, before, test as alone } from 'node:test'
+import { openWindow, picture, startBrowser, story } from './browser.mjs'
+import { Server, token } from './server.mjs'
+import { button, cell, live, makeBook, offline, shows, type } from './workbook.mjs'
+
+const test = story(alone)
+let server, browser, address, ann, bob
+
+before(async () => {
+  server = await new Server().start()
+  const book = await makeBook(server, 'Trouble', 12, (n) => ({ name: `row ${n}` }))
+  address = `${server.url}/#${book}`
+  browser = await startBrowser()
+  ann = await openWindow(browser, address)
+  bob = await openWindow(browser, address)
+  for (const { page } of [ann, bob]) await shows(page, 0, 0, 'row 1')
+})
+
+after(async () => {
+  await browser?.close()
+  await server?.stop()
+})
+
+test('offline one goes on working; back again, all is sent, and what others did comes', async () => {
+  await ann.context.setOffline(true)
+  await offline(ann.page)
+  await type(ann.page, 0, 0, 'written offline')
+  await ann.page.getByText('1 change is kept here').waitFor()
+  await ann.page.getByRole('button', { name: /^Offline/ }).click()
+  await ann.page.getByRole('region', { name: 'Changes on their way' }).getByText('Name of “written offline”').waitFor()
+  await picture(ann.page, 'offline')
+  await type(bob.page, 1, 0, 'by Bob meanwhile')
+  await live(bob.page)
+  await ann.context.setOffline(false)
+  await live(ann.page)
+  await shows(ann.page, 1, 0, 'by Bob meanwhile')
+  await shows(bob.page, 0, 0, 'written offline')
+  await button(ann.page, 'Close').click()
+})
+
+test('a tab that closes in the middle of a job leaves it running, for the others to see', async () => {
+  await button(ann.page, 'Import').click()
+  await ann.page.getByLabel('Region').selectOption('Europe')
+  await button(ann.page, 'Import airports').click()
+  await bob.page.locator('.job.running').waitFor()
+  await ann.page.close()
+  await bob.page.locator('.job.succeeded').waitFor()
+  assert.match(await bob.page.locator('.job .result').innerText(), /airports imported/)
+  await bob.page.keyboard.press('Escape')
+})
+
+test('a tab that closes before its change was sent sends it when the page is opened again', async () => {
+  ann.page = await ann.context.newPage()
+  await ann.page.goto(address)
+  await live(ann.page)
+  await ann.context.setOffline(true)
+  await offline(ann.page)
+  await type(ann.page, 2, 0, 'before the tab closed')
+  await ann.page.getByText('1 change is kept here').waitFor()
+  await ann.page.close()
+  await ann.context.setOffline(false)
+  ann.page = await ann.context.newPage()
+  await ann.page.goto(address)
+  await shows(bob.page, 2, 0, 'before the tab closed')
+  await shows(ann.page, 2, 0, 'before the tab closed')
+  assert.equal((await server.commitsWith('before the tab closed')).length, 1)
+})
+
+test('tabs of one browser share a connection, and go on when the leading tab closes', async () => {
+  const second = await ann.context.newPage()
+  let sockets = 0
+  second.on('websocket', () => sockets++)
+  await second.goto(address)
+  await live(second)
+  await shows(second, 0, 0, 'written offline')
+  assert.equal(sockets, 0)
+  const leads = second.waitForEvent('websocket')
+  await ann.page.close()
+  await leads
+  ann.page = second
+  await type(bob.page, 3, 0, 'after the leader left')
+  await shows(second, 3, 0, 'after the leader left')
+  await type(second, 4, 0, 'from the new leader')
+  await shows(bob.page, 4, 0, 'from the new leader')
+})
+
+test('a server that is killed and comes back finds its clients again, and each change once', async () => {
+  await server.kill()
+  await offline(ann.page)
+  await offline(bob.page)
+  await type(ann.page, 5, 0, 'while the server was dead')
+  await server.start()
+  await live(ann.page)
+  await live(bob.page)
+  await shows(bob.page, 5, 0, 'while the server was dead')
+  assert.equal((await server.commitsWith('while the server was dead')).length, 1)
+  await type(bob.page, 6, 0, 'all is well')
+  await shows(ann.page, 6, 0, 'all is well')
+})
+
+test('a token is renewed before it expires, and the session goes on', async () => {
+  const cat = await openWindow(browser, 'about:blank')
+  let asked = 0
+  const lifetimes = []
+  const twice = new Promise((resolve) => {
+    cat.context.route('**/login/token', (route) => {
+      const seconds = lifetimes.push(4) > 2 ? 3600 : 4
+      if (++asked === 3) resolve() // the first one has expired by then
+      return route.fulfill({ body: token('cat', seconds) })
+    })
+  })
+  await cat.page.goto(`${server.url}/#tokens=/login/token`)
+  await live(cat.page)
+  await cat.page.evaluate(() => (window.wasOffline = false))
+  await cat.page.evaluate(() => new MutationObserver(() => (window.wasOffline ||= !!document.querySelector('.status.off'))).observe(document.body, { subtree: true, childList: true, attributes: true }))
+  await twice
+  await cat.page.getByRole('link', { name: 'Trouble' }).click()
+  await type(cat.page, 7, 0, 'with another token')
+  await shows(bob.page, 7, 0, 'with another token')
+  assert.equal(await cat.page.evaluate(() => window.wasOffline), false)
+  await cat.context.close()
+})
+
+test('a token that expires and is not renewed ends the session, which says so', async () => {
+  const dan = await openWindow(browser, `${server.url}/#token=${token('dan', 5)}`)
+  await dan.page.getByText('your token has expired or is not valid').waitFor()
+  await button(dan.page, 'Connect again').waitFor()
+  await picture(dan.page, 'expired')
+  await dan.context.close()
+})
+
+test('a tab from before a new schema is told, its edits are judged by the new one, and a reload mends it', async () => {
+  const yaml = await server.ask('/v1/schema', { headers: { accept: 'application/yaml' } })
+  const stricter = yaml.replace(/maxLength: 200\}\n(\s+)rank/, 'maxLength: 40}\n$1rank')
+  assert.notEqual(stricter, yaml)
+  await server.ask('/v1/schema', { method: 'PUT', headers: { 'content-type': 'application/yaml' }, body: stricter })
+  await ann.page.getByText('was given a new schema').waitFor()
+  await type(ann.page, 8, 0, 'an edit that the old schema allowed, and the new one does not')
+  await ann.page.getByRole('alert').getByText('was not saved').waitFor()
+  await button(ann.page, 'Leave it as it is').click()
+  await shows(ann.page, 8, 0, 'row 9')
+  await type(ann.page, 8, 0, 'shorter')
+  await shows(bob.page, 8, 0, 'shorter')
+  await picture(ann.page, 'schema')
+  await button(ann.page, 'Reload').click()
+  await live(ann.page)
+  await shows(ann.page, 8, 0, 'shorter')
+  await ann.page.getByText('was given a new schema').waitFor({ state: 'detached' })
+  assert.equal(await cell(bob.page, 9, 0).innerText(), 'row 10')
+})

@@ -1,0 +1,102 @@
+/**
+ * Ten thousand rows in a real browser: only a window of them is loaded, it
+ * follows the scroll, in any order, and what others write into it is seen.
+ */
+
+import assert from 'node:assert/strict'
+import { after, before, test as alone } from 'node:test'
+import { accessible } from './accessible.mjs'
+import { openWindow, picture, startBrowser, story } from './browser.mjs'
+import { Server } from './server.mjs'
+import { button, cell, lines, makeBook, shows } from './workbook.mjs'
+
+const ROWS = 10_000
+const LOADED = 1_300 // the largest window on the way to a far place, and what is being left
+
+const test = story(alone)
+let server, browser, page, errors, book
+
+before(async () => {
+  server = await new Server().start()
+  const pad = (n) => String(n).padStart(5, '0')
+  book = await makeBook(server, 'Many', ROWS, (n) => ({ name: `Row ${pad(n)}`, notes: pad((n * 7919) % ROWS) }))
+  browser = await startBrowser()
+  ;({ page, errors } = await openWindow(browser, `${server.url}/#${book}`))
+})
+
+after(async () => {
+  await browser?.close()
+  await server?.stop()
+})
+
+/** Drags the scroll bar. @param {number} part of the whole */
+const drag = (part) => page.locator('.box').evaluate((el, at) => el.scrollTo(0, at * el.scrollHeight), part)
+const first = (index) => cell(page, index, 0).innerText()
+
+/** How many rows this page keeps: what persists of its views tells. */
+const kept = () =>
+  page.evaluate(async () => {
+    document.dispatchEvent(new Event('visibilitychange')) // all that is held is written now
+    const [{ name }] = await indexedDB.databases()
+    const open = (request) => new Promise((resolve, reject) => Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }))
+    const database = await open(indexedDB.open(name))
+    const views = await open(database.transaction('graphtide').objectStore('graphtide').getAll())
+    database.close()
+    return Math.max(...views.filter((v) => v.members).map((v) => v.members.filter(([, e]) => e.type === 'Record').length))
+  })
+
+test('a screenful is in the page, and a window in memory', async () => {
+  await page.getByText('10,000 rows').waitFor()
+  await shows(page, 0, 0, 'Row 00001')
+  assert.ok((await lines(page).count()) < 60)
+  assert.ok((await kept()) <= LOADED, `${await kept()} rows are kept`)
+})
+
+test('the window follows the scroll, to the middle, to the end and back', async () => {
+  await drag(0.5)
+  await shows(page, 5_000, 0, 'Row 05001')
+  await page.getByRole('grid').focus()
+  await page.keyboard.press('Control+End')
+  await shows(page, ROWS - 1, 0, 'Row 10000')
+  await page.getByText('10,000 rows', { exact: true }).waitFor() // the end has been seen: no guess any more
+  await page.keyboard.press('Control+Home')
+  await shows(page, 0, 0, 'Row 00001')
+  assert.ok((await kept()) <= LOADED)
+})
+
+test('row by row nothing is missed and nothing comes twice, over many windows', async () => {
+  const seen = []
+  for (let index = 0; index < 1_500; index += 15) {
+    await page.locator('.box').evaluate((el, top) => el.scrollTo(0, top), index * 34)
+    await cell(page, index, 0).waitFor()
+    seen.push(await first(index))
+  }
+  assert.deepEqual(seen, seen.map((_, i) => `Row ${String(i * 15 + 1).padStart(5, '0')}`))
+})
+
+test('in the order of another column it is walked to any place', async () => {
+  await page.getByRole('columnheader', { name: 'Notes' }).hover()
+  await button(page, 'Sort by Notes').click()
+  await page.getByRole('columnheader', { name: 'Notes' }).and(page.locator('[aria-sort=ascending]')).waitFor()
+  await page.locator('.line[aria-rowindex="2"]').getByText('00000').waitFor()
+  await drag(0.3)
+  await page.locator('.line[aria-rowindex="3002"]').getByText('03000').waitFor()
+  assert.ok((await kept()) <= LOADED)
+  await picture(page, 'sorted')
+})
+
+test('what another writes into the window is seen in its place', async () => {
+  const { objects } = await server.ask('/v1/graphs/main/load', {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ root: { type: 'Record', where: { '/body/values/notes': '03001' } } }),
+  })
+  const [id] = Object.keys(objects)
+  await server.commit([{ op: 'replace', path: `/objects/${id}/body/values/notes`, value: '03000b' }])
+  await page.locator('.line').getByText('03000b').waitFor()
+})
+
+test('a filter asks the server', async () => {
+  await page.getByLabel('Filter rows').fill('row 0999')
+  await page.getByText('10 rows', { exact: true }).waitFor()
+  await accessible(page, 'many rows')
+  assert.deepEqual(errors, [])
+})
