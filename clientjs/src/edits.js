@@ -3,6 +3,7 @@
  * the same.
  */
 
+import { edits, moves } from './arrays.js'
 import { clone } from './clone.js'
 import { define, equal, escapeToken, hasOwn } from './patch.js'
 import { idOf } from './proxy.js'
@@ -14,6 +15,8 @@ import { uuidv7 } from './uuid.js'
 /** @typedef {import('./proxy.js').Editor} Editor */
 
 const INDEX = /^(0|[1-9][0-9]*)$/
+/** More elements than this in one step (a transaction has a limit) are set anew together, where that is less to send. */
+const MANY = 500
 
 /** @implements {Editor} */
 export class Edits {
@@ -120,39 +123,31 @@ export class Edits {
   #splice(place, start, drop, items) {
     const old = /** @type {readonly any[]} */ (place.value ?? [])
     const fresh = items.map((v) => clone(v === undefined ? null : v))
-    // What stays as it is at either end of the stretch is not written.
-    while (drop && fresh.length && equal(old[start], fresh[0])) {
-      start++
-      drop--
-      fresh.shift()
+    if (drop + fresh.length > MANY) {
+      this.#rewrite(place, old, clone(old.toSpliced(start, drop, ...fresh)))
+      return
     }
-    while (drop && fresh.length && equal(old[start + drop - 1], fresh[fresh.length - 1])) {
-      drop--
-      fresh.pop()
-    }
-    /** @type {PatchOp[]} */
-    const ops = []
-    const both = Math.min(drop, fresh.length)
-    for (let i = 0; i < both; i++) {
-      if (!equal(old[start + i], fresh[i])) ops.push({ op: 'replace', path: place.path(start + i), value: fresh[i] })
-    }
-    for (let i = drop - 1; i >= both; i--) ops.push({ op: 'remove', path: place.path(start + i) })
-    for (let i = both; i < fresh.length; i++) {
-      ops.push({ op: 'add', path: place.path(start + drop >= old.length ? '-' : start + i), value: fresh[i] })
-    }
-    this.#write(place, '', ops)
+    const behind = start + drop < old.length
+    const ops = edits(old.slice(start, start + drop), fresh)
+    this.#write(
+      place,
+      '',
+      patchOf(
+        place,
+        ops.map((o) => ({ ...o, at: o.at + start, last: o.last && !behind })),
+      ),
+    )
   }
 
   /** Of the elements that changed, or the whole array: whichever is less. @param {Place} place @param {readonly any[]} old @param {readonly any[]} fresh */
   #rewrite(place, old, fresh) {
-    /** @type {PatchOp[]} */
-    const items = []
-    for (const [i, value] of fresh.entries()) {
-      if (!equal(old[i], value)) items.push({ op: 'replace', path: place.path(i), value })
-    }
+    const items = edits(old, fresh)
+    if (items.length === 0) return
     const whole = /** @type {PatchOp[]} */ ([{ op: 'replace', path: place.path('').slice(0, -1), value: fresh }])
-    const size = (/** @type {PatchOp[]} */ ops) => JSON.stringify(ops).length
-    if (items.length) this.#write(place, '', size(items) < size(whole) ? items : whole)
+    const moved = moves(old, fresh)
+    const ways = [patchOf(place, items), ...(moved ? [patchOf(place, moved)] : []), whole]
+    const sizes = ways.map((ops) => JSON.stringify(ops).length)
+    this.#write(place, '', ways[sizes.indexOf(Math.min(...sizes))])
   }
 
   /**
@@ -256,6 +251,15 @@ export class Edits {
     )
   }
 }
+
+/** @param {Place} place an array @param {import('./arrays.js').ItemOp[]} ops @returns {PatchOp[]} */
+const patchOf = (place, ops) =>
+  ops.map(({ op, at, from, value, last }) => ({
+    op,
+    path: place.path(last ? '-' : at),
+    ...(from === undefined ? {} : { from: place.path(from) }),
+    ...(op === 'add' || op === 'replace' ? { value } : {}),
+  }))
 
 /** @param {any} edge @param {'>'|'<'} dir @returns {string} */
 const otherEnd = (edge, dir) => (dir === '>' ? edge?.to : edge?.from)
