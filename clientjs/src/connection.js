@@ -66,6 +66,7 @@ const MAX_DELAY = 15_000
 const STEADY = 5_000 // live for so long: the next retry is a first one again
 const QUIET = 20_000 // ping after so much silence (the server speaks every 30 s)
 const PATIENCE = 10_000 // and give up the socket after so much more
+const DOUBT = 5_000 // or after so much, where the network is said to have changed
 const GREETING = 15_000
 
 /** Close codes that mean: do not come back unchanged. */
@@ -121,10 +122,10 @@ export class Connection {
     this.#enter({ name: 'closed', reason })
   }
 
-  /** Tries now instead of when the delay is over: the network is said to be back. */
+  /** The network is said to have changed: tries now instead of when the delay is over, or asks whether the line is still good. */
   hurry() {
     if (this.state.name === 'waiting') this.#connect(this.state.attempt)
-    else if (this.state.name === 'live') this.#ping()
+    else if (this.state.name === 'live') this.#ping(DOUBT)
   }
 
   /** @param {ConnectionState} state */
@@ -208,10 +209,10 @@ export class Connection {
     this.#after('quiet', QUIET, () => this.#ping())
   }
 
-  #ping() {
+  #ping(patience = PATIENCE) {
     if (this.state.name !== 'live') return
     const { socket } = this.state
-    if (!this.timers.has('patience')) this.#after('patience', PATIENCE, () => this.#lost(socket, 0))
+    if (!this.timers.has('patience')) this.#after('patience', patience, () => this.#lost(socket, 0))
     this.send({ t: 'ping' })
   }
 

@@ -56,10 +56,11 @@ export async function connect(options = {}) {
 function start(client, options) {
   if (typeof globalThis.addEventListener === 'function') {
     const hurry = () => client.reconnect()
-    globalThis.addEventListener('online', hurry)
+    const said = ['online', 'offline'] // of the whole machine: the line to this server is asked
+    for (const name of said) globalThis.addEventListener(name, hurry)
     const stop = client.on('status', (status) => {
       if (status !== 'closed') return
-      globalThis.removeEventListener('online', hurry)
+      for (const name of said) globalThis.removeEventListener(name, hurry)
       stop()
     })
   }

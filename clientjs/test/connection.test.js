@@ -163,6 +163,20 @@ test('silence is asked about, and then taken for a dead line', async () => {
   expect(c.sockets[0].closed).toBe(4000)
 })
 
+test('where the network is said to have changed, a line that does not answer is soon left', async () => {
+  const c = setup()
+  await c.live()
+  c.connection.hurry()
+  expect(c.sockets[0].sent.at(-1)).toEqual({ t: 'ping' })
+  c.say({ t: 'at', version: 1, digests: {} })
+  await c.sim.run(6_000)
+  expect(c.connection.state.name).toBe('live')
+  c.connection.hurry()
+  await c.sim.run(6_000)
+  expect(c.sockets[0].closed).toBe(4000)
+  expect(c.sockets.length).toBe(2)
+})
+
 test('a server that never greets is given up', async () => {
   const c = setup()
   c.connection.start()
