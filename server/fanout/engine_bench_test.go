@@ -27,7 +27,9 @@ func newEngine(b *testing.B, crowd int) *engine {
 }
 
 // watch makes a view for bob.
-func (e *engine) watch(format string, args ...any) *view {
+func (e *engine) watch(format string, args ...any) *view { return e.watchAs(bob, format, args...) }
+
+func (e *engine) watchAs(p graph.Principal, format string, args ...any) *view {
 	text := fmt.Sprintf(format, args...)
 	proj, err := graph.ParseProjection([]byte(text))
 	if err != nil {
@@ -35,7 +37,7 @@ func (e *engine) watch(format string, args ...any) *view {
 	}
 	var v *view
 	e.relay.step([]command{{run: func(s *step) {
-		if v, err = s.view(text, proj, bob); err != nil {
+		if v, err = s.view(text, proj, p); err != nil {
 			e.b.Fatal(err)
 		}
 	}}})
@@ -116,6 +118,19 @@ func BenchmarkStep(b *testing.B) {
 			e.commit("ann", set(graph.ObjectRef(oid(2)), "tag", `"t0"`))
 			e.relay.step(nil)
 			e.measure(1, func(i int) { e.commit("ann", set(graph.ObjectRef(oid(2)), "n", fmt.Sprint(i))) })
+		})
+	}
+	for _, views := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprintf("all/%d", views), func(b *testing.B) { // a change that all views show, each of a user's own
+			e := newEngine(b, 1000)
+			for i := range views {
+				id := oid(5000 + i)
+				e.commit("ann", e.object(id, "Node", `{}`, fmt.Sprintf(`{"read":{"users":{"u%d":true}}}`, i)), edge(eid(5000+i), "child", id, oid(1)))
+			}
+			for i := range views {
+				e.watchAs(graph.Principal{User: fmt.Sprint("u", i), Org: "acme"}, under1, `{}`)
+			}
+			e.measure(views, func(i int) { e.commit("ann", set(graph.ObjectRef(oid(2)), "n", fmt.Sprint(i))) })
 		})
 	}
 	for _, views := range []int{0, 10, 100, 1000} {
