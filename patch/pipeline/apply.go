@@ -172,7 +172,7 @@ func (d *Draft) drop(t *touch, op int) {
 
 // testFixed judges a test on type, meta, label, from or to.
 func (d *Draft) testFixed(o *op) *graph.Error {
-	if d.state.Object(o.ref.ID) == nil && d.state.Edge(o.ref.ID) == nil {
+	if o.ref.Kind == graph.KindObject && d.state.Object(o.ref.ID) == nil || o.ref.Kind == graph.KindEdge && d.state.Edge(o.ref.ID) == nil {
 		return graph.NotFound(o.ref.Kind.String())
 	}
 	t := d.touch(o.ref, o.index)

@@ -156,6 +156,9 @@ func (p *Pipeline) Enqueue(ctx context.Context, name string, m *graph.Mutation, 
 		w.req = req
 		w.past = &past{rep: rep, store: p.cfg.Store, ctx: p.ctx}
 		base := &lockedReader{rep: rep, ctx: ctx}
+		if brought := gather(ctx, rep, req); brought != nil {
+			defer brought.End() // when it is the sequencer's
+		}
 		p.prepare(w, base, rep.Head(), w.past)
 		if base.err != nil {
 			w.draft, w.refusal = nil, nil // prepared when it is settled
