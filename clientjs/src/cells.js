@@ -50,15 +50,6 @@ export class Cell {
     /** What a framework binding keeps here, by binding. @type {Map<any, any>} */
     this.bound = new Map()
   }
-
-  /** @returns {boolean} whether the fact had changed */
-  refresh() {
-    const stamp = this.read()
-    if (Object.is(stamp, this.stamp)) return false
-    this.stamp = stamp
-    for (const fn of [...this.listeners]) fn()
-    return true
-  }
 }
 
 export class Cells {
@@ -83,18 +74,20 @@ export class Cells {
   }
 
   /**
-   * Asks an owner's cells whether their facts changed. Once the owner is gone,
-   * cells that have said so are let go; whoever still cares reads again.
+   * Asks an owner's cells whether their facts changed. One that has spoken is let
+   * go: whoever still cares reads again, and for the others there is none to keep.
    * @param {string} owner
-   * @param {boolean} [gone]
    */
-  refresh(owner, gone = false) {
+  refresh(owner) {
     const cells = this.byOwner.get(owner)
-    if (!cells) return
-    for (const [key, cell] of [...cells]) {
-      if (cell.refresh() && gone) cells.delete(key)
+    for (const [key, cell] of [...(cells ?? [])]) {
+      const stamp = cell.read()
+      if (Object.is(stamp, cell.stamp)) continue
+      cell.stamp = stamp
+      cells?.delete(key)
+      for (const fn of [...cell.listeners]) fn()
     }
-    if (cells.size === 0) this.byOwner.delete(owner)
+    if (cells?.size === 0) this.byOwner.delete(owner)
   }
 }
 

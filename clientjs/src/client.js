@@ -102,6 +102,8 @@ export class Client {
     this.persisted = null
     /** Enough is here to begin without a server. */
     this.restored = false
+    /** Until the schema is asked for again. @type {any} */
+    this.rereading = undefined
     this.modules = modules
     if (modules.parts) this.#equip(modules.parts)
     this.store.onChange = (refs) => {
@@ -222,7 +224,7 @@ export class Client {
         const transient = err instanceof Problem && err.transient
         if (!transient || this.connection.state.name === 'closed' || (timeoutMs && clock.now() >= until)) throw err
       }
-      await new Promise((resolve) => clock.setTimeout(() => resolve(undefined), wait))
+      await new Promise((resolve) => (this.rereading = clock.setTimeout(() => resolve(undefined), wait)))
     }
   }
 
@@ -267,13 +269,18 @@ export class Client {
     else if (!name.startsWith('message:')) this.events.emit(name, event)
   }
 
-  /** Ends the connection, all views and whatever waits. What is pending stays undone. */
+  /**
+   * Ends the connection, all views and whatever waits: promises that are still open
+   * reject with `closed`. What is pending stays undone, unless `persist` keeps it.
+   */
   close() {
+    this.persisted?.close()
     this.connection.close()
+    this.connection.clock.clearTimeout(this.rereading)
     for (const view of [...this.wire.views]) view.close()
     this.wire.close()
     this.renewal?.close()
-    this.persisted?.close()
+    this.presences?.close()
     this.writing?.close()
   }
 
@@ -366,6 +373,7 @@ export class Client {
     )
     this.persisted?.fill(view)
     this.wire.add(view)
+    if (this.connection.state.name === 'closed') view.close()
     return view
   }
 

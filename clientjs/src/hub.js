@@ -71,7 +71,7 @@ export class Hub {
   #watch(page) {
     if (page === this.station.page || this.watched.has(page)) return
     this.watched.add(page)
-    void this.station.platform.locks.request(`${this.station.name} ${page}`, {}, async () => {
+    this.station.lock(`${this.station.name} ${page}`, async () => {
       for (const peer of [...this.peers.values()]) if (peer.page === page) this.#leave(peer)
     })
   }

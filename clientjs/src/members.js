@@ -4,7 +4,7 @@
  */
 
 import { Place } from './places.js'
-import { idOf, refuse, TARGET } from './proxy.js'
+import { FACTS, idOf, refuse, TARGET } from './proxy.js'
 
 /** @typedef {import('./proxy.js').Objects} Objects */
 /** @typedef {import('./schema.js').EdgeName} EdgeName */
@@ -62,11 +62,11 @@ export function liveEdge(objects, ref) {
   }
   /** @type {Record<string, () => any>} */
   const own = {
-    ...objects.members(ref),
     $label: () => context.store.shown.get(ref)?.label,
     $from: end('from'),
     $to: end('to'),
   }
+  for (const key of Object.keys(FACTS)) own[key] = () => objects.fact(ref, key)
   for (const key of Object.keys(common)) own[key] = () => common[key](objects, ref)
   return new Proxy(Object.create(null), {
     get: (_, key) => {

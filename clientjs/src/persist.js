@@ -62,6 +62,7 @@ export class Persist {
     this.dirty = new Set()
     /** @type {Promise<void>} */
     this.writing = Promise.resolve()
+    this.closed = false
     /** @type {any} */
     this.timer = undefined
     /** @type {(() => void)[]} */
@@ -268,8 +269,10 @@ export class Persist {
     this.client.events.emit('problem', new Problem({ code: 'not-kept', title: 'Not kept', detail: detail + why }))
   }
 
-  /** Lets go of the database; what is kept stays. */
+  /** Writes what there is now, and lets go of the database; what is kept stays. */
   close() {
+    if (!this.closed) void this.flush()
+    this.closed = true
     const { clock } = this.client.connection
     clock.clearTimeout(this.timer)
     for (const stop of this.stops.splice(0)) stop()

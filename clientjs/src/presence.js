@@ -51,8 +51,13 @@ export class Presence {
       if (who) here.set(session, who)
       else here.delete(session)
     }
-    this.others.set(m.on, here)
-    this.lists.set(m.on, Object.freeze([...here].map(([session, who]) => ({ session, ...who }))))
+    if (here.size) {
+      this.others.set(m.on, here)
+      this.lists.set(m.on, Object.freeze([...here].map(([session, who]) => ({ session, ...who }))))
+    } else {
+      this.others.delete(m.on)
+      this.lists.delete(m.on)
+    }
     this.store.stir(`objects/${m.on}`)
   }
 
@@ -106,6 +111,12 @@ export class Presence {
     this.questions = []
     this.review(this.rights.keys())
     this.#ask()
+  }
+
+  /** The client is closed: nothing is known any more, and whoever waits learns so. */
+  close() {
+    for (const waiting of this.asked.values()) for (const resolve of waiting) resolve(new Set())
+    this.asked.clear()
   }
 
   /** Rights on these objects may have changed: those in use are asked for again. @param {Iterable<string>} ids */

@@ -60,6 +60,17 @@ export function refuse(key) {
   throw new TypeError(`${String(key)} cannot be assigned: names that begin with $ are the client's`)
 }
 
+/** What is known of every object and edge. @type {Record<string, (store: import('./store.js').Store, ref: string) => any>} */
+export const FACTS = {
+  $id: (_, ref) => ref.slice(ref.indexOf('/') + 1),
+  $type: (store, ref) => store.shown.get(ref)?.type,
+  // Whether it is loaded (or made here) and not deleted.
+  $exists: (store, ref) => store.shown.has(ref),
+  $meta: (store, ref) => store.shown.get(ref)?.meta,
+  $pending: (store, ref) => !!store.overlay?.isPending(ref),
+  $error: (store, ref) => store.overlay?.errors.get(ref),
+}
+
 export class Objects {
   /** @param {ObjectContext} context */
   constructor(context) {
@@ -98,7 +109,6 @@ export class Objects {
     const { context } = this
     const body = new Place(context, ref, ['body'])
     const type = () => context.store.shown.get(ref)?.type
-    const own = this.members(ref)
     const classOf = () => {
       for (const name of context.schema().lineage(type())) {
         if (hasOwn(context.classes, name)) return context.classes[name].prototype
@@ -111,7 +121,7 @@ export class Objects {
         if (key === TARGET) return ref
         if (typeof key === 'symbol') return Reflect.get(classOf(), key, live)
         if (key.startsWith('__v_')) return key === '__v_skip' // Vue asks: this is reactive by itself
-        if (hasOwn(own, key)) return own[key]()
+        if (hasOwn(FACTS, key)) return this.fact(ref, key)
         const more = context.more()?.members
         if (more && hasOwn(more, key)) return more[key](this, ref)
         const edge = this.edgeName(ref, key)
@@ -120,7 +130,7 @@ export class Objects {
         if (value !== undefined) return value
         const method = context.schema().method(type(), key)
         if (method) return (/** @type {any} */ params) => context.edit().call(ref, method.patch, params ?? {})
-        if (key === 'toJSON') return () => ({ $id: id, $type: own.$type(), ...body.entries() })
+        if (key === 'toJSON') return () => ({ $id: id, $type: type(), ...body.entries() })
         return Reflect.get(classOf(), key, live)
       },
       set: (_, key, value) => {
@@ -136,7 +146,10 @@ export class Objects {
       has: (_, key) =>
         key === TARGET ||
         (typeof key === 'string' &&
-          (hasOwn(own, key) || key in (context.more()?.members ?? {}) || !!this.edgeName(ref, key) || body.has(key))) ||
+          (hasOwn(FACTS, key) ||
+            key in (context.more()?.members ?? {}) ||
+            !!this.edgeName(ref, key) ||
+            body.has(key))) ||
         key in classOf(),
       ownKeys: () => body.keys(),
       getOwnPropertyDescriptor: (_, key) => body.descriptor(key),
@@ -156,32 +169,17 @@ export class Objects {
     return read()
   }
 
-  /** What is known of every object and edge. @param {string} ref @returns {Record<string, () => any>} */
-  members(ref) {
-    const { store } = this.context
-    /** @type {Record<string, () => any>} */
-    const facts = {
-      $type: () => store.shown.get(ref)?.type,
-      /** Whether it is loaded (or made here) and not deleted. */
-      $exists: () => store.shown.has(ref),
-      $meta: () => store.shown.get(ref)?.meta,
-      $pending: () => !!store.overlay?.isPending(ref),
-      $error: () => store.overlay?.errors.get(ref),
-    }
-    const own = { $id: () => ref.slice(ref.indexOf('/') + 1) }
-    for (const key of Object.keys(facts)) Object.assign(own, { [key]: () => this.tracked(ref, key, facts[key]) })
-    return own
+  /** What is known of every object and edge. @param {string} ref @param {string} key a name in FACTS */
+  fact(ref, key) {
+    const read = () => FACTS[key](this.context.store, ref)
+    return key === '$id' ? read() : this.tracked(ref, key, read) // an id never changes
   }
 
   // Edges ---------------------------------------------------------------------
 
   /** The edge that a property's name stands for. @param {string} ref @param {string} key @returns {EdgeName | undefined} */
   edgeName(ref, key) {
-    const { store, schema } = this.context
-    return schema().edge(
-      this.tracked(ref, '$type', () => store.shown.get(ref)?.type),
-      key,
-    )
+    return this.context.schema().edge(this.fact(ref, '$type'), key)
   }
 
   /** @param {string} id @param {EdgeName} edge @returns {readonly string[]} */

@@ -14,13 +14,14 @@ export class Renewal {
     this.connection = connection
     /** @type {any} */
     this.timer = undefined
+    this.closed = false
   }
 
   /** The token in use ends then. @param {string | undefined | null} expiresAt */
   expect(expiresAt) {
-    this.close()
     const { clock, renewable } = this.connection
     const left = Date.parse(expiresAt ?? '') - clock.now()
+    clock.clearTimeout(this.timer)
     if (!renewable || !(left > 0)) return
     this.#after(Math.min(MAX_TIMER, Math.max(left - EARLY, left / 2)), expiresAt)
   }
@@ -28,6 +29,8 @@ export class Renewal {
   /** @param {number} ms @param {string | undefined | null} expiresAt */
   #after(ms, expiresAt) {
     const { clock } = this.connection
+    clock.clearTimeout(this.timer)
+    if (this.closed) return // while another token was on its way
     this.timer = clock.setTimeout(async () => {
       try {
         const token = await this.connection.token(true)
@@ -40,6 +43,7 @@ export class Renewal {
   }
 
   close() {
+    this.closed = true
     this.connection.clock.clearTimeout(this.timer)
   }
 }

@@ -84,11 +84,19 @@ export class Station {
     this.gone = new Promise((resolve) => {
       this.go = resolve
     })
-    const { locks } = platform
+    this.leaving = new AbortController()
     const held = () => /** @type {Promise<any>} */ (this.gone)
     // Whoever waits for a page's own lock learns when the page is gone.
-    void locks.request(`${name} ${this.page}`, {}, held)
-    void locks.request(name, {}, () => this.#lead())
+    this.lock(`${name} ${this.page}`, held)
+    this.lock(name, () => this.#lead())
+  }
+
+  /** Waits for a lock as long as this page shares. @param {string} name @param {() => Promise<any>} fn */
+  lock(name, fn) {
+    const { signal } = this.leaving
+    this.platform.locks.request(name, { signal }, fn).catch((err) => {
+      if (!signal.aborted) throw err
+    })
   }
 
   #lead() {
@@ -141,6 +149,7 @@ export class Station {
     this.hub?.close()
     this.hub = null
     this.channel.close()
+    this.leaving.abort()
     this.go?.(undefined)
   }
 }

@@ -88,13 +88,14 @@ export class Store {
       for (const key of touched) {
         const list = this.lists.get(key)
         if (list) list.stale = true
+        if (!this.index.get(key.slice(0, 36))?.has(key.slice(36))) this.lists.delete(key)
       }
       for (const holder of this.holders) holder.changed?.(changed, touched)
       const owners = this.stirred
       this.stirred = new Set()
       for (const ref of changed) owners.add(ref)
       for (const key of touched) owners.add(`objects/${key.slice(0, 36)}`)
-      for (const owner of owners) this.cells.refresh(owner, owner.includes('/') && !this.shown.has(owner))
+      for (const owner of owners) this.cells.refresh(owner)
       if (changed.size) this.#announce(changed)
     }
     report(new Error('listeners keep changing what they listen to'))
@@ -283,6 +284,7 @@ export class Store {
       if (other && this.shown.has(`objects/${other}`)) ids.add(other)
     }
     const fresh = [...ids]
+    if (!fresh.length) return NOTHING
     if (!list) this.lists.set(key, (list = { ids: fresh, stale: false }))
     if (!sameItems(list.ids, fresh)) list.ids = fresh
     list.stale = false

@@ -4,6 +4,7 @@
  */
 
 import { Mutation } from './mutation.js'
+import { Problem } from './protocol.js'
 import { uuidv7 } from './uuid.js'
 
 /** @typedef {import('./patch.js').PatchOp} PatchOp */
@@ -21,17 +22,20 @@ export class Transactions {
     this.seq = 0
     /** @type {Mutation | null} */
     this.open = null
+    /** Nothing can be written any more. */
+    this.closed = false
     /** Within the callback of `transact`. */
     this.inside = false
   }
 
   /**
    * Records operations in the open transaction and shows them. Throws, and
-   * records nothing, if they do not apply.
+   * records nothing, if they do not apply, or once the client is closed.
    * @param {PatchOp[]} ops
    */
   write(ops) {
     if (ops.length === 0) return
+    if (this.closed) throw new Problem({ code: 'closed', detail: 'the client is closed' })
     const open = this.open ?? new Mutation(uuidv7(), ++this.seq)
     this.layers.write(open, ops)
     if (this.open) return

@@ -127,5 +127,6 @@ export class Writing {
     this.keeper.close()
     this.outgoing.close()
     this.undos?.close()
+    this.transactions.closed = true
   }
 }

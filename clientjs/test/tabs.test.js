@@ -52,7 +52,16 @@ function browser(sim) {
           const lock = locks.get(name) ?? { held: false, waiting: [] }
           locks.set(name, lock)
           if (lock.held && options.ifAvailable) return fn(null)
-          while (lock.held) await new Promise((resolve) => lock.waiting.push(() => resolve(undefined)))
+          while (lock.held) {
+            await new Promise((resolve, reject) => {
+              const next = () => resolve(undefined)
+              lock.waiting.push(next)
+              options.signal?.addEventListener('abort', () => {
+                if (lock.waiting.includes(next)) lock.waiting.splice(lock.waiting.indexOf(next), 1)
+                reject(options.signal.reason)
+              })
+            })
+          }
           if (!open) return lock.waiting.shift()?.()
           lock.held = true
           const free = () => {
