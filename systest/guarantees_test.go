@@ -254,10 +254,11 @@ func TestW7Neighbours(t *testing.T) {
 	s := w.dial(t, "ann")
 	var want []string
 	version := 1
+	const batch = 24
 	for round, code := range codes {
-		for _, at := range []int{0, 9*round + 1, 63} {
+		for _, at := range []int{0, 3*round + 1, batch - 1} {
 			var ids []string
-			for i := range 64 {
+			for i := range batch {
 				m := newID()
 				ids = append(ids, m)
 				ops := f(`[{"op":"add","path":"/objects/%s/body/l/-","value":%q}]`, id, m)
@@ -513,7 +514,7 @@ func TestS10Bounded(t *testing.T) {
 		}
 		late = max(late, time.Since(begin))
 	}
-	if late > 5*time.Second {
+	if late > 20*time.Second { // the one that does not read is let go after 30 s
 		t.Errorf("another session waited %v for a change", late)
 	}
 	received := 0

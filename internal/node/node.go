@@ -376,8 +376,11 @@ func (n *Node) startServer(ctx context.Context) error {
 	if cfg.ProbesOnly {
 		return nil
 	}
-	// The main graph is opened now rather than by its first visitor.
-	if _, err := n.Replicas.Open(ctx, graph.MainGraph); err != nil {
+	// The main graph is opened now rather than by its first visitor. The node is
+	// ready already: it must not end because the database went away this moment.
+	if _, err := n.Replicas.Open(ctx, graph.MainGraph); errors.Is(err, &graph.Error{Code: graph.CodeUnavailable}) {
+		n.cfg.Log.Warn("the main graph will be opened by its first visitor", "err", err)
+	} else if err != nil {
 		cancel()
 		<-n.served
 		return err
