@@ -92,5 +92,6 @@ export class Keeper {
 
   close() {
     this.client.connection.clock.clearTimeout(this.timer)
+    this.layers.store.drop(this.copies)
   }
 }

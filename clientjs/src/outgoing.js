@@ -206,6 +206,7 @@ export class Outgoing {
     this.session.clock.clearTimeout(this.timer)
     for (const m of this.pending.all())
       m.settled.reject(new Problem({ code: 'closed', detail: 'the client was closed before the server answered' }))
+    for (const m of [...this.layers.list]) this.layers.discard(m)
   }
 
   /** Takes back what has not been sent yet; whether it could. @param {Mutation} m */

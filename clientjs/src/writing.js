@@ -128,5 +128,6 @@ export class Writing {
     this.outgoing.close()
     this.undos?.close()
     this.transactions.closed = true
+    this.client.store.cells.byOwner.clear() // nothing will change any more
   }
 }

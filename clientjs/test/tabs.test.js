@@ -3,6 +3,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { nameOf, subject } from '../src/identity.js'
 import { persist } from '../src/persist.js'
 import { share } from '../src/share.js'
+import { browser } from './browser.js'
 import { fakeWebSocket } from './sim.js'
 import { addEdge, addObject, id, world } from './world.js'
 
@@ -17,80 +18,11 @@ const seed = (w) =>
     addEdge(id(11), 'dataStore', REC, STORE),
   ])
 
-/** Channels and locks of one browser, in simulated time. @param {any} sim */
-function browser(sim) {
-  /** @type {Set<any>} */
-  const channels = new Set()
-  /** @type {Map<string, {held: boolean, waiting: (() => void)[]}>} */
-  const locks = new Map()
-  /** A page of it. */
-  return () => {
-    /** @type {any[]} */
-    const mine = []
-    let open = true
-    /** @type {(() => void)[]} */
-    const release = []
-    const platform = {
-      clock: sim.clock,
-      channel: () => {
-        const channel = {
-          onmessage: /** @type {any} */ (null),
-          postMessage: (/** @type {any} */ data) => {
-            const text = JSON.stringify(data)
-            if (!open) return
-            for (const c of channels)
-              if (c !== channel) sim.after(1, () => channels.has(c) && c.onmessage?.({ data: JSON.parse(text) }))
-          },
-          close: () => channels.delete(channel),
-        }
-        channels.add(channel)
-        mine.push(channel)
-        return channel
-      },
-      locks: {
-        request: async (/** @type {string} */ name, /** @type {any} */ options, /** @type {any} */ fn) => {
-          const lock = locks.get(name) ?? { held: false, waiting: [] }
-          locks.set(name, lock)
-          if (lock.held && options.ifAvailable) return fn(null)
-          while (lock.held) {
-            await new Promise((resolve, reject) => {
-              const next = () => resolve(undefined)
-              lock.waiting.push(next)
-              options.signal?.addEventListener('abort', () => {
-                if (lock.waiting.includes(next)) lock.waiting.splice(lock.waiting.indexOf(next), 1)
-                reject(options.signal.reason)
-              })
-            })
-          }
-          if (!open) return lock.waiting.shift()?.()
-          lock.held = true
-          const free = () => {
-            lock.held = false
-            lock.waiting.shift()?.()
-          }
-          release.push(free)
-          await fn({ name })
-          if (release.includes(free)) release.splice(release.indexOf(free), 1) && free()
-        },
-      },
-    }
-    return {
-      platform,
-      /** The page is gone, without a word. */
-      kill: () => {
-        open = false
-        for (const c of mine) channels.delete(c)
-        for (const free of release.splice(0)) free()
-      },
-    }
-  }
-}
-
 /** @param {number} pages @param {any} [options] */
 async function shared(pages, options) {
   const w = world(options)
   seed(w)
-  const open = browser(w.sim)
+  const { open } = browser(w.sim)
   let sockets = 0
   const Real = fakeWebSocket(w.sim, w.server, { delay: () => 5 })
   const Counted = class extends Real {
