@@ -123,8 +123,8 @@ func (q *queue) stop() {
 }
 
 // handle hands a task over to the scheduler. What its rule has no room for stays
-// in the table; where no slot is free, the task waits a little and then goes
-// back, for another node may have one.
+// in the table; where no slot is free, or the run waits here for one, the task
+// waits a little and then goes back, for another node may have one.
 func (q *queue) handle(ctx context.Context, t *asynq.Task) error {
 	var p payload
 	if err := json.Unmarshal(t.Payload(), &p); err != nil || t.Type() != taskRun {

@@ -26,7 +26,7 @@ type scheduler struct {
 	rules   map[lane]*laneState
 	ready   []lane // rules with something waiting, in turn
 	waiting int
-	known   map[string]bool // runs that wait or run here
+	known   map[string]bool // runs that are here: true where they run, false where they wait
 	refused bool            // a run was turned away since the last drained
 	free    chan struct{}   // closed when a slot is free; nil while nobody waits
 	closed  bool
@@ -56,7 +56,8 @@ func newScheduler(slots int, start func(graph.RunRef), drained func()) *schedule
 type room int
 
 const (
-	roomTaken room = iota // the run has a slot, or is here already
+	roomTaken room = iota // the run has a slot
+	roomWaits             // it waits here already
 	roomRule              // its rule has all it may have
 	roomNone              // all slots are taken
 )
@@ -65,8 +66,8 @@ const (
 func (s *scheduler) now(ref graph.RunRef) room {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.known[ref.Run] {
-		return roomTaken
+	if runs, ok := s.known[ref.Run]; ok {
+		return map[bool]room{true: roomTaken, false: roomWaits}[runs]
 	}
 	if s.closed || s.busy >= s.slots {
 		return roomNone
@@ -96,7 +97,7 @@ func (s *scheduler) offer(ref graph.RunRef) bool {
 	if s.closed {
 		return false
 	}
-	if s.known[ref.Run] {
+	if _, ok := s.known[ref.Run]; ok {
 		return true
 	}
 	st := s.lane(ref)
@@ -105,11 +106,19 @@ func (s *scheduler) offer(ref graph.RunRef) bool {
 		return false
 	}
 	st.waiting = append(st.waiting, ref)
-	s.known[ref.Run] = true
+	s.known[ref.Run] = false
 	s.waiting++
 	s.line(ref, st)
 	s.fill()
 	return true
+}
+
+// waits reports whether the run waits here for its turn.
+func (s *scheduler) waits(ref graph.RunRef) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	runs, ok := s.known[ref.Run]
+	return ok && !runs
 }
 
 // left notes that runs stay in the table for want of room here.

@@ -69,7 +69,7 @@ func TestSlotsAreSharedByRule(t *testing.T) {
 			t.Fatal("a rule has more than half of the slots, or another none")
 		}
 		if s.now(refOf("a", 99)) != roomRule || s.now(refOf("b", 1)) != roomRule || s.now(refOf("c", 1)) != roomTaken ||
-			s.now(refOf("d", 1)) != roomNone || s.now(refOf("a", 5)) != roomTaken {
+			s.now(refOf("d", 1)) != roomNone || s.now(refOf("a", 5)) != roomWaits || s.now(refOf("a", 0)) != roomTaken || !s.waits(refOf("a", 5)) || s.waits(refOf("a", 0)) {
 			t.Fatal("the room is wrong")
 		}
 		freed := s.freed()

@@ -13,6 +13,10 @@ import (
 	"github.com/graphtide/graphtide/schema"
 )
 
+// shareAfter is how long a run waits for a slot here before other nodes are told
+// of it.
+const shareAfter = 20 * time.Millisecond
+
 // timersKept bounds the retries that this node remembers; the sweeper knows the
 // others.
 const timersKept = 10000
@@ -150,20 +154,38 @@ func (s *Service) Stop(ctx context.Context) error {
 	return nil
 }
 
-// ready takes runs that may start: here at once where a slot is free, else
-// through the queue, on whichever node has one. A process that runs no handlers
-// leaves them to the sweepers of those that do.
+// ready takes runs that may start: here, and where they wait too long or too
+// many wait, through the queue on whichever node has a slot. A process that runs
+// no handlers leaves them to the sweepers of those that do.
 func (s *Service) ready(refs []graph.RunRef) {
 	if len(refs) == 0 || !s.working() {
 		return
 	}
+	var wait []graph.RunRef
 	for _, ref := range refs {
 		switch {
-		case s.scheduler.now(ref) == roomTaken:
-		case s.queue != nil:
-			s.queue.put(ref)
 		case !s.scheduler.offer(ref):
-			s.scheduler.left()
+			if s.queue != nil {
+				s.queue.put(ref)
+			}
+		case s.queue != nil && s.scheduler.waits(ref):
+			wait = append(wait, ref)
+		}
+	}
+	if len(wait) > 0 {
+		time.AfterFunc(shareAfter, func() { s.share(wait) })
+	}
+}
+
+// share offers runs that still wait here to other nodes: whoever claims one
+// first has it.
+func (s *Service) share(refs []graph.RunRef) {
+	if !s.working() {
+		return
+	}
+	for _, ref := range refs {
+		if s.scheduler.waits(ref) {
+			s.queue.put(ref)
 		}
 	}
 }

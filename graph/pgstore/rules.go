@@ -158,6 +158,7 @@ func (s *Runs) Make(ctx context.Context, g graph.GraphKey, node string, runs []*
 			ready = append(ready, graph.RunRef{Graph: g, Run: *run, Rule: *rule})
 		}
 	}
+	s.plans.made.Add(int64(made))
 	return made, ready, runsErr(rows.Err(), "make runs")
 }
 

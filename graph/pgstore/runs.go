@@ -15,7 +15,10 @@ import (
 
 // Runs is a graph.RunStore in Postgres. Its times are the database's: the
 // clocks of nodes need not agree.
-type Runs struct{ pool *pgxpool.Pool }
+type Runs struct {
+	pool  *pgxpool.Pool
+	plans plans
+}
 
 var _ graph.RunStore = (*Runs)(nil)
 
@@ -145,6 +148,7 @@ func (s *Runs) Dispatch(ctx context.Context, d *graph.Dispatch) (graph.Dispatche
 		}
 		out.Cursor = graph.RunCursor{Epoch: *epoch, Version: *version, Holder: *holder, Until: *until}
 	}
+	s.plans.made.Add(int64(len(d.Runs)))
 	return out, runsErr(rows.Err(), "dispatch graph %d", d.Graph)
 }
 
@@ -436,6 +440,9 @@ func (s *Runs) Overdue(ctx context.Context, grace time.Duration, limit, perRule 
 		) d
 		WHERE NOT EXISTS (SELECT FROM rule_pauses p WHERE p.graph = l.graph AND p.rule = l.rule AND l.kind = 'rule')
 		ORDER BY d.n, d.wake_at LIMIT @limit`
+	if err := s.look(ctx); err != nil {
+		return nil, err
+	}
 	rows, err := s.pool.Query(ctx, overdue, pgx.NamedArgs{"grace": grace, "per_rule": perRule, "limit": limit})
 	if err != nil {
 		return nil, runsErr(err, "look for overdue runs")
