@@ -100,6 +100,10 @@ func (g *Reading) Load(ctx context.Context) error {
 	return nil
 }
 
+// Fetch gives a Reading whose first Load brings what is missing. It must be
+// ended; what it loaded stays until then.
+func (r *Replica) Fetch(m Missing) *Reading { return &Reading{replica: r, missed: m.units} }
+
 // Missing counts what Load would bring.
 func (g *Reading) Missing() int { return len(g.missed.list) }
 

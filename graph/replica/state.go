@@ -28,6 +28,25 @@ func (s *State) Missed() int {
 	return s.missed.times
 }
 
+// Missing names things that a State was asked for and the replica does not hold.
+// The zero value names nothing.
+type Missing struct{ units units }
+
+// Apart calls fn, and gives what the State was asked for meanwhile that the
+// replica does not hold: that is kept from the Reading, which does not load it.
+// Within fn Missed counts from 0. See Replica.Fetch.
+func (s *State) Apart(fn func()) (m Missing) {
+	if s.missed == nil {
+		fn()
+		return m
+	}
+	all := s.missed
+	s.missed = &m.units
+	defer func() { s.missed = all }()
+	fn()
+	return m
+}
+
 func (s *State) miss(u unit) {
 	if !s.complete && s.missed != nil {
 		s.missed.add(u)

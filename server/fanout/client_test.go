@@ -383,13 +383,13 @@ func (r *relay) settle() {
 	<-done
 }
 
-// found waits until the relay has looked up what it was asked for.
+// found waits until the relay has looked up and loaded what it was asked for.
 func (r *relay) found() {
 	for searching := true; searching; {
 		r.settle()
 		done := make(chan int)
 		r.ask(context.Background(), command{alone: true, run: func(x *step) {
-			n := len(x.archive.searches)
+			n := len(x.archive.searches) + x.asides
 			x.later(func() { done <- n })
 		}})
 		searching = <-done > 0

@@ -186,12 +186,10 @@ func (s *session) subscribe(m *protocol.Sub) error {
 		return graph.TooLarge("subscriptions", int64(s.hub.cfg.Limits.Subscriptions), "subscriptions in one session")
 	}
 	sub.replaces = old != nil
-	s.relay.ask(s.ctx, command{run: func(x *step) {
-		if old != nil {
-			x.unsubscribe(old)
-		}
-		x.subscribe(sub)
-	}})
+	if old != nil {
+		s.relay.ask(s.ctx, command{run: func(x *step) { x.unsubscribe(old) }})
+	}
+	s.relay.ask(s.ctx, command{aside: s.ctx, run: func(x *step) { x.subscribe(sub) }})
 	return nil
 }
 

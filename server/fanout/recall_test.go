@@ -378,3 +378,72 @@ func TestWhoIsAheadOfTheNodeWaitsAside(t *testing.T) {
 		}
 	}
 }
+
+// slowPieces is a store that gives parts of a graph when the test says so.
+type slowPieces struct {
+	graph.Store
+	asked, proceed chan struct{}
+}
+
+func (s *slowPieces) Piece(ctx context.Context, key graph.GraphKey, want *graph.Want) (*graph.Piece, error) {
+	select {
+	case s.asked <- struct{}{}:
+	default:
+	}
+	select {
+	case <-s.proceed:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return s.Store.Piece(ctx, key, want)
+}
+
+// What a new subscription needs may take long to load: nobody else waits for it.
+func TestALoadForOneHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.crowd(20)
+	w.commit("ann", w.object(oid(5000), "Node", `{}`, everybody))
+	slow := &slowPieces{Store: w.store, asked: make(chan struct{}, 1), proceed: make(chan struct{}, 1000)}
+	next := &world{t: w.t, store: w.store, live: w.live, key: w.key, expires: w.expires, head: w.head, now: w.now}
+	next.set = replica.New(replica.Config{Store: slow, Eager: -1})
+	var err error
+	if next.replica, err = next.set.Open(t.Context(), graph.MainGraph); err != nil {
+		t.Fatal(err)
+	}
+	cfg := w.hub.cfg
+	cfg.Replicas, cfg.Metrics = next.set, nil
+	next.hub = New(cfg)
+	t.Cleanup(next.close)
+
+	slow.proceed <- struct{}{}
+	a, b := next.connect(ann), next.connect(bob)
+	a.sub("s1", rooted(5000))
+	if err := a.drain(); err != nil {
+		t.Fatal(err)
+	}
+	<-slow.asked
+	b.sub("s1", childrenOf1)
+	<-slow.asked // for bob, and given nothing
+	next.commit("ann", set(graph.ObjectRef(oid(5000)), "n", `1`))
+	a.s.relay.settle()
+	got := a.s.collect()
+	if len(got.parts) != 1 || !strings.Contains(string(got.parts[0].texts[0]), `"t":"delta"`) {
+		t.Errorf("ann is sent %d parts", len(got.parts))
+	}
+	for _, p := range got.parts {
+		for _, text := range p.texts {
+			if err := a.receive(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	close(slow.proceed)
+	if err := b.drain(); err != nil {
+		t.Fatal(err)
+	}
+	next.compare(t, b, childrenOf1)
+	if n := len(b.subs["s1"].objects); n != 21 {
+		t.Errorf("bob has %d objects", n)
+	}
+}

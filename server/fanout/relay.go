@@ -45,6 +45,7 @@ type relay struct {
 	presence *presence
 	archive  archive
 	nextView int
+	asides   int // commands for which something is being loaded
 	ages     []age
 
 	mu       sync.Mutex // guards the fields below; taken after feedMu
@@ -72,6 +73,11 @@ type age struct {
 type command struct {
 	alone bool
 	run   func(*step)
+	// aside, where set, has what run is short of loaded while the relay goes on, for
+	// as long as the context lasts. Its turn comes again behind what was asked
+	// meanwhile.
+	aside  context.Context
+	loaded []*replica.Reading // in earlier turns: ended once run had what it needs
 }
 
 func newRelay(h *Hub, r *replica.Replica) *relay {
@@ -210,22 +216,24 @@ func (r *relay) step(commands []command) {
 		if advanced {
 			s.publish()
 		}
-		if complete && len(commands) == 0 || !complete && !r.load(reading) {
+		if complete && len(commands) == 0 || !complete && !r.load(r.life, reading) {
 			return
 		}
 	}
 }
 
 // load brings what a step was short of. It waits for as long as the store is
-// away; false where the relay ends.
-func (r *relay) load(reading *replica.Reading) bool {
+// away; false where the relay ends, or ctx.
+func (r *relay) load(ctx context.Context, reading *replica.Reading) bool {
 	for {
-		err := reading.Load(r.life)
+		err := reading.Load(ctx)
 		if err == nil {
 			return true
 		}
 		select {
 		case <-r.stopped:
+			return false
+		case <-ctx.Done():
 			return false
 		default:
 		}
@@ -233,6 +241,8 @@ func (r *relay) load(reading *replica.Reading) bool {
 		select {
 		case <-time.After(loadAgain):
 		case <-r.stopped:
+			return false
+		case <-ctx.Done():
 			return false
 		}
 	}

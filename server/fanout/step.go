@@ -138,12 +138,52 @@ func (s *step) short() bool { return s.st.Missed() != s.missed }
 // held.
 func (s *step) runAll(commands []command) []command {
 	for _, c := range commands {
+		if c.aside != nil {
+			s.runAside(c)
+			continue
+		}
 		s.missed = s.st.Missed()
 		if c.run(s); s.short() {
 			s.again = append(s.again, c)
 		}
 	}
 	return s.again
+}
+
+// runAside runs a command for which nobody else is to wait. Where it is short of
+// something, that is loaded in a goroutine, and then the command's turn comes
+// again.
+func (s *step) runAside(c command) {
+	short := false
+	missing := s.st.Apart(func() {
+		s.missed = s.st.Missed()
+		c.run(s)
+		short = s.short()
+	})
+	s.missed = s.st.Missed()
+	if !short {
+		for _, reading := range c.loaded {
+			reading.End()
+		}
+		return
+	}
+	r, loaded := s.relay, append(c.loaded, s.relay.replica.Fetch(missing))
+	c.loaded = loaded
+	r.asides++
+	r.lookups.Go(func() {
+		again := r.load(c.aside, loaded[len(loaded)-1])
+		asked := r.ask(r.life, command{run: func(s *step) {
+			r.asides--
+			if again {
+				s.runAside(c)
+			}
+		}})
+		if !again || !asked {
+			for _, reading := range loaded {
+				reading.End()
+			}
+		}
+	})
 }
 
 func (s *step) partAll() {
