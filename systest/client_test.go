@@ -127,7 +127,7 @@ func (c *client) send(method, path, kind, body string) (*answer, error) {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	maps.Copy(r.Header, c.header)
-	resp, err := (&http.Client{Transport: transport, Timeout: 30 * time.Second,
+	resp, err := (&http.Client{Transport: transport, Timeout: patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Do(r)
 	if err != nil {
 		return nil, err

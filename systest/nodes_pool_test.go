@@ -14,10 +14,11 @@ import (
 )
 
 // TestFewConnectionsServeManyWriters has five hundred writers in fifty graphs on
-// a node that has four connections, while others hold the locks of four graphs:
-// every connection then waits for one of them. Who cannot be served is told when
-// to come back, the probe says that the node is not ready, and once the locks are
-// free everything goes through.
+// a node that has four connections, while somebody holds the locks of sixteen
+// graphs: every connection then waits for one of them, and more would. Who cannot
+// be served is told when to come back, the probe says that the node is not ready,
+// and once the locks are free everything goes through. (The node's log tells of
+// appends that failed: eight seconds are all that it has patience for.)
 func TestFewConnectionsServeManyWriters(t *testing.T) {
 	t.Parallel()
 	database := testdb.EmptyURL(t)
@@ -80,24 +81,23 @@ func TestFewConnectionsServeManyWriters(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tx.Rollback(context.Background())
-	if _, err := tx.Exec(t.Context(), `SELECT FROM graphs WHERE name IN ('g0','g1','g2','g3') FOR UPDATE`); err != nil {
+	if _, err := tx.Exec(t.Context(), `SELECT FROM graphs WHERE name ~ '^g([0-9]|1[0-5])$' FOR UPDATE`); err != nil {
 		t.Fatal(err)
 	}
 	var writers sync.WaitGroup
 	writers.Go(func() { crowd(1) })
-	sick := false
-	for range 8 { // between two waits for a lock it may get a connection
-		began := time.Now()
-		a := root.get("/readyz")
-		sick = sick || a.status == 503
-		if took := time.Since(began); took > 2*time.Second+2*time.Second {
-			t.Errorf("/readyz took %s", took)
+	still := stillness(t, database)
+	asked, sick := 0, false
+	eventually(t, "a probe that tells of a node without a connection to give", func() bool {
+		asked++ // between two waits for a lock it may get a connection
+		began, stood := time.Now(), still()
+		sick = root.get("/readyz").status == 503 || sick
+		if took, stood := time.Since(began), still()-stood; took > 2*time.Second+2*time.Second+hops*stood {
+			t.Errorf("/readyz took %s, while the machine stood still for %s", took, stood)
 		}
 		root.get("/healthz").want(200)
-	}
-	if !sick {
-		t.Error("/readyz called a node ready that had no connection to give")
-	}
+		return sick && asked >= 4
+	})
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}

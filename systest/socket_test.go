@@ -16,7 +16,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // socket is a client of the websocket as the contract describes one, and no
 // cleverer: it keeps the copy of every view and complains of everything that
