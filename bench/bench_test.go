@@ -77,3 +77,22 @@ func TestAGoalIsHeldAgainstTheRatioUnlessItNamesAUnit(t *testing.T) {
 		}
 	}
 }
+
+func TestARunThatIsBehindItsTimeGetsShorter(t *testing.T) {
+	t.Parallel()
+	o := options{within: 10 * time.Minute}.withDefaults()
+	for _, c := range []struct {
+		elapsed time.Duration
+		share   float64
+		rounds  int
+		scale   scale
+	}{
+		{4 * time.Minute, 0.5, 3, full},
+		{6 * time.Minute, 0.5, 1, full},
+		{11 * time.Minute, 0.9, 1, quick},
+	} {
+		if got := o.paced(c.elapsed, c.share); got.rounds != c.rounds || got.scale != c.scale {
+			t.Errorf("after %s, with %v of the rows done: %d rounds at scale %d", c.elapsed, c.share, got.rounds, got.scale)
+		}
+	}
+}

@@ -56,6 +56,7 @@ func profile(w http.ResponseWriter, r *http.Request) {
 func serveInside() (string, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/profile", profile)
+	mux.HandleFunc("/spent", spent.serve)
 	mux.HandleFunc("/memory", func(w http.ResponseWriter, _ *http.Request) {
 		runtime.GC() // twice: pools keep what they hold over one
 		debug.FreeOSMemory()
@@ -78,7 +79,7 @@ var secret = []byte("a secret for measurements on the loopback alone")
 func runNode(ctx context.Context, db, redis string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	n, err := node.Start(ctx, node.Config{DatabaseURL: db, RedisURL: redis, Migrate: true, Log: log,
-		Server: server.Config{Listen: "127.0.0.1:0"}, Auth: auth.Config{Secret: secret}, Postprocess: benchHandlers()})
+		Server: server.Config{Listen: "127.0.0.1:0"}, Auth: auth.Config{Secret: secret}, Postprocess: benchHandlers(), Observe: spent.observe})
 	if err != nil {
 		return err
 	}

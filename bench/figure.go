@@ -58,7 +58,7 @@ func outcomes(r row, floor, node [][]figure) []outcome {
 			fl := median(pick(floor))
 			o.Floor = &fl
 			// A tiny run may have nothing to divide by.
-			if ratio := o.Value / fl; !math.IsInf(ratio, 0) && !math.IsNaN(ratio) {
+			if ratio := o.Value / fl; fl > 0 && !math.IsInf(ratio, 0) && !math.IsNaN(ratio) {
 				o.Ratio = &ratio
 			}
 		}
@@ -109,6 +109,21 @@ func printOutcome(w io.Writer, o outcome) {
 	fmt.Fprintf(w, "%-58s %14s %14s %8s  %-10s %s\n", o.Row+": "+o.Figure, floor, fmt.Sprintf("%.4g %s", o.Value, o.Unit), ratio, o.Goal, verdict)
 }
 
+// verdict says how many goals were met, and names those that were not.
+func verdict(all []outcome) string {
+	met, missed := 0, ""
+	for _, o := range all {
+		switch {
+		case o.Met == nil:
+		case *o.Met:
+			met++
+		default:
+			missed += fmt.Sprintf("  missed: %s: %s (%s)\n", o.Row, o.Figure, o.Goal)
+		}
+	}
+	return fmt.Sprintf("%d goals met, %d missed\n%s", met, strings.Count(missed, "\n"), missed)
+}
+
 func writeJSON(file string, all []outcome) error {
 	text, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
@@ -126,6 +141,13 @@ func quantile(d []time.Duration, q float64) time.Duration {
 	}
 	slices.Sort(d)
 	return d[min(len(d)-1, int(q*float64(len(d))))]
+}
+
+func total(d []time.Duration) (sum time.Duration) {
+	for _, x := range d {
+		sum += x
+	}
+	return sum
 }
 
 func median(v []float64) float64 {

@@ -326,6 +326,7 @@ func (f *floor) append(batch []*floorWrite) error {
 	}
 	f.mu.Unlock()
 	var head int64
+	appended := spent.observe("append")
 	row := func() pgx.Row { // a lone change without the cost of arrays, as the real server has it
 		if n == 1 {
 			return f.pool.QueryRow(context.Background(), `SELECT floor_one($1, $2, $3, $4)`, ids[0], bodies[0], mutations[0], patches[0])
@@ -335,6 +336,7 @@ func (f *floor) append(batch []*floorWrite) error {
 	if err := row.Scan(&head); err != nil {
 		return err
 	}
+	appended()
 	frames := map[string]*[]byte{} // of each set, the lines in one message
 	for i, w := range batch {
 		w.version = head - int64(n-1-i)

@@ -34,6 +34,7 @@ type options struct {
 	commitDelay int
 	json        string
 	profile     string
+	within      time.Duration // what the whole run may take, about
 	scale       scale
 }
 
@@ -60,6 +61,7 @@ func main() {
 	flag.IntVar(&o.commitDelay, "commit-delay", 0, "Postgres's commit_delay in microseconds (with commit_siblings = 0)")
 	flag.StringVar(&o.json, "json", "", "write all figures to this file")
 	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of the servers into this folder, one a row and server")
+	flag.DurationVar(&o.within, "within", 11*time.Minute, "what the run may take, about: rows that come late get one round, later ones are as with -quick")
 	short := flag.Bool("quick", false, "smaller and shorter rows")
 	child := flag.String("child", "", "run as the server of a measurement: floor or node")
 	db := flag.String("db", "", "database of the child")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -116,6 +117,9 @@ func sharedRow(ctx context.Context, t *target, o options) ([]figure, error) {
 	nodes := []*target{t}
 	defer func() {
 		for _, p := range nodes[1:] {
+			if o.profile != "" {
+				_ = p.profile(context.WithoutCancel(ctx), "") // what it holds so far is written as it ends
+			}
 			p.leave()
 		}
 	}()
@@ -128,6 +132,12 @@ func sharedRow(ctx context.Context, t *target, o options) ([]figure, error) {
 				return nil, err
 			}
 			nodes = append(nodes, p)
+			if o.profile != "" {
+				file := filepath.Join(o.profile, fmt.Sprintf("nodes.peer%d.pprof", len(nodes)))
+				if err := p.profile(ctx, file); err != nil {
+					return nil, err
+				}
+			}
 		}
 		rate, cost, err := writeOver(nodes, 64, o.span)
 		if err != nil {

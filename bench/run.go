@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -68,13 +69,20 @@ func measure(ctx context.Context, w io.Writer, o options) error {
 	}
 	fmt.Fprintf(w, "Postgres %d; medians of %d rounds, the two in turn\n\n", targets[0].pg.Binaries().Major, o.rounds)
 	printHead(w)
+	if o.profile != "" {
+		if err := os.MkdirAll(o.profile, 0o755); err != nil {
+			return err
+		}
+	}
 	var all []outcome
 	var faults []error
-	for _, r := range rows {
-		if !o.selected(r.name) {
-			continue
+	chosen := slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return !o.selected(r.name) })
+	for i, r := range chosen {
+		paced := o.paced(time.Since(began), float64(i)/float64(len(chosen)))
+		if paced.scale != o.scale {
+			r.name += " (quick)"
 		}
-		floor, node, err := r.measure(ctx, targets, o)
+		floor, node, err := r.measure(ctx, targets, paced)
 		if err != nil {
 			faults = append(faults, err)
 			fmt.Fprintln(w, err)
@@ -87,7 +95,7 @@ func measure(ctx context.Context, w io.Writer, o options) error {
 			all = append(all, out)
 		}
 	}
-	fmt.Fprintf(w, "\n%s\n", time.Since(began).Round(time.Second))
+	fmt.Fprintf(w, "\n%s%s\n", verdict(all), time.Since(began).Round(time.Second))
 	if o.selected("stages") {
 		faults = append(faults, stageCosts(ctx, w, o.pick(5000, 2000, 20)))
 	}
@@ -95,6 +103,20 @@ func measure(ctx context.Context, w io.Writer, o options) error {
 		faults = append(faults, writeJSON(o.json, all))
 	}
 	return errors.Join(append(faults, ctx.Err())...)
+}
+
+// paced gives what is left to a row of which this share of all rows came before:
+// a machine with other work is not to make hours of minutes.
+func (o options) paced(elapsed time.Duration, share float64) options {
+	switch {
+	case o.within == 0 || elapsed <= time.Duration(share*float64(o.within)):
+	case elapsed <= o.within || o.scale != full:
+		o.rounds = 1
+	default:
+		late := options{scale: quick}.withDefaults()
+		o.scale, o.rounds, o.span, o.sessions = late.scale, late.rounds, min(o.span, late.span), min(o.sessions, late.sessions)
+	}
+	return o
 }
 
 // measure runs the rounds of a row, the targets in turn.

@@ -186,9 +186,10 @@ func (t *target) profile(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	res.Body.Close()
+	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("profile: %s", res.Status)
+		why, _ := io.ReadAll(io.LimitReader(res.Body, 500))
+		return fmt.Errorf("profile: %s: %s", res.Status, why)
 	}
 	return nil
 }

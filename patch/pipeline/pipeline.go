@@ -52,8 +52,10 @@ type Config struct {
 	// Patience is how long a batch is tried again while the store cannot be
 	// reached, before its mutations are answered with CodeUnavailable. Default 8 s.
 	Patience time.Duration
-	// Observe, if set, brackets every stage of every preparation: it is called
-	// at the start, and what it returns at the end.
+	// Observe, if set, brackets every stage of every preparation, and the
+	// sequencer's steps "settle" (in which stages may run again), "append" and
+	// "follow", which is giving the commits to the replica: it is called at the
+	// start, and what it returns, if anything, at the end.
 	Observe func(stage string) func()
 }
 
@@ -174,6 +176,16 @@ func (p *Pipeline) Enqueue(ctx context.Context, name string, m *graph.Mutation, 
 	if err != nil {
 		done(graph.Receipt{}, err)
 	}
+}
+
+// observe begins a step of the sequencer for who watches.
+func (p *Pipeline) observe(step string) (end func()) {
+	if p.cfg.Observe != nil {
+		if end := p.cfg.Observe(step); end != nil {
+			return end
+		}
+	}
+	return func() {}
 }
 
 // prepare runs the stages and leaves the outcome in w.

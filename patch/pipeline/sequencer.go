@@ -234,7 +234,9 @@ func (s *sequencer) round(batch []*waiting, t *turn) (rest []*waiting, err error
 			w.draft = nil
 		}
 	}
+	settled := s.p.observe("settle")
 	placed := s.place(batch)
+	settled()
 	ctx, cancel := context.WithTimeout(s.p.ctx, s.p.cfg.Patience)
 	defer cancel()
 	if batch = s.park(batch, &placed); len(batch) == 0 {
@@ -307,7 +309,9 @@ func (s *sequencer) append(ctx context.Context, batch []*waiting, placed placeme
 			w.done = func(graph.Receipt, error) {}
 		}
 	}
+	appended := s.p.observe("append")
 	res, err := write(ctx, &graph.Batch{Graph: s.rep.Key(), Expect: head, Commits: commits})
+	appended()
 	switch {
 	case err != nil:
 		s.forget(batch)
@@ -331,7 +335,10 @@ func (s *sequencer) append(ctx context.Context, batch []*waiting, placed placeme
 	last := commits[len(commits)-1]
 	s.seen = graph.Head{Version: last.Version, Epoch: head.Epoch, At: last.At, SchemaVer: head.SchemaVer}
 	s.ours = last.Version
-	if err := s.rep.Apply(commits); err != nil {
+	followed := s.p.observe("follow")
+	err = s.rep.Apply(commits)
+	followed()
+	if err != nil {
 		s.p.cfg.Log.Error("the replica did not take a commit of its own node", "graph", s.rep.Name(), "err", err)
 	}
 	if h := s.p.cfg.Hints; h != nil {
