@@ -35,8 +35,9 @@ test-go: setup-test example ## the server's tests, with the race detector
 test-client: setup-test ## the JavaScript client's tests
 	cd clientjs && npm run --silent check && npm run --silent test
 
-test-example: setup-test build ## the example in a real browser
+test-example: setup-test build ## the examples in a real browser
 	cd examples/workbook && GRAPHTIDE_BIN=$(CURDIR)/$(BIN) npm run --silent test
+	cd examples/board && GRAPHTIDE_BIN=$(CURDIR)/$(BIN) npm run --silent test
 
 check: test ## what review runs: format, vet, all tests
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "run make format"; exit 1; }
@@ -45,8 +46,9 @@ format: ## format the code
 	gofmt -w $$(git ls-files '*.go')
 	cd clientjs && npm run --silent format
 
-bench: build ## measure, each row beside its physical limit in the same run
+bench: build ## measure, each row beside its physical limit in the same run; then the client in a browser
 	$(GO) run ./bench $(ARGS)
+	scripts/bench-client $(if $(findstring -quick,$(ARGS)),--quick)
 
 fuzz: ## fuzz every parser of outside input for a while (FUZZTIME=30s each)
 	@scripts/fuzz $${FUZZTIME:-30s}
@@ -58,4 +60,4 @@ sabotage: setup-test ## break one promise at a time, and see that torture notice
 	$(GO) run ./systest/cmd/torture -sabotage $(or $(BREAKS),all) $(if $(SEED),-seed $(SEED)) $(if $(FOR),-for $(FOR)) $(ARGS)
 
 clean: ## remove what was built
-	rm -rf bin dist clientjs/types examples/*/site/dist
+	rm -rf bin dist clientjs/types examples/*/site/dist examples/*/dist examples/board/src/types.ts

@@ -3,8 +3,8 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 
-/** @returns {Promise<import('playwright-core').Browser>} */
-export function startBrowser() {
+/** @param {string[]} [args] more for the program @returns {Promise<import('playwright-core').Browser>} */
+export function startBrowser(args = []) {
   const places = [process.env.GRAPHTIDE_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
   const executablePath = places.find((p) => p && existsSync(p))
   if (!executablePath) throw new Error('no Chromium here: install one, or set GRAPHTIDE_CHROMIUM to the program')
@@ -13,7 +13,7 @@ export function startBrowser() {
     executablePath,
     args: [
       '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync',
+      '--disable-component-update', '--disable-sync', ...args,
     ],
   })
 }

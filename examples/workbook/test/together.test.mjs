@@ -177,5 +177,6 @@ test('on a narrow screen all is there as well', async () => {
 })
 
 test('no page has complained', () => {
-  for (const { errors } of [ann, bob]) assert.deepEqual(errors, [])
+  // The browser's own log of the network has the undo that was refused.
+  for (const { errors } of [ann, bob]) assert.deepEqual(errors.filter((e) => !/status of 409/.test(e)), [])
 })

@@ -138,10 +138,10 @@ test('a token that expires and is not renewed ends the session, which says so', 
 
 test('a tab from before a new schema is told, its edits are judged by the new one, and a reload mends it', async () => {
   const stricter = await server.ask('/v1/schema')
-  stricter.types.Record.properties.values.additionalProperties.maxLength = 40
+  stricter.types.Record.properties.values.additionalProperties.maxLength = 100
   await server.ask('/v1/schema', { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify(stricter) })
   await ann.page.getByText('was given a new schema').waitFor()
-  await type(ann.page, 8, 0, 'an edit that the old schema allowed, and the new one does not')
+  await type(ann.page, 8, 0, 'an edit that the old schema allowed and the new one does not, '.repeat(2))
   await ann.page.getByRole('alert').getByText('was not saved').waitFor()
   await button(ann.page, 'Leave it as it is').click()
   await shows(ann.page, 8, 0, 'row 9')
