@@ -184,7 +184,7 @@ func parseYAML(f *faults, src []byte) (n *node) {
 			n = nil
 		}
 	}()
-	tokens := lexer.Tokenize(string(src))
+	tokens := joinPlain(lexer.Tokenize(string(src)))
 	if !boundYAML(f, tokens) {
 		return nil
 	}

@@ -46,6 +46,30 @@ types:
 	}
 }
 
+// A colon parts key and value only before a space, or after a quoted key: in lists
+// within braces as anywhere else.
+func TestAColonInAPlainScalarIsText(t *testing.T) {
+	t.Parallel()
+	r := compile(t, `
+types:
+  T: {properties: {a: {enum: [09:00, 17:30, a:b , https://a.b:8443/x, 'q:r', x:y:z, a :b, "k":1, a:"b", {c: d:e}, {f: [g:h]}]}}, access: {read: {teams: [acme:sales], users: [github:1,gh:2]}}}
+`)
+	var doc struct {
+		Types struct {
+			T struct {
+				Properties map[string]map[string]json.RawMessage
+			}
+		}
+	}
+	if err := json.Unmarshal(r.Doc, &doc); err != nil {
+		t.Fatal(err)
+	}
+	want := `["09:00","17:30","a:b","https://a.b:8443/x","q:r","x:y:z","a :b",{"k":1},"a:\"b\"",{"c":"d:e"},{"f":["g:h"]}]`
+	if got := string(doc.Types.T.Properties["a"]["enum"]); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 func TestTheDocumentIsGivenBackAsItWasPut(t *testing.T) {
 	t.Parallel()
 	r := workbook(t)
