@@ -37,6 +37,7 @@ type cli struct {
 	History historyCmd `cmd:"" group:"api" help:"Print the versions of one object or edge, newest first."`
 	Trace   traceCmd   `cmd:"" group:"api" help:"Print what caused a commit, and what it caused."`
 	Revert  revertCmd  `cmd:"" group:"api" help:"Undo commits, as a new commit."`
+	Rules   rulesCmd   `cmd:"" group:"api" help:"List, pause, test and replay rules; what may fire what."`
 
 	Version versionCmd `cmd:"" group:"more" help:"Print the program's version."`
 

@@ -9,8 +9,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-
-	"github.com/google/uuid"
 )
 
 type logCmd struct {
@@ -159,28 +157,4 @@ func (c *historyCmd) Run(a *app) error {
 		path += fmt.Sprintf("&before=%d", c.Before)
 	}
 	return c.print(a, request{method: http.MethodGet, path: path})
-}
-
-type traceCmd struct {
-	remoteOptions
-	Of string `arg:"" name:"version" help:"The commit's version, or the id of an object, an edge, an operation or a run."`
-}
-
-// Help teaches the command.
-func (*traceCmd) Help() string {
-	return `The tree of causes around a commit: what caused it, the rules it fired, their runs with every step and its time, and the commits these made. Of an object (an operation is one) or an edge: the commits that touched it, newest first, each with what followed.
-
-Examples:
-
-    graphtide trace 42
-    graphtide trace 0198c0de-0000-7000-8000-000000000001`
-}
-
-func (c *traceCmd) Run(a *app) error {
-	if _, err := uuid.Parse(c.Of); err != nil {
-		if v, err := strconv.ParseInt(c.Of, 10, 64); err != nil || v < 1 {
-			return wrongUsage("<version> is %q: say a commit's version, or an id", c.Of)
-		}
-	}
-	return c.print(a, request{method: http.MethodGet, path: c.graphPath("/trace/" + url.PathEscape(c.Of))})
 }

@@ -117,6 +117,9 @@ func TestWrongUseEndsWithStatus2(t *testing.T) {
 		{[]string{"history", "x", "--limit=0"}, "--limit"},
 		{[]string{"trace"}, "<version>"},
 		{[]string{"trace", "last"}, "<version>"},
+		{[]string{"rules", "pause"}, "<rule>"},
+		{[]string{"rules", "test", "x"}, "<version>"},
+		{[]string{"rules", "test", "x", "last"}, "last"},
 		{[]string{"revert"}, "say what to undo"},
 		{[]string{"revert", "3", "--mutation=x"}, "say what to undo"},
 		{[]string{"revert", "three"}, "three"},
@@ -133,7 +136,8 @@ func TestWithoutAServerCommandsEndWithStatus1(t *testing.T) {
 	sh := newShell(t).with("GRAPHTIDE_URL=http://127.0.0.1:1").in("[]")
 	sh.write("app.yaml", noteSchema)
 	for _, args := range [][]string{
-		{"load"}, {"patch"}, {"patch", "--dry-run"}, {"log"}, {"log", "--follow"}, {"history", "x"}, {"trace", "1"}, {"revert", "1"},
+		{"load"}, {"patch"}, {"patch", "--dry-run"}, {"log"}, {"log", "--follow"}, {"history", "x"}, {"trace", "1"}, {"trace", "1", "--tree"}, {"revert", "1"},
+		{"rules"}, {"rules", "map"}, {"rules", "pause", "x"}, {"rules", "test", "x", "1"}, {"rules", "replay", "x", "--from=1"},
 		{"schema", "apply"}, {"schema", "apply", "--dry-run"}, {"schema", "diff"},
 	} {
 		sh.run(args...).ends(exitFailed, "no server answers at http://127.0.0.1:1/", "graphtide dev").silent()
