@@ -6,6 +6,7 @@ import (
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/access"
 	"github.com/graphtide/graphtide/patch"
+	"github.com/graphtide/graphtide/schema"
 )
 
 var emptyBody = json.RawMessage("{}")
@@ -92,6 +93,9 @@ func (d *Draft) createObject(o *op) *graph.Error {
 	if d.revives(o.ref) {
 		last := d.in.m.Revert.Revived[o.ref].Object
 		obj.Access, obj.Meta = last.Access, last.Meta
+		if err := d.accessFault(typ, last.Access, o.ref); err != nil {
+			return err
+		}
 		d.add(&touch{ref: o.ref, op: o.index, created: true, revived: true, objNow: obj})
 		d.state.putObject(id, obj)
 		return nil
@@ -278,14 +282,15 @@ func (d *Draft) changeAccess(t *touch, ops []op, raw []patch.Op, lim patch.JSONL
 	if err != nil {
 		return d.opError(err, ops, "/access")
 	}
+	last := ops[len(ops)-1].index
 	acl, violations := access.Parse(after)
-	if typ := d.reg.TypeOf(t.objNow.Type); len(violations) == 0 && typ != nil {
-		violations = typ.CheckAccess(acl)
-	}
 	if len(violations) > 0 {
-		e := graph.Errf(graph.CodeSchema, "the access is malformed: %s", violations[0].Message)
-		e.Errors, e.SchemaVer = violations, d.reg.Version
-		return prefixPaths(e.At(violations[0].Path), t.ref.Pointer()+"/access").AtOp(ops[len(ops)-1].index)
+		return d.accessViolations(violations, t.ref).AtOp(last)
+	}
+	if typ := d.reg.TypeOf(t.objNow.Type); typ != nil {
+		if err := d.accessFault(typ, acl, t.ref); err != nil {
+			return err.AtOp(last)
+		}
 	}
 	o := *t.objNow
 	o.Access = acl
@@ -294,6 +299,20 @@ func (d *Draft) changeAccess(t *touch, ops []op, raw []patch.Op, lim patch.JSONL
 	d.state.putObject(o.ID, &o)
 	t.note(ops, "/access")
 	return nil
+}
+
+// accessFault judges an access by what the type knows, nil where it is valid.
+func (d *Draft) accessFault(typ *schema.Type, acl *graph.ACL, ref graph.Ref) *graph.Error {
+	if v := typ.CheckAccess(acl); len(v) > 0 {
+		return d.accessViolations(v, ref)
+	}
+	return nil
+}
+
+func (d *Draft) accessViolations(v []graph.Violation, ref graph.Ref) *graph.Error {
+	e := graph.Errf(graph.CodeSchema, "the access is not valid: %s", v[0].Message).At(v[0].Path)
+	e.Errors, e.SchemaVer = v, d.reg.Version
+	return prefixPaths(e, ref.Pointer()+"/access")
 }
 
 // rebase judges an operation by what its author saw: done is true where

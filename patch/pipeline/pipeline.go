@@ -195,59 +195,6 @@ func (p *Pipeline) prepare(w *waiting, base graph.Reader, at graph.Head, past pa
 	w.refusal = w.draft.run(p.cfg.Observe)
 }
 
-// DryRun implements graph.Submitter.
-func (p *Pipeline) DryRun(ctx context.Context, name string, m *graph.Mutation) (*graph.DryRun, error) {
-	rep, err := p.cfg.Replicas.Open(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	if err := rep.CatchUp(ctx); err != nil {
-		return nil, err
-	}
-	req, refusal := decode(m, p.cfg.Limits)
-	if refusal != nil {
-		return &graph.DryRun{Problems: []*graph.Error{refusal}}, nil
-	}
-	past := &past{rep: rep, store: p.cfg.Store, ctx: ctx, locked: true}
-	for {
-		out, err := p.dryRun(ctx, rep, req, past)
-		if err != nil || len(past.wanted) == 0 {
-			return out, err
-		}
-		past.fetch() // judged again, with what the store had to be asked for
-	}
-}
-
-// dryRun judges a request on the replica's present state.
-func (p *Pipeline) dryRun(ctx context.Context, rep *replica.Replica, req *request, past *past) (out *graph.DryRun, err error) {
-	err = rep.Read(ctx, func(st *replica.State) {
-		past.wanted = nil
-		reg := p.cfg.Live.Current()
-		d := newDraft(req, reg, p.cfg.Limits, st, st.Head(), past)
-		d.collect = true
-		if err := d.run(nil); err != nil {
-			d.problems = append(d.problems, err)
-		}
-		out = &graph.DryRun{OK: len(d.problems) == 0, Problems: d.problems}
-		if !out.OK {
-			return
-		}
-		now := p.cfg.Clock()
-		d.stamp(st.Head().Version+1, now)
-		commit := newCommit(d, st.Head().Version+1, st.Head().Epoch, now)
-		for i := range d.changes {
-			var rules []string
-			for _, match := range reg.Match(commit, &d.changes[i], d.typeOf) {
-				if match.Err == nil {
-					rules = append(rules, match.Rule.Name)
-				}
-			}
-			out.Changes, out.Rules = append(out.Changes, &d.changes[i]), append(out.Rules, rules)
-		}
-	})
-	return out, err
-}
-
 // newCommit makes the commit of a draft that has been stamped.
 func newCommit(d *Draft, v graph.Version, epoch string, at time.Time) *graph.Commit {
 	m := d.in.m

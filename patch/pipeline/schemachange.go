@@ -181,11 +181,8 @@ func (j *schemaJudge) scan(ctx context.Context, info graph.GraphInfo) error {
 				fault(from, graph.Violation{Path: "/edges/" + e.ID.String(), Message: err.Message})
 				continue
 			}
-			_, _, v := j.reg.EdgeBody(outDecl, inDecl, e.Body)
-			for i := range v {
-				v[i].Path = "/edges/" + e.ID.String() + "/body" + v[i].Path
-			}
-			fault(from, v...)
+			v := j.reg.CheckEdgeBody(outDecl, inDecl, e.Body)
+			fault(from, under("/edges/"+e.ID.String()+"/body", v)...)
 			for _, end := range []struct {
 				s    side
 				decl *schema.EdgeDecl
@@ -225,7 +222,8 @@ func (j *schemaJudge) scan(ctx context.Context, info graph.GraphInfo) error {
 }
 
 // judgeObject gives what is wrong with a stored object under the new registry,
-// and its migrated body where there is a migration for it.
+// and its migrated body where there is a migration for it. It is judged as it
+// will be stored: a default is filled in by a write, and none comes here.
 func (j *schemaJudge) judgeObject(o *graph.Object) (migrated []byte, faults []graph.Violation) {
 	t := j.reg.TypeOf(o.Type)
 	if t == nil {
@@ -238,15 +236,15 @@ func (j *schemaJudge) judgeObject(o *graph.Object) (migrated []byte, faults []gr
 	if b, _, ok := j.reg.MigrateObject(o.Type, body); ok {
 		body, migrated = b, b
 	}
-	filled, _, err := t.FillDefaults(body)
-	if err != nil {
-		return migrated, []graph.Violation{{Path: "/body" + err.Path, Message: err.Message}}
+	return migrated, append(under("/body", t.Validate(body, nil)), under("/access", t.CheckAccess(o.Access))...)
+}
+
+// under puts a pointer before the paths of violations.
+func under(pointer string, violations []graph.Violation) []graph.Violation {
+	for i := range violations {
+		violations[i].Path = pointer + violations[i].Path
 	}
-	faults = t.Validate(filled, nil)
-	for i := range faults {
-		faults[i].Path = "/body" + faults[i].Path
-	}
-	return migrated, faults
+	return violations
 }
 
 // recheck runs under the graph's lock: nothing to do where the scan is of this

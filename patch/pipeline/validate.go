@@ -54,7 +54,7 @@ func (d *Draft) validateObject(t *touch) *graph.Error {
 	if err != nil {
 		return prefixPaths(err, t.ref.Pointer()+"/body")
 	}
-	if len(ops) > 0 {
+	if len(ops) > 0 && t.bodyDiffers() {
 		t.setBody(d, filled)
 		t.noteDefaults(ops)
 	}
@@ -64,6 +64,10 @@ func (d *Draft) validateObject(t *touch) *graph.Error {
 	}
 	return d.violations(t, typ.Validate(t.objNow.Body, changed))
 }
+
+// bodyDiffers reports whether the transaction makes or changes the body: a
+// default that a newer schema brought is no change of its own.
+func (t *touch) bodyDiffers() bool { return t.created || !same(t.obj0Body(), t.body()) }
 
 // noteDefaults adds what was filled in to what was done; of a new entity the
 // `add` already has it.
@@ -94,7 +98,7 @@ func (d *Draft) validateEdge(t *touch) *graph.Error {
 		}
 	}
 	filled, ops, violations := d.reg.EdgeBody(t.out, t.in, e.Body)
-	if len(ops) > 0 {
+	if len(ops) > 0 && t.bodyDiffers() {
 		t.setBody(d, filled)
 		t.noteDefaults(ops)
 	}
