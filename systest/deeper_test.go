@@ -129,13 +129,34 @@ func TestHowNotToConnect(t *testing.T) {
 		_, _, err := c.Read(ctx)
 		return websocket.CloseStatus(err)
 	}
-	for _, protocols := range [][]string{nil, {"graphtide.v0"}, {"graphql-ws"}} {
+	for _, protocols := range [][]string{nil, {"graphtide.v0"}, {"graphtide.v2"}, {"graphql-ws", "graphtide.v2"}} {
 		c, err := dial(w.socketURL(), protocols...)
 		if err != nil {
 			t.Fatal(err)
 		}
+		// A browser closes a connection on which none of its subprotocols was agreed to,
+		// and never tells the code.
+		if agreed := c.Subprotocol(); agreed != strings.Join(protocols[:min(len(protocols), 1)], "") {
+			t.Errorf("%v: agreed to %q", protocols, agreed)
+		}
 		if got := code(c); got != 4426 {
 			t.Errorf("%v: closed with %d", protocols, got)
+		}
+	}
+	// Who speaks another one as well is spoken to in ours.
+	for _, protocols := range [][]string{{"graphtide.v2", "graphtide.v1"}, {"graphtide.v1", "graphtide.v0"}} {
+		c, err := dial(w.socketURL(), protocols...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Subprotocol() != "graphtide.v1" {
+			t.Errorf("%v: agreed to %q", protocols, c.Subprotocol())
+		}
+		if err := c.Write(t.Context(), websocket.MessageText, []byte(f(`{"t":"hello","token":%q,"session":%q,"pending":[]}`, w.as("ann").token, newID()))); err != nil {
+			t.Fatal(err)
+		}
+		if _, text, err := c.Read(t.Context()); err != nil || !strings.Contains(string(text), `"welcome"`) {
+			t.Errorf("%v: %s %v", protocols, text, err)
 		}
 	}
 	c, err := dial(w.socketURL()+"?token="+w.as("ann").token, "graphtide.v1")

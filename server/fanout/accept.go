@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -48,7 +49,7 @@ func (h *Hub) ServeSync(w http.ResponseWriter, r *http.Request, graphName string
 	}
 	taken := &hijacker{ResponseWriter: w}
 	c, err := websocket.Accept(taken, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{protocol.Subprotocol},
+		Subprotocols:       append([]string{protocol.Subprotocol}, offered(r)...),
 		InsecureSkipVerify: true, // the Origin is judged above, with its scheme
 		CompressionMode:    h.cfg.compression(),
 		// A peer that takes nothing gets no pong either: it would wait behind the
@@ -83,6 +84,18 @@ func (h *Hub) ServeSync(w http.ResponseWriter, r *http.Request, graphName string
 			h.serve(conn, graphName)
 		}
 	}()
+}
+
+// offered gives the subprotocols that a client offers. Where ours is not among them,
+// one of its own is agreed to: a browser opens no connection that agrees to none, and
+// its page would not be told why (CloseTooOld).
+func offered(r *http.Request) (list []string) {
+	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
+		for name := range strings.SplitSeq(line, ",") {
+			list = append(list, strings.TrimSpace(name))
+		}
+	}
+	return list
 }
 
 // survive keeps a fault in the reading of one connection from ending all others,
