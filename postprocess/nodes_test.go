@@ -281,6 +281,37 @@ func TestAStoppingNodeGivesItsRunsBack(t *testing.T) {
 	}
 }
 
+// A node that ends leaves its cursors to the others at once: a deployment waits
+// for no lease.
+func TestANodeThatEndsLeavesItsPlaceToTheNext(t *testing.T) {
+	t.Parallel()
+	bothStores(t, func(t *testing.T, open func(testing.TB, string, map[string]GoHandler, ...option) *system) {
+		where := make(chan string, 4)
+		handler := func(node string) map[string]GoHandler {
+			return map[string]GoHandler{"work": func(context.Context, *Call) (json.RawMessage, error) {
+				where <- node
+				return nil, nil
+			}}
+		}
+		hour := func(c *Config) { c.Lease = time.Hour }
+		s := open(t, rules(oneRule), handler("n1"), hour)
+		s.create("Thing", `{}`)
+		if n := take(t, where); n != "n1" {
+			t.Fatalf("the run was on %s", n)
+		}
+		s.waitState("work", graph.RunSucceeded)
+		s.node("n2", handler("n2"), hour).start()
+		if err := s.first.svc.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.create("Thing", `{}`)
+		if n := take(t, where); n != "n2" {
+			t.Errorf("the run was on %s", n)
+		}
+		s.waitState("work", graph.RunSucceeded, graph.RunSucceeded)
+	})
+}
+
 func TestTheCursorMovesOnceASecondWhereNothingMatches(t *testing.T) {
 	t.Parallel()
 	s := setup(t, rules(oneRule), map[string]GoHandler{"work": func(context.Context, *Call) (json.RawMessage, error) { return nil, nil }})

@@ -250,6 +250,24 @@ func TestMemoryIsBounded(t *testing.T) {
 		"sparse join":      `export default () => { const a = []; a.length = 2 ** 32 - 1; return a.join('x').length }`,
 		"from length":      `export default () => Array.from({length: 2 ** 32}).length`,
 		"padding":          `export default () => 'x'.padEnd(2 ** 30).length`,
+		"join of one":      `export default () => new Array(1000).fill('x'.repeat(2e6)).join('').length`,
+		"join of lists":    `export default () => new Array(1000).fill(['x'.repeat(2e6)]).join('').length`,
+		"text of a list":   `export default () => String(new Array(1000).fill('x'.repeat(2e6))).length`,
+		"replace":          `export default () => 'a'.repeat(4e5).replace(/a/g, 'b'.repeat(1e5)).length`,
+		"replaceAll":       `export default () => 'a'.repeat(4e5).replaceAll('a', 'b'.repeat(1e5)).length`,
+		"replace by call":  `export default () => { const b = 'b'.repeat(1e5); return 'a'.repeat(4e5).replace(/a/g, () => b).length }`,
+		"template":         "export default () => 'a'.repeat(4e5).replace(/a/g, \"$`$'\").length",
+		"template at once": `export default () => 'a'.repeat(4e5).replace('a', "$&$'".repeat(1e4)).length`,
+		"own method":       `export default () => RegExp.prototype[Symbol.replace].call(/a/g, 'a'.repeat(4e5), 'b'.repeat(1e5)).length`,
+		"concat":           `export default () => { const s = 'x'.repeat(4e6); return ''.concat(...new Array(1000).fill(s)).length }`,
+		"concat of lists":  `export default () => { const a = new Array(1e5).fill(0); return [].concat(...new Array(1500).fill(a)).length }`,
+		"flat":             `export default () => new Array(1e5).fill(new Array(1e5).fill(0)).flat().length`,
+		"flatMap":          `export default () => { const a = new Array(1e5).fill(0); return new Array(1e5).fill(0).flatMap(() => a).length }`,
+		"stringify":        `export default () => JSON.stringify(new Array(1000).fill('x'.repeat(2e6))).length`,
+		"stringify spaced": `export default () => { let a = []; for (let i = 0; i < 1500; i++) a = [a]; return JSON.stringify(new Array(5000).fill(a), null, 10).length }`,
+		"raw":              `export default () => String.raw({raw: new Array(1000).fill('x'.repeat(2e6))}).length`,
+		"typed join":       `export default () => new Uint8Array(1e6).join('x'.repeat(1e5)).length`,
+		"split":            `export default () => { const s = 'x'.repeat(4e6); return [s.split(''), s.split('')].length }`,
 		"large answer":     `export default () => 'x'.repeat(6e6)`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -265,6 +283,48 @@ func TestMemoryIsBounded(t *testing.T) {
 				t.Fatalf("ended with %v", err)
 			}
 		})
+	}
+}
+
+// What bounds the language's own steps must not change what they do; the wanted
+// values are those of another engine (V8).
+func TestBoundedStepsDoWhatTheLanguageSays(t *testing.T) {
+	t.Parallel()
+	for src, want := range map[string]string{
+		`['a', null, undefined, [1, [2]], {}].join('-')`: `"a---1,2-[object Object]"`,
+		`[1, 2].join()`: `"1,2"`,
+		`(() => { const a = [1]; a.push(a); return a.join() })()`:                 `"1,"`,
+		`String([1, [2, 3]]) + [].toString()`:                                     `"1,2,3"`,
+		`Array.prototype.join.call({length: 2, 0: 'x', 1: 'y'}, '')`:              `"xy"`,
+		`'abc'.concat(1, null, [2])`:                                              `"abc1null2"`,
+		`'a.b.c'.replace('.', '$$')`:                                              `"a$b.c"`,
+		`'a.b.c'.replaceAll('.', '[$&]')`:                                         `"a[.]b[.]c"`,
+		`'John Smith'.replace(/(\w+) (\w+)/, '$2, $1 $3 $01 $')`:                  `"Smith, John $3 John $"`,
+		"'abcde'.replace('c', \"<$`|$'>\")":                                       `"ab<ab|de>de"`,
+		`'2026-11'.replace(/(?<y>\d+)-(?<m>\d+)/, '$<m>/$<y>$<z>')`:               `"11/2026"`,
+		`'abcdefghijkl'.replace(/(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)(k)/, '$11$10$1')`: `"kjal"`,
+		`'aXbX'.replace(/x/gi, (m, at, s) => m + at + s.length)`:                  `"aX14bX34"`,
+		`'ab'.replace(/(x)?b/, '[$1]')`:                                           `"a[]"`,
+		`'a-b'.split('-').concat('c', ['d', ['e']])`:                              `["a","b","c","d",["e"]]`,
+		`[1, [2, [3, [4]]]].flat()`:                                               `[1,2,[3,[4]]]`,
+		`[1, [2, [3, [4]]]].flat(Infinity)`:                                       `[1,2,3,4]`,
+		`[1, 2].flatMap(function (v, i) { return [v, i, this.x] }, {x: 9})`:       `[1,0,9,2,1,9]`,
+		`JSON.stringify({b: 1, a: {b: [2, {a: 3, c: 4}]}, c: 5}, ['a', 'b'])`:     `"{\"a\":{\"b\":[2,{\"a\":3}]},\"b\":1}"`,
+		`JSON.stringify({a: [1, undefined], b: undefined}, null, 1)`:              `"{\n \"a\": [\n  1,\n  null\n ]\n}"`,
+		`JSON.stringify({a: 1, b: 2}, (k, v) => k === 'a' ? undefined : v)`:       `"{\"b\":2}"`,
+		`[JSON.stringify('x'), typeof JSON.stringify(undefined)]`:                 `["\"x\"","undefined"]`,
+		"String.raw`a\\n${1}b`":                                                   `"a\\n1b"`,
+		`[...'a1b2'.matchAll(/\d/g)].map(m => m[0])`:                              `["1","2"]`,
+		`new Uint8Array([1, 2]).join('+')`:                                        `"1+2"`,
+	} {
+		p, err := Compile("a.js", "export default () => "+src)
+		if err != nil {
+			t.Fatalf("%s: %v", src, err)
+		}
+		got, err := p.Run(t.Context(), json.RawMessage(`{}`), &fakeGraph{}, nil, Limits{})
+		if err != nil || string(got) != want {
+			t.Errorf("%s\ngives %s %v\nwant  %s", src, got, err, want)
+		}
 	}
 }
 
