@@ -355,6 +355,11 @@ func (r *Registry) EdgeBody(out, in *EdgeDecl, body json.RawMessage) (filled jso
 	return filled, ops, s.validate(filled, nil)
 }
 
+// CheckEdgeBody judges an edge's body as it stands, without its defaults.
+func (r *Registry) CheckEdgeBody(out, in *EdgeDecl, body json.RawMessage) []graph.Violation {
+	return r.edgeShape(out, in).validate(body, nil)
+}
+
 func (r *Registry) edgeShape(out, in *EdgeDecl) *shape {
 	var a, b *shape
 	if out != nil {

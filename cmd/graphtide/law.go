@@ -131,6 +131,9 @@ func (l *lawfulness) object(o *graph.Object) {
 	for _, v := range t.Validate(o.Body, nil) {
 		l.fault(ref, "object %s, a %s, at /body%s: %s", o.ID, o.Type, v.Path, v.Message)
 	}
+	for _, v := range t.CheckAccess(o.Access) {
+		l.fault(ref, "object %s, a %s, at /access%s: %s", o.ID, o.Type, v.Path, v.Message)
+	}
 }
 
 func (l *lawfulness) edge(e *graph.Edge) {
@@ -149,8 +152,7 @@ func (l *lawfulness) edge(e *graph.Edge) {
 	if out, in, err := l.reg.EdgeBetween(e.Label, from, to); err != nil {
 		l.fault(ref, "edge %s: %s", e.ID, err.Message)
 	} else {
-		_, _, violations := l.reg.EdgeBody(out, in, e.Body)
-		for _, v := range violations {
+		for _, v := range l.reg.CheckEdgeBody(out, in, e.Body) {
 			l.fault(ref, "edge %s (%s), at /body%s: %s", e.ID, e.Label, v.Path, v.Message)
 		}
 	}
