@@ -23,7 +23,9 @@ const LONGEST = 8_192
  * @returns {PatchOp[] | undefined} undefined where it is not known
  */
 export function inverseOf(m) {
-  const back = m.hidden ? undefined : inverse(m.steps, (ref) => m.before.get(ref))
+  // What comes back whole comes back as it was when it went, which others may have changed unseen.
+  const blind = !m.exact && m.steps.some((s) => s.whole && s.step.op === 'remove' && s.ref.startsWith('objects/'))
+  const back = m.hidden || blind ? undefined : inverse(m.steps, (ref) => m.before.get(ref))
   if (!back) return undefined
   // Edges that went with an object come back with it.
   for (const [ref, entity] of m.swept) back.push(formatGraphOp(whole(ref, entity)))

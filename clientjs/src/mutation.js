@@ -43,6 +43,8 @@ export class Mutation {
     this.indexed = new Map()
     /** All that it changes, as they were before it. @type {Map<string, Entity | undefined>} */
     this.before = new Map()
+    /** It is committed, and `before` is just what the commit met. */
+    this.exact = false
     /** Edges that go with the objects it deletes, by reference. @type {Map<string, Entity>} */
     this.swept = new Map()
     /** What was sent and is not refused: whatever happens, this very text may be committed. @type {{patch: PatchOp[], base: number | undefined} | null} */

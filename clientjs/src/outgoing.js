@@ -34,8 +34,8 @@ export class Outgoing {
     this.onRefused = onRefused
     /** @type {any} */
     this.timer = undefined
-    /** Commits that are shown though they are not made by this session, by their mutation's id. @type {Map<string, {mutation: Mutation, version: number | undefined}>} */
-    this.foreseen = new Map()
+    /** The version that was shown before what comes in now. */
+    this.known = 0
   }
 
   /** @param {Mutation} mutation */
@@ -89,16 +89,17 @@ export class Outgoing {
   disconnected() {
     this.pending.disconnect()
     // What is loaded next was so after these were made.
-    for (const f of this.foreseen.values()) f.version &&= 0
+    for (const f of this.pending.foreseen.values()) f.version &&= 0
   }
 
   /** A load or delta holds these transactions: they need not be shown a second time. @param {readonly string[]} ids */
   covered(ids) {
     for (const id of ids) {
       const own = this.pending.inFlight.get(id) ?? this.pending.unsure.get(id)
-      if (own)
+      if (own) {
+        own.exact = this.known >= this.session.version - 1
         this.layers.discard(own) // the ack settles it: it tells the version
-      else this.foresaw(id, 0)
+      } else this.foresaw(id, 0)
     }
   }
 
@@ -107,30 +108,34 @@ export class Outgoing {
    * @param {string} id @param {number | undefined} version undefined: it will not be made
    */
   foresaw(id, version) {
-    const foreseen = this.foreseen.get(id)
+    const foreseen = this.pending.foreseen.get(id)
     if (!foreseen) return
     foreseen.version = version
     if (version !== undefined && version > this.session.version) this.session.send({ t: 'ping' })
     else {
-      this.foreseen.delete(id)
+      this.pending.foreseen.delete(id)
       this.layers.discard(foreseen.mutation)
+      queueMicrotask(() => this.flush()) // what had to wait for it
     }
   }
 
   /** The views have caught up with what the server said to be committed. */
   absorb() {
+    this.known = this.session.version
     for (const { mutation, version } of this.pending.absorb()) this.#committed(mutation, version)
     for (const { mutation, problem } of [...this.pending.parked.values()]) {
       if (problem.version <= this.session.version) this.#refused(mutation, problem)
     }
-    for (const [id, { version }] of [...this.foreseen])
+    for (const [id, { version }] of [...this.pending.foreseen])
       if (version !== undefined && version <= this.session.version) this.foresaw(id, version)
   }
 
   /** @param {string} id @param {number} version */
   acknowledged(id, version) {
     const m = this.pending.settle(id)
-    if (m) this.#committed(m, version)
+    if (!m) return
+    if (this.layers.list.includes(m)) m.exact = this.known >= version - 1
+    this.#committed(m, version)
   }
 
   /** @param {Mutation} m @param {number} version */
@@ -176,6 +181,9 @@ export class Outgoing {
     const problem = new Problem(m.dependsOn === undefined ? document : { ...document, dependsOn: m.dependsOn })
     const shown = pending.all().filter((p) => p.seq > m.seq && !p.hidden)
     layers.discard(m, problem)
+    // What was foreseen on top of it will not come to be like that.
+    for (const { mutation } of this.pending.foreseen.values())
+      if ([...mutation.refs].some((ref) => m.refs.has(ref))) layers.discard(mutation)
     session.store.replay()
     m.settled.reject(problem)
     this.onRefused({ mutation: m.id, problem, patch: m.ops, dependsOn: m.dependsOn })

@@ -27,6 +27,8 @@ export class Pending {
     this.committed = new Map()
     /** Refused on a state that is not here yet, which decides what becomes of them. @type {Map<string, {mutation: Mutation, problem: any}>} */
     this.parked = new Map()
+    /** Commits of others for this session (undo), shown before they are made, by their id. @type {Map<string, {mutation: Mutation, version: number | undefined}>} */
+    this.foreseen = new Map()
     /** Refused for now; what depends on them waits with them. @type {Set<Mutation>} */
     this.postponed = new Set()
   }
@@ -61,13 +63,15 @@ export class Pending {
    * Of one's own transactions the server assumes that they are settled as sent.
    * So one that moves elements of an array and one that points into it are not
    * under way together: were the first refused, the index of the second would
-   * mean another element. (What others do, the server tells by `base`.)
+   * mean another element; nor is one sent that points into what an undo is shown
+   * to make of an array. (What others do, the server tells by `base`.)
    * @param {Mutation} m
    */
   #mustWait(m) {
     const refs = [...m.refs].filter((ref) => m.indexed.has(ref) || m.reshapes(ref, false))
     if (refs.length === 0) return false
-    return this.all().some(
+    const foreseen = [...this.foreseen.values()].map((f) => f.mutation)
+    return [...this.all(), ...foreseen].some(
       (e) =>
         e.seq < m.seq &&
         refs.some(

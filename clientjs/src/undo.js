@@ -177,7 +177,7 @@ export class History {
         for (const ref of shown.refs) store.dirty.add(ref)
       })
     }
-    writing.outgoing.foreseen.set(key, { mutation: shown, version: undefined })
+    writing.pending.foreseen.set(key, { mutation: shown, version: undefined })
     return shown
   }
 

@@ -11,6 +11,8 @@ import { addEdge, addObject, id, world } from './world.js'
 const STORE = id(1)
 const PAIR = [id(2), id(3)]
 
+/** @typedef {(before: string[], after: string[], stayed: (tag: string) => boolean) => void} Meant */
+
 const projections = [
   { root: STORE, in: { dataStore: { order: ['/body/rank'] } } },
   { root: STORE, in: { dataStore: { where: { open: true }, order: ['-/body/rank'], limit: 3 } } },
@@ -53,21 +55,21 @@ const one = (was, is, tag) =>
 /**
  * Something that a user does. What an index means is written down, to be held
  * against what the server made of it.
- * @param {any} db @param {any} store @param {any} sim @param {Map<string, (before: any, after: any) => void>} meant
+ * @param {any} db @param {any} store @param {any} sim @param {Map<string, Meant>} meant
  */
 function edit(db, store, sim, meant) {
   const records = [...store.records]
   const some = records.length ? sim.pick(records) : undefined
   const fresh = () => `t${sim.int(1e9)}`
   const tags = store.tags
-  /** @param {() => void} write @param {(before: string[], after: string[]) => void} check */
+  /** @param {() => void} write @param {Meant} check */
   const exact = (write, check) => {
     const done = db.transact(write)
     done.catch(() => {})
     const mutation = db.pending.at(-1)?.mutation
     if (mutation) meant.set(mutation, check)
   }
-  switch (sim.int(13)) {
+  switch (sim.int(14)) {
     case 0:
       store.name = `name ${sim.int(1000)}`
       break
@@ -80,9 +82,9 @@ function edit(db, store, sim, meant) {
       const [tag, before] = [fresh(), at > 0 && at < tags.length ? tags[at - 1] : undefined]
       exact(
         () => tags.splice(at, 0, tag),
-        (was, is) => {
+        (was, is, stayed) => {
           must(is.length === was.length + 1 && is.includes(tag), `${tag} was not inserted`)
-          if (before !== undefined && was.includes(before))
+          if (before !== undefined && stayed(before))
             must(is[is.indexOf(tag) - 1] === before, `${tag} does not stand behind ${before}`)
         },
       )
@@ -98,9 +100,9 @@ function edit(db, store, sim, meant) {
           tags[at] = tag
         },
         // Who was overwritten meanwhile, by somebody else, is still that element: the last writer wins.
-        (was, is) =>
+        (was, is, stayed) =>
           must(
-            one(was, is, tag) && (!was.includes(old) || !is.includes(old)),
+            one(was, is, tag) && (!stayed(old) || !is.includes(old)),
             `${tag} did not replace ${old}: ${was} became ${is}`,
           ),
       )
@@ -112,9 +114,9 @@ function edit(db, store, sim, meant) {
       const old = tags[at]
       exact(
         () => tags.splice(at, 1),
-        (was, is) =>
+        (was, is, stayed) =>
           must(
-            is.length === was.length - 1 && is.every((t) => was.includes(t)) && !is.includes(old),
+            is.length === was.length - 1 && is.every((t) => was.includes(t)) && !(stayed(old) && is.includes(old)),
             `something else than ${old} was removed: ${was} became ${is}`,
           ),
       )
@@ -139,6 +141,9 @@ function edit(db, store, sim, meant) {
       break
     case 11:
       if (some) delete some.open
+      break
+    case 12:
+      ;(sim.chance(0.6) ? db.undo() : db.redo()).catch(() => {}) // others may have changed the same
       break
     default: {
       // The invariant that observers watch: two objects change together or not at all.
@@ -207,7 +212,7 @@ function fill(bytes, chance) {
 /** @param {number} seed */
 async function play(seed) {
   let quiet = true // nothing goes wrong
-  /** @type {Map<string, (before: any, after: any) => void>} */
+  /** @type {Map<string, Meant>} */
   const meant = new Map()
   /** @type {Set<string>} */
   const bad = new Set()
@@ -218,6 +223,7 @@ async function play(seed) {
     twice: () => !quiet && w.sim.chance(0.05),
     server: {
       flushDelay: () => w.sim.int(40),
+      reverting: () => new Promise((resolve) => w.sim.after(w.sim.int(60), () => resolve(undefined))),
       split: 0.2,
       part: 0.05,
       again: 0.1,
@@ -283,7 +289,9 @@ async function play(seed) {
   }
 
   quiet = true
-  await sim.until(() => clients.every((db) => db.status === 'live' && db.pending.length === 0), 120_000)
+  const atRest = (/** @type {any} */ db) =>
+    db.status === 'live' && db.pending.length === 0 && !db.writing.undos?.doing.length
+  await sim.until(() => clients.every(atRest), 120_000)
   for (let i = 0; i < 2; i++) {
     for (const db of clients) db.reconnect() // a ping brings the digests
     await sim.run(1_000)
@@ -292,7 +300,14 @@ async function play(seed) {
   for (const { mutation, version } of server.log) {
     const check = meant.get(mutation)
     const tags = (/** @type {number} */ v) => server.states[v].objects.get(STORE).body.tags
-    if (check) check(tags(version - 1), tags(version))
+    if (!check) continue
+    // An element that was gone for a while and came back (an undo) may be taken for another one.
+    const held = Array.from({ length: version - 1 }, (_, v) => tags(v + 1))
+    const stayed = (/** @type {string} */ tag) => {
+      const since = held.findIndex((t) => t.includes(tag))
+      return since >= 0 && held.slice(since).every((t) => t.includes(tag))
+    }
+    check(tags(version - 1), tags(version), stayed)
   }
   must(new Set(server.log.map((c) => c.mutation)).size === server.log.length, 'a transaction was committed twice')
   clients.forEach((db, i) => {

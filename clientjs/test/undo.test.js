@@ -51,7 +51,7 @@ describe('undo', () => {
     expect([store.name, [...store.tags]]).toEqual(['second', ['a', 'b', 'c']])
     await sim.wait(redone)
     await sim.run(100)
-    expect([store.name, db.writing?.layers.list.length, db.writing?.outgoing.foreseen.size]).toEqual(['second', 0, 0])
+    expect([store.name, db.writing?.layers.list.length, db.writing?.pending.foreseen.size]).toEqual(['second', 0, 0])
   })
 
   test('never flickers: nothing but the old and the new is ever shown', async () => {
