@@ -76,9 +76,9 @@ func serveInside() (string, error) {
 var secret = []byte("a secret for measurements on the loopback alone")
 
 // runNode is the real server, as `graphtide serve` wires it.
-func runNode(ctx context.Context, db, redis string) error {
+func runNode(ctx context.Context, db, redis, images string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	n, err := node.Start(ctx, node.Config{DatabaseURL: db, RedisURL: redis, Migrate: true, Log: log,
+	n, err := node.Start(ctx, node.Config{DatabaseURL: db, RedisURL: redis, ImageDir: images, Migrate: true, Log: log,
 		Server: server.Config{Listen: "127.0.0.1:0"}, Auth: auth.Config{Secret: secret}, Postprocess: benchHandlers(), Observe: spent.observe})
 	if err != nil {
 		return err

@@ -66,6 +66,7 @@ func main() {
 	child := flag.String("child", "", "run as the server of a measurement: floor or node")
 	db := flag.String("db", "", "database of the child")
 	redis := flag.String("redis", "", "Redis of the child")
+	images := flag.String("images", "", "folder for the images of a child's replicas")
 	flag.Parse()
 	if *short {
 		o.scale = quick
@@ -79,7 +80,7 @@ func main() {
 	case "floor":
 		err = runFloor(ctx, *db, announce)
 	case "node":
-		err = runNode(ctx, *db, *redis)
+		err = runNode(ctx, *db, *redis, *images)
 	default:
 		err = fmt.Errorf("unknown child %q", *child)
 	}

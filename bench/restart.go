@@ -1,93 +1,82 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/access"
 	"github.com/graphtide/graphtide/graph/pgstore"
-	"github.com/graphtide/graphtide/graph/rediscache"
-	"github.com/graphtide/graphtide/graph/replica"
 )
 
-// The row of a node that starts again under live views: cold, with the second
-// level in Redis warm, and with an image of what it held. It measures the
-// replicas, which is all of a start that grows with the graph.
+// The row of a server that starts again under live views: cold, with the second
+// level in Redis warm, and with an image of what it held. Sessions of as many
+// views as there are wait for it and subscribe at once, as clients do that have
+// lost their server. The time runs from the start of the process to the last
+// view's load.
 func init() {
 	rows = append(rows, row{name: "restart: ready again", run: restartRow, only: "node", rounds: 1, limit: longLimit})
 }
 
-// oneType says that there are no subtypes.
-type oneType struct{}
-
-func (oneType) Subtypes(name string) []string { return []string{name} }
-
 // restart is what the row works with.
 type restart struct {
-	store  *pgstore.Store
-	client *redis.Client
-	name   string
-	views  []*graph.Projection
-	each   int // objects in a view, its root included
+	t     *target
+	store *pgstore.Store
+	graph string
+	views []string // projections
+	each  int      // objects in a view, its root included
 }
 
 func restartRow(ctx context.Context, t *target, o options) (_ []figure, err error) {
-	opts, err := redis.ParseURL(t.redis.URL())
-	if err != nil {
+	r := &restart{t: t, graph: "restart-" + uuid.NewString(), each: o.pick(5000, 1000, 20)}
+	if r.store, err = pgstore.Open(ctx, pgstore.Config{URL: t.pg.URL(), Log: slog.New(slog.DiscardHandler)}); err != nil {
 		return nil, err
 	}
-	opts.ContextTimeoutEnabled = true
-	r := &restart{client: redis.NewClient(opts), name: "restart-" + uuid.NewString(), each: o.pick(5000, 1000, 20)}
-	defer r.client.Close()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	if r.store, err = pgstore.Open(ctx, pgstore.Config{URL: t.pg.URL(), Log: log}); err != nil {
-		return nil, err
-	}
-	defer r.store.Close()
 	const views = 20
-	if err := r.fill(ctx, views); err != nil {
-		return nil, err
-	}
-	images, err := os.MkdirTemp("", "graphtide-bench-images-")
+	err = r.fill(ctx, views)
+	r.store.Close()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(images)
-	cache := rediscache.NewCache(rediscache.Config{Client: r.client, Log: log})
+	defer func() { err = errors.Join(err, t.restart()) }()
 	var out []figure
-	for _, start := range []struct {
-		name  string
-		cache replica.Cache
-	}{{"cold", cache}, {"Redis warm", cache}, {"image", nil}} {
-		// Each stop leaves behind what the next start finds; the cold one has found
+	for _, start := range []struct{ name, images string }{
+		// Each stop leaves behind what the next start finds; the cold one finds
 		// nothing. The image is asked for last, so that it does not hide Redis.
-		dir := ""
-		if start.name != "cold" {
-			dir = images
+		{"cold", ""}, {"Redis warm", filepath.Join(t.dir, "images")}, {"image", filepath.Join(t.dir, "images")},
+	} {
+		t.images = start.images
+		t.hangUp()
+		t.end()
+		if start.name == "cold" {
+			if err := r.forget(ctx); err != nil {
+				return nil, err
+			}
 		}
-		took, queries, err := r.serve(ctx, start.cache, dir, log)
+		figures, err := r.serve(ctx, start.name, o)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", start.name, err)
 		}
-		out = append(out,
-			figure{start.name + ", to ready", float64(took) / float64(time.Millisecond), "ms", true, ""},
-			figure{start.name + ", reads of Postgres", queries, "", true, ""})
+		out = append(out, figures...)
 	}
+	t.images = ""
 	return out, nil
 }
 
 // fill makes the graph: for each view a root, and objects with an edge to it.
 func (r *restart) fill(ctx context.Context, views int) error {
-	info, _, err := r.store.EnsureGraph(ctx, r.name)
+	info, _, err := r.store.EnsureGraph(ctx, r.graph)
 	if err != nil {
 		return err
 	}
@@ -107,7 +96,7 @@ func (r *restart) fill(ctx context.Context, views int) error {
 		for i := range r.each {
 			o := &graph.Object{ID: graph.ObjectID(uuid.New()), Type: "Item", Body: body, Access: acl, Meta: meta}
 			if i == 0 {
-				o.ID = root
+				o.ID, o.Type, o.Body = root, "Book", []byte(`{"name":"b"}`)
 			}
 			c.Changes = append(c.Changes, graph.Change{Ref: graph.ObjectRef(o.ID), Event: graph.Created, ObjAfter: o})
 			if i > 0 {
@@ -120,11 +109,7 @@ func (r *restart) fill(ctx context.Context, views int) error {
 			return fmt.Errorf("append: %+v, %w", res, err)
 		}
 		head.Version, head.At = v, at
-		proj, gerr := graph.ParseProjection(fmt.Appendf(nil, `{"root":%q,"in":{"book":{}}}`, root.String()))
-		if gerr != nil {
-			return gerr
-		}
-		r.views = append(r.views, proj)
+		r.views = append(r.views, fmt.Sprintf(`{"root":%q,"in":{"book":{}}}`, root.String()))
 	}
 	return nil
 }
@@ -132,49 +117,93 @@ func (r *restart) fill(ctx context.Context, views int) error {
 // itemBytes makes an object of about 300 bytes.
 const itemBytes = 200
 
-// serve starts, computes every view, and stops. It gives the time until the last
-// view was there, and how often Postgres was asked for parts of the graph.
-func (r *restart) serve(ctx context.Context, cache replica.Cache, images string, log *slog.Logger) (time.Duration, float64, error) {
-	reg := prometheus.NewRegistry()
-	begun := time.Now()
-	set := replica.New(replica.Config{Store: r.store, Cache: cache, ImageDir: images, Metrics: reg, Log: log})
-	if err := set.Start(ctx); err != nil {
-		return 0, 0, err
+// serve starts the server anew and has every view loaded by a session of its own.
+func (r *restart) serve(ctx context.Context, name string, o options) ([]figure, error) {
+	began := time.Now()
+	if err := r.t.launch(); err != nil {
+		return nil, err
 	}
-	defer set.Stop(context.WithoutCancel(ctx))
-	rep, err := set.Open(ctx, r.name)
-	if err != nil {
-		return 0, 0, err
-	}
-	for _, proj := range r.views {
-		var res *replica.Result
-		var refused *graph.Error
-		err := rep.Read(ctx, func(st *replica.State) {
-			res, refused = replica.Evaluate(st, st, oneType{}, &graph.Principal{User: "ann"}, proj, graph.Limits{})
-		})
-		switch {
-		case err != nil:
-			return 0, 0, err
-		case refused != nil:
-			return 0, 0, refused
-		case len(res.Objects) != r.each:
-			return 0, 0, fmt.Errorf("a view has %d objects, want %d", len(res.Objects), r.each)
+	up := time.Since(began)
+	if o.profile != "" {
+		if err := r.t.profile(ctx, filepath.Join(o.profile, "restart."+name+".pprof")); err != nil {
+			return nil, err
 		}
 	}
-	took := time.Since(begun)
-	queries, err := metricOf(reg, "graphtide_replica_queries_total")
-	return took, queries, err
+	var group errgroup.Group
+	for _, projection := range r.views {
+		group.Go(func() error {
+			c, err := r.t.sessionIn(r.graph, r.t.token)
+			if err != nil {
+				return err
+			}
+			return c.loads(projection, r.each-1)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	took := time.Since(began)
+	if o.profile != "" {
+		if err := r.t.profile(ctx, ""); err != nil {
+			return nil, err
+		}
+	}
+	text, err := r.t.request(ctx, "GET", "/metrics", "", "", r.t.admin)
+	if err != nil {
+		return nil, err
+	}
+	return []figure{
+		{name + ", process to readiness", ms(up), "ms", true, ""},
+		{name + ", process to the last of all loads", ms(took), "ms", true, ""},
+		{name + ", reads of parts from Postgres", metricIn(text, `graphtide_replica_queries_total`), "", true, ""},
+		{name + ", entities read from Postgres", metricIn(text, `graphtide_replica_entities_total{level="postgres"}`), "", true, ""},
+	}, nil
 }
 
-func metricOf(reg *prometheus.Registry, name string) (float64, error) {
-	families, err := reg.Gather()
+// forget empties Redis: the server that followed the graph while it was made has
+// left there what it held of it.
+func (r *restart) forget(ctx context.Context) error {
+	opts, err := redis.ParseURL(r.t.redis.URL())
 	if err != nil {
-		return 0, err
+		return err
 	}
-	for _, f := range families {
-		if f.GetName() == name {
-			return f.GetMetric()[0].GetCounter().GetValue(), nil
+	client := redis.NewClient(opts)
+	defer client.Close()
+	return client.FlushAll(ctx).Err()
+}
+
+// loads subscribes, and reads a load in which there must be so many items.
+func (c *wsClient) loads(projection string, items int) error {
+	if err := c.send(fmt.Appendf(nil, `{"t":"sub","sub":"s1","projection":%s}`, projection)); err != nil {
+		return err
+	}
+	for n := 0; ; {
+		msg, err := c.read()
+		switch {
+		case err != nil:
+			return err
+		case bytes.Contains(msg, []byte(`"t":"error"`)):
+			return errors.New(string(msg))
+		}
+		n += bytes.Count(msg, []byte(`"type":"Item"`))
+		if bytes.Contains(msg, []byte(`"done":true`)) {
+			if n != items {
+				return fmt.Errorf("a view has %d items, want %d", n, items)
+			}
+			return nil
 		}
 	}
-	return 0, fmt.Errorf("there is no metric %s", name)
+}
+
+// metricIn gives a sample of a page of metrics, 0 where it is not there.
+func metricIn(page []byte, sample string) float64 {
+	for line := range strings.Lines(string(page)) {
+		if value, ok := strings.CutPrefix(line, sample+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err == nil {
+				return n
+			}
+		}
+	}
+	return 0
 }

@@ -32,6 +32,7 @@ type target struct {
 	pg     *embedded.Postgres
 	redis  *embedded.Redis
 	dir    string
+	images string // folder for images of replicas, given to the next start
 
 	mu   sync.Mutex // guards open
 	open map[*wsClient]struct{}
@@ -76,6 +77,9 @@ func (t *target) launch() error {
 	args := []string{"-child", t.name, "-db", t.pg.URL()}
 	if t.redis != nil {
 		args = append(args, "-redis", t.redis.URL())
+	}
+	if t.images != "" {
+		args = append(args, "-images", t.images)
 	}
 	self, err := os.Executable()
 	if err != nil {
