@@ -2,6 +2,7 @@ package postprocess
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -31,8 +32,9 @@ type handle struct {
 	// committed is told of every transaction.
 	committed func(ctx context.Context, v graph.Version)
 
-	mu      sync.Mutex // guards the field below
-	patches int        // so far, those without a key
+	mu      sync.Mutex                   // guards the fields below
+	patches int                          // so far, those without a key
+	sent    map[string][sha256.Size]byte // by key, in this attempt
 }
 
 var _ script.Graph = (*handle)(nil)
@@ -115,13 +117,13 @@ func (h *handle) projection(text json.RawMessage) (*graph.Projection, error) {
 }
 
 // Patch commits a transaction and gives its receipt. The replica has seen it
-// when Patch returns.
+// when Patch returns. A key replays what an earlier attempt of the run committed
+// with it, even if the patch differs: a handler's time and chance may differ. In
+// one attempt another patch with a key is a fault of the handler.
 func (h *handle) Patch(ctx context.Context, text json.RawMessage, key string) (json.RawMessage, error) {
-	if key == "" {
-		h.mu.Lock()
-		h.patches++
-		key = strconv.Itoa(h.patches)
-		h.mu.Unlock()
+	key, err := h.name(key, text)
+	if err != nil {
+		return nil, err
 	}
 	rec, err := h.submit(ctx, writeKey(h.run.ID, key), text, false)
 	if err != nil {
@@ -129,6 +131,25 @@ func (h *handle) Patch(ctx context.Context, text json.RawMessage, key string) (j
 	}
 	out, err := json.Marshal(rec)
 	return out, err
+}
+
+// name gives a transaction its key: its number where the handler names none.
+func (h *handle) name(key string, text json.RawMessage) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if key == "" {
+		h.patches++
+		return strconv.Itoa(h.patches), nil
+	}
+	sum := sha256.Sum256(text)
+	if before, ok := h.sent[key]; ok && before != sum {
+		return "", graph.Errf(graph.CodeMutationConflict, "the key %q was used for another patch of this attempt; a new transaction needs a new key", key)
+	}
+	if h.sent == nil {
+		h.sent = map[string][sha256.Size]byte{}
+	}
+	h.sent[key] = sum
+	return key, nil
 }
 
 // submit commits a transaction of the run. An unknown outcome is resolved by
