@@ -33,7 +33,7 @@ func (d *Draft) apply() *graph.Error {
 			err.At(d.in.ops[i].path)
 		}
 		if d.collect {
-			d.problems = append(d.problems, err)
+			d.tell(err)
 			if t := d.byRef[d.in.ops[i].ref]; t != nil {
 				t.broken = true
 			}
@@ -50,7 +50,7 @@ func (d *Draft) apply() *graph.Error {
 func (d *Draft) applyFrom(i int, done []bool) *graph.Error {
 	o := &d.in.ops[i]
 	switch {
-	case o.unseen || o.shut:
+	case o.unseen || o.shut || o.made && !d.makes(o.ref):
 		return nil
 	case o.object != nil:
 		return d.createObject(o)

@@ -34,7 +34,7 @@ func (d *Draft) resolve() *graph.Error {
 	if v := t.meta().Version; v != *m.IfMatch {
 		e := graph.Errf(graph.CodeVersionMismatch, "If-Match names version %d, the %s is at %d; read it again", *m.IfMatch, ref.Kind, v).At(m.Prefix)
 		e.Version = &v
-		return e
+		return d.fail(e)
 	}
 	return nil
 }
@@ -77,10 +77,10 @@ func (d *Draft) authorize() *graph.Error {
 	var life lifetimes
 	for i := range d.in.ops {
 		o := &d.in.ops[i]
-		o.unseen, o.shut = false, false // of an earlier preparation
 		made, known := life[o.ref]
+		o.unseen, o.shut, o.refused, o.made = false, false, false, made // not those of an earlier preparation
 		err := d.authorizeOp(o, life, made, known && !made)
-		if err == nil && o.area == areaEntity {
+		if o.area == areaEntity && (err == nil || o.object != nil) {
 			if life == nil {
 				life = make(lifetimes, 4)
 			}
@@ -91,6 +91,7 @@ func (d *Draft) authorize() *graph.Error {
 				err.At(o.path)
 			}
 			o.unseen = d.collect && err.Code == graph.CodeNotFound
+			o.refused = err.Code == graph.CodeForbidden
 			o.shut = d.collect && (o.area == areaAccess || o.misuse != nil)
 			if err := d.fail(err.AtOp(o.index)); err != nil {
 				return err
@@ -280,7 +281,7 @@ func (d *Draft) authorizeNew() *graph.Error {
 	}
 	after := access.NewWalker(d.state, &d.in.m.Author, nil)
 	for _, p := range d.later {
-		if d.state.Object(p.id) == nil || after.Holds(p.id, p.right) {
+		if !d.makes(graph.ObjectRef(p.id)) || d.state.Object(p.id) == nil || after.Holds(p.id, p.right) {
 			continue
 		}
 		if err := d.fail(forbidden(p.right).At(p.path).AtOp(p.op)); err != nil {

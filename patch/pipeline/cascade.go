@@ -40,7 +40,7 @@ func (d *Draft) cascade() *graph.Error {
 		}
 	}
 	for _, r := range restricted {
-		if d.state.Object(r.by) == nil {
+		if d.state.Object(r.by) == nil || d.refused(r.t) {
 			continue
 		}
 		if err := d.fail(graph.Errf(graph.CodeRestricted, "another object holds on to this one; remove that first, or the edge between them").

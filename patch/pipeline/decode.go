@@ -34,9 +34,13 @@ type op struct {
 	unseen bool
 	// shut: the author may not see the part of the target that the operation is
 	// about. A dry run leaves it out: a test must not tell what is there.
-	shut   bool
-	object *newObject // of an add of an object
-	edge   *newEdge   // of an add of an edge
+	shut bool
+	// refused: the author lacks a right. A dry run goes on as though he had it,
+	// but tells nothing of this operation that only the right would show him.
+	refused bool
+	made    bool       // an operation before it makes the target
+	object  *newObject // of an add of an object
+	edge    *newEdge   // of an add of an edge
 }
 
 // area is the part of an entity that an operation is about. Within body, access

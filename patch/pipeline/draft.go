@@ -81,10 +81,45 @@ func newDraft(in *request, reg *schema.Registry, lim graph.Limits, base graph.Re
 // be looked for: it returns nil then.
 func (d *Draft) fail(e *graph.Error) *graph.Error {
 	if d.collect {
-		d.problems = append(d.problems, e)
+		d.tell(e)
 		return nil
 	}
 	return e
+}
+
+// tell notes a problem of a dry run, once: two stages may meet the same one.
+func (d *Draft) tell(e *graph.Error) {
+	for _, known := range d.problems {
+		if known.Code == e.Code && known.Path == e.Path && sameOp(known.Op, e.Op) {
+			return
+		}
+	}
+	d.problems = append(d.problems, e)
+}
+
+func sameOp(a, b *int) bool { return a == b || a != nil && b != nil && *a == *b }
+
+// refused reports whether the operation that did something lacked a right for it.
+func (d *Draft) refused(t *touch) bool { return t.op >= 0 && d.in.ops[t.op].refused }
+
+// inVain reports, in a dry run, whether an edge of this label from the object is
+// asked for and not made: what lacks it then has been told of already.
+func (d *Draft) inVain(from graph.ObjectID, label string) bool {
+	if !d.collect {
+		return false
+	}
+	for i := range d.in.ops {
+		if o := &d.in.ops[i]; o.edge != nil && o.edge.from == from && o.edge.label == label && !d.makes(o.ref) {
+			return true
+		}
+	}
+	return false
+}
+
+// makes reports whether the transaction has made the entity.
+func (d *Draft) makes(ref graph.Ref) bool {
+	t := d.byRef[ref]
+	return t != nil && t.created
 }
 
 // revives reports whether the mutation is a revert that brings the entity back.
@@ -174,9 +209,14 @@ var stages = []stage{
 	{"snapshot", (*Draft).snapshot},
 }
 
-// run prepares the draft. observe, if not nil, brackets every stage.
+// run prepares the draft. observe, if not nil, brackets every stage. A dry run
+// goes through all that judge, each on the state that would be were the problems
+// before it none.
 func (d *Draft) run(observe func(stage string) func()) *graph.Error {
 	for _, s := range stages {
+		if len(d.problems) > 0 && s.name == "snapshot" {
+			return nil
+		}
 		var end func()
 		if observe != nil {
 			end = observe(s.name)
@@ -187,14 +227,6 @@ func (d *Draft) run(observe func(stage string) func()) *graph.Error {
 		}
 		if err != nil {
 			return err
-		}
-		if d.collect && len(d.problems) > 0 && (s.name == "apply" || s.name == "edges") {
-			// What follows would judge a state that the problems made up, save
-			// for the bodies that they left alone.
-			if s.name == "apply" {
-				return d.validate()
-			}
-			return nil
 		}
 	}
 	return nil

@@ -14,7 +14,7 @@ func (d *Draft) checkEdges() *graph.Error {
 	d.replaceOwn()
 	for i := 0; i < len(d.touched); i++ { // whenFull: replace adds to the list
 		t := d.touched[i]
-		if !t.linked() {
+		if !t.linked() || d.refused(t) {
 			continue
 		}
 		for _, p := range t.places() {
@@ -80,12 +80,6 @@ func (d *Draft) over(p place) int {
 	return count(p.id, p.decl.Label) - p.decl.Max
 }
 
-// made reports whether the transaction itself makes the edge.
-func (d *Draft) made(e *graph.Edge) bool {
-	t := d.byRef[graph.EdgeRef(e.ID)]
-	return t != nil && t.created
-}
-
 // replaceOwn has the later of the transaction's own edges take the place of the
 // earlier, with whenFull: replace. It comes before what was there is asked to
 // make room: an edge that does not stay needs none.
@@ -100,7 +94,7 @@ func (d *Draft) replaceOwn() {
 			}
 			var own []*touch
 			for _, e := range d.edgesAt(p) {
-				if d.made(e) {
+				if d.makes(graph.EdgeRef(e.ID)) {
 					own = append(own, d.byRef[graph.EdgeRef(e.ID)])
 				}
 			}
@@ -128,7 +122,7 @@ func (d *Draft) checkMax(t *touch, p place) *graph.Error {
 	var old []*graph.Edge
 	if p.decl.Replace {
 		for _, e := range d.edgesAt(p) {
-			if !d.made(e) {
+			if !d.makes(graph.EdgeRef(e.ID)) {
 				old = append(old, e)
 			}
 		}
@@ -193,6 +187,9 @@ func (d *Draft) checkRequired(t *touch) *graph.Error {
 	case t.ref.Kind == graph.KindObject && t.created && !t.removed:
 		id = t.ref.ID
 	case t.ref.Kind == graph.KindEdge && t.removed && t.edge != nil:
+		if d.collect && d.state.Object(t.edge.To) == nil {
+			return nil // it went with the object, which onDelete has judged
+		}
 		id = t.edge.From
 	default:
 		return nil
@@ -209,12 +206,7 @@ func (d *Draft) checkRequired(t *touch) *graph.Error {
 		if t.edge != nil && decl.Label != t.edge.Label {
 			continue
 		}
-		if d.state.CountOut(id, decl.Label) == 0 {
-			if !t.created && d.visible(graph.ObjectRef(id)) != nil {
-				// whenFull: replace has taken the edge of an object that the author
-				// may not know of.
-				return graph.Errf(graph.CodeEdgeRequired, "the place is taken, and what has it cannot do without it").At(d.in.ops[t.op].path)
-			}
+		if d.state.CountOut(id, decl.Label) == 0 && !d.inVain(id, decl.Label) {
 			return graph.Errf(graph.CodeEdgeRequired, "an object of type %s needs an edge %q; add one in the same transaction", o.Type, decl.Label).
 				At(graph.ObjectRef(id).Pointer())
 		}

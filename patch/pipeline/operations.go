@@ -130,6 +130,8 @@ func (d *Draft) checkTarget(t *touch, decl *schema.Operation) *graph.Error {
 	switch {
 	case decl.Target == "" && target == nil:
 		return nil
+	case target == nil && d.inVain(t.ref.ID, TargetLabel):
+		return nil
 	case target == nil:
 		return graph.Errf(graph.CodeEdgeRequired, "operation %s needs an edge %q to a %s in the same transaction", decl.Name, TargetLabel, decl.Target).At(t.ref.Pointer())
 	case decl.Target != "" && !d.reg.IsA(target.Type, decl.Target):
