@@ -468,12 +468,13 @@ export class Client {
 
 /** @param {Record<string, any> | string} projection @param {Record<string, any>} [args] */
 function request(projection, args) {
-  if (typeof projection === 'string') return plain({ name: projection, args: args ?? {} })
-  // Objects may stand where the projection has ids.
-  const { root } = projection
-  const id = (/** @type {any} */ r) => (refOfLive(r) ? idOf(r) : r)
-  return plain({ projection: { ...projection, root: Array.isArray(root) ? root.map(id) : id(root) } })
+  if (typeof projection !== 'string') return plain({ projection: { ...projection, root: ids(projection.root) } })
+  const named = Object.entries(args ?? {}).map(([name, value]) => [name, ids(value)])
+  return plain({ name: projection, args: Object.fromEntries(named) })
 }
+
+/** Live objects may stand for their ids. @param {any} v @returns {any} */
+const ids = (v) => (Array.isArray(v) ? v.map(ids) : refOfLive(v) ? idOf(v) : v)
 
 /** A copy that nobody else changes. @param {any} value */
 const plain = (value) => JSON.parse(JSON.stringify(value))

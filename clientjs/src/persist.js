@@ -71,7 +71,7 @@ export class Persist {
 
   /** Reads what there is, and begins to listen. */
   async open() {
-    this.database = await openDatabase(this.factory, this.name)
+    this.database = await this.#database()
     const all = await this.#all()
     const format = all.get('format')
     if (format !== undefined && format !== FORMAT) {
@@ -90,7 +90,11 @@ export class Persist {
       client.adopt(schema)
       client.restored = true
     }
-    for (const [key, value] of all) if (key.startsWith('view:')) this.views.set(key.slice(5), value)
+    for (const [key, value] of all) {
+      if (!key.startsWith('view:')) continue
+      if (isView(value)) this.views.set(key.slice(5), value)
+      else await this.#drop(key, 'a view that was kept cannot be read: it is loaded again')
+    }
     await this.#takeUp(all)
     client.persisted = this
     const saveTab = () => this.#mark('tab')
@@ -124,6 +128,10 @@ export class Persist {
       if (!key.startsWith('tab:')) continue
       const mine = key === `tab:${this.tab}`
       if (!mine && !(await this.#claim(key.slice(4), true))) continue
+      if (!isTab(value)) {
+        await this.#drop(key, 'what a tab had not sent cannot be read: it is lost')
+        continue
+      }
       pending.push(...value.pending)
       doing.push(...(value.undo.doing ?? []))
       if (mine) {
@@ -137,6 +145,12 @@ export class Persist {
       await writing.history() // it goes on with them
     }
     if (pending.length + doing.length) this.#mark('tab')
+  }
+
+  /** Forgets what cannot be read, and says so. @param {string} key @param {string} detail */
+  #drop(key, detail) {
+    this.lost(detail)
+    return this.#put([[key, undefined]])
   }
 
   /** Whether a tab's name is free; it is held until the page is gone, or just looked at. @param {string} tab @param {boolean} [look] */
@@ -160,7 +174,12 @@ export class Persist {
     client.store.batch(() => {
       for (const r of records.sort((a, b) => (a.id < b.id ? -1 : 1))) {
         const m = new Mutation(r.id, ++writing.transactions.seq, r)
-        m.push(r.ops.map(compileGraphOp), r.ops, () => undefined)
+        try {
+          m.push(r.ops.map(compileGraphOp), r.ops, () => undefined)
+        } catch (err) {
+          this.lost('a transaction that was not sent cannot be read: it is lost', err)
+          continue
+        }
         Object.assign(m, { base: r.base, wire: r.wire, attempts: r.attempts, indexed: new Map(r.indexed) })
         writing.layers.add(m, m.refs)
         for (const ref of m.refs) client.store.dirty.add(ref)
@@ -235,10 +254,41 @@ export class Persist {
         }
       }
     }
-    this.writing = this.writing
-      .then(() => this.#put(puts))
-      .catch((err) => this.lost('what was changed may not survive a reload', err))
+    this.writing = this.writing.then(() => this.#save(puts))
     return this.writing
+  }
+
+  /** Transactions that are not sent come before views where there is no room for both. @param {[string, any][]} puts */
+  async #save(puts) {
+    try {
+      await this.#put(puts)
+    } catch (err) {
+      const own = puts.filter(([key]) => !key.startsWith('view:'))
+      try {
+        if (!this.closed) await this.#reopen(err)
+        const room = own.length < puts.length ? [...this.views.keys()].map((v) => [`view:${v}`, undefined]) : []
+        await this.#put(/** @type {[string, any][]} */ ([...room, ...own]))
+        if (room.length) this.lost('views are not kept, so that there is room for what is not sent', err)
+      } catch {
+        this.lost('what was changed may not survive a reload', err)
+      }
+    }
+  }
+
+  /** The browser has closed the database (the user cleared it): there may be another. @param {any} err */
+  async #reopen(err) {
+    if (err?.name !== 'InvalidStateError') return
+    this.database = await this.#database()
+    await this.#put([
+      ['format', FORMAT],
+      ['schema', this.client.schema.view],
+    ])
+  }
+
+  async #database() {
+    const database = await openDatabase(this.factory, this.name)
+    database.onversionchange = () => database.close() // another page deletes it, or is newer
+    return database
   }
 
   /** @returns {KeptTab} */
@@ -309,6 +359,20 @@ export class Persist {
     return this.database.transaction(STORE, mode).objectStore(STORE)
   }
 }
+
+/** @param {any} v @returns {v is KeptView} */
+const isView = (v) =>
+  Array.isArray(v?.members) && Array.isArray(v.roots) && typeof v.version === 'number' && v.members.every(isMember)
+
+/** @param {any} m */
+const isMember = (m) => typeof m?.[0] === 'string' && typeof m[1]?.meta?.version === 'number'
+
+/** @param {any} v @returns {v is KeptTab} */
+const isTab = (v) =>
+  typeof v?.session === 'string' &&
+  Array.isArray(v.pending) &&
+  v.pending.every((/** @type {any} */ p) => typeof p?.id === 'string' && Array.isArray(p.ops)) &&
+  Array.isArray(v.undo?.journal)
 
 /** @template T @param {IDBRequest<T>} request @returns {Promise<T>} */
 const done = (request) =>

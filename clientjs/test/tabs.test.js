@@ -392,6 +392,156 @@ describe('what is kept', () => {
     two.db.close()
   })
 
+  /** Changes what is kept behind the client's back. @param {string} name @param {(store: IDBObjectStore) => void} change */
+  async function tamper(name, change) {
+    const request = indexedDB.open(name, 1)
+    await new Promise((resolve) => (request.onsuccess = resolve))
+    const store = request.result.transaction('graphtide', 'readwrite').objectStore('graphtide')
+    change(store)
+    await new Promise((resolve) => (store.transaction.oncomplete = resolve))
+    request.result.close()
+  }
+
+  /** A page that has a view, an unsent change and no line. @param {any} w */
+  async function offline(w) {
+    const one = await w.page()
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    w.sockets.at(-1).cut(1006)
+    view.root.name = 'unsent'
+    await settle(w.sim)
+    return { one, view }
+  }
+
+  test.each([
+    ['a tab', 'tab:tab', { pending: 'nonsense' }, 'lost', 'Book'],
+    [
+      'a transaction',
+      'tab:tab',
+      { session: 's', pending: [{ id: 'x', ops: [{ op: 'spam' }] }], undo: { journal: [] } },
+      'lost',
+      'Book',
+    ],
+    [
+      'a view',
+      `view:${JSON.stringify({ projection: book })}`,
+      { members: [['objects/x', null]], roots: [], version: 1 },
+      'loaded again',
+      'unsent',
+    ],
+  ])('that is corrupt (%s) is told and forgotten, and the rest goes on', async (_, key, value, told, name) => {
+    const w = pages()
+    const { one } = await offline(w)
+    await w.reload(one)
+    await tamper(w.name, (store) => store.put(value, key))
+    const two = await w.page()
+    expect(two.problems).toHaveBeenCalledTimes(1)
+    expect(two.problems.mock.calls[0][0]).toMatchObject({ code: 'not-kept', message: expect.stringContaining(told) })
+    await w.sim.wait(two.db.start(20_000))
+    const view = two.db.subscribe(book)
+    await w.sim.until(() => view.state === 'live' && two.db.pending.length === 0)
+    expect(view.root.name).toBe(name)
+    two.db.close()
+    await settle(w.sim)
+    const three = await w.page()
+    expect(three.problems).not.toHaveBeenCalled()
+    three.db.close()
+  })
+
+  test('where there is no room for all gives way to what is not sent, and says so', async () => {
+    const w = pages()
+    const one = await w.page()
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    await one.kept?.flush()
+    const { put } = IDBObjectStore.prototype
+    const full = vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(
+      /** @this {IDBObjectStore} */ function (value, key) {
+        if (String(key).startsWith('view:')) throw new DOMException('no room', 'QuotaExceededError')
+        return put.call(this, value, key)
+      },
+    )
+    w.sockets.at(-1).cut(1006)
+    view.root.name = 'unsent'
+    await settle(w.sim)
+    await one.kept?.flush()
+    expect(one.problems.mock.calls.at(-1)?.[0].message).toMatch(/views are not kept.*no room/)
+    await w.reload(one)
+    full.mockRestore()
+    const two = await w.page()
+    expect([two.db.pending.length, two.kept?.views.size]).toEqual([1, 0])
+    two.db.close()
+  })
+
+  test('and for which there is no room at all is told at once', async () => {
+    const w = pages()
+    const { one, view } = await offline(w)
+    const full = vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(() => {
+      throw new DOMException('no room', 'QuotaExceededError')
+    })
+    view.root.name = 'not kept'
+    await settle(w.sim)
+    expect(one.problems.mock.calls[0][0].message).toMatch(/may not survive a reload.*no room/)
+    expect(view.root.name).toBe('not kept') // the page goes on
+    full.mockRestore()
+    one.db.close()
+  })
+
+  test('and is cleared by the user meanwhile, is kept anew', async () => {
+    const w = pages()
+    const { one, view } = await offline(w)
+    const request = indexedDB.deleteDatabase(w.name)
+    await new Promise((resolve) => (request.onsuccess = resolve))
+    view.root.tags.push('after')
+    await settle(w.sim)
+    await w.reload(one)
+    const two = await w.page()
+    expect(two.db.pending.map((m) => m.patch[0].value)).toEqual(['unsent', 'after'])
+    await two.db.start(20_000)
+    expect(two.db.subscribe(book).root.tags.length).toBe(3)
+    two.db.close()
+  })
+
+  test('under an older schema is shown by that until the newer one is here; what it refuses is told', async () => {
+    const w = pages()
+    const { one } = await offline(w)
+    await w.reload(one)
+    const next = structuredClone(w.server.options.schema)
+    next.version = 2
+    next.types.DataStore.edges.in.dataStore.as = 'rows'
+    w.server.options.schema = next
+    w.server.options.refuse = () => ({ code: 'schema', title: 'No', schemaVersion: 2 })
+    const two = await w.page()
+    const refused = vi.fn()
+    two.db.on('reject', refused)
+    await two.db.start(20_000)
+    const view = two.db.subscribe(book)
+    expect([view.root.name, view.root.records.length]).toEqual(['unsent', 1])
+    await w.sim.until(() => view.state === 'live' && two.db.pending.length === 0)
+    await w.sim.until(() => two.db.schema.version === 2)
+    expect([view.root.name, view.root.records, view.root.rows.length]).toEqual(['Book', undefined, 1])
+    expect(refused.mock.calls[0][0]).toMatchObject({ problem: { code: 'schema' }, patch: [{ value: 'unsent' }] })
+    two.db.close()
+  })
+
+  test('is small: the views of longest ago go first', async () => {
+    const w = pages()
+    const one = await w.page()
+    await w.sim.wait(one.db.start(20_000))
+    for (let n = 0; n < 25; n++) {
+      const view = one.db.subscribe({ root: REC, out: { [`label${n}`]: {} } })
+      await w.sim.wait(view.ready)
+      await one.kept?.flush()
+      view.close()
+    }
+    await w.reload(one)
+    const two = await w.page()
+    expect(two.kept?.views.size).toBe(20)
+    two.db.close()
+  })
+
   test('nowhere is told, and the client works without', async () => {
     const w = world()
     seed(w)
