@@ -3,7 +3,7 @@
  * Chromium against a real server, beside a page that does the least for the same:
  * a bare websocket, JSON and plain DOM, no server behind it that keeps anything.
  *
- *     scripts/bench-client [--quick] [--rounds N] [--json FILE]
+ *     scripts/bench-client [--quick] [--rounds N] [--sizes 1000,10000] [--json FILE]
  *
  * Rounds alternate between the two; a figure is the median of the rounds, and a
  * round's is the median of its samples. Nothing is asserted.
@@ -19,9 +19,11 @@ import { measure } from './rows.mjs'
 import { serve } from './serve.mjs'
 import { median, table } from './table.mjs'
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean' }, rounds: { type: 'string' }, json: { type: 'string' } } })
+const { values } = parseArgs({ options: {
+  quick: { type: 'boolean' }, rounds: { type: 'string' }, sizes: { type: 'string', default: '1000,10000' }, json: { type: 'string' },
+} })
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 5))
-const sizes = [1_000, 10_000]
+const sizes = values.sizes.split(',').map(Number)
 const samples = values.quick ? 15 : 60
 
 const server = await new Server().start()
