@@ -26,6 +26,10 @@ var faults = []struct {
 	{"flush-redis", 6, func(t *tormentor) error { return flush(t.ctx, t.w.redisURL) }},
 	{"restart-postgres", 3, (*tormentor).restartPostgres},
 	{"cut-backend", 8, (*tormentor).cutBackend},
+	{"slow-network", 6, (*tormentor).slowNetwork},
+	{"slow-database", 4, (*tormentor).slowDatabase},
+	{"dead-network", 4, (*tormentor).deadNetwork},
+	{"dead-database", 4, (*tormentor).deadDatabase},
 	{"new-epoch", 2, (*tormentor).newEpoch},
 	{"compact", 2, (*tormentor).compact},
 	{"cut", 14, nil},
@@ -191,6 +195,44 @@ func (t *tormentor) stopNode() error {
 	}
 	n.signal(syscall.SIGSTOP)
 	return t.breaks(n.name, t.while(200*time.Millisecond, 4*time.Second), func() error { n.signal(syscall.SIGCONT); return nil })
+}
+
+// slowNetwork makes what goes to a node and comes from it slow, each piece by
+// another time.
+func (t *tormentor) slowNetwork() error {
+	return t.disturb("the network of node", t.w.front, t.while(time.Second, 5*time.Second), func(w *wire) {
+		d := t.while(time.Millisecond, 60*time.Millisecond)
+		w.slow(d, 2*d)
+	})
+}
+
+// slowDatabase does it to what goes between a node and the database.
+func (t *tormentor) slowDatabase() error {
+	return t.disturb("the database of node", t.w.back, t.while(time.Second, 5*time.Second), func(w *wire) {
+		d := t.while(time.Millisecond, 15*time.Millisecond)
+		w.slow(d, d)
+	})
+}
+
+// deadNetwork lets nothing to a node and nothing from it.
+func (t *tormentor) deadNetwork() error {
+	return t.disturb("the network of node", t.w.front, t.while(200*time.Millisecond, 5*time.Second), (*wire).cut)
+}
+
+// deadDatabase parts a node from the database: perhaps with a lock in its hands.
+func (t *tormentor) deadDatabase() error {
+	return t.disturb("the database of node", t.w.back, t.while(200*time.Millisecond, 5*time.Second), (*wire).cut)
+}
+
+// disturb does something to one of the wires, for a while.
+func (t *tormentor) disturb(what string, wires []*wire, d time.Duration, do func(*wire)) error {
+	n := t.rng.IntN(len(wires))
+	name := fmt.Sprint(what, " ", n)
+	if !t.free(name) {
+		return errBusy
+	}
+	do(wires[n])
+	return t.breaks(name, d, func() error { wires[n].mend(); return nil })
 }
 
 func (t *tormentor) killRedis() error {

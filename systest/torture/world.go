@@ -30,7 +30,9 @@ type world struct {
 	redis    *process
 	redisURL string
 	nodes    []*process
-	urls     []string // http://…, of the nodes
+	urls     []string // http://…, of the nodes, over the wires in front of them
+	front    []*wire
+	back     []*wire // from the nodes to the database
 	web      *http.Client
 
 	journal *journal
@@ -115,8 +117,18 @@ func newWorld(ctx context.Context, o Options) (_ *world, err error) {
 		if err != nil {
 			return nil, err
 		}
-		n := newNode(o.Binary, addr, dir, w.pg.url(), w.redisURL, o, w.plan)
-		w.nodes, w.urls = append(w.nodes, n), append(w.urls, "http://"+addr)
+		back, database, err := newDatabaseWire(w.pg.url())
+		if err != nil {
+			return nil, err
+		}
+		w.back = append(w.back, back)
+		front, err := newWire("tcp", addr)
+		if err != nil {
+			return nil, err
+		}
+		w.front = append(w.front, front)
+		n := newNode(o.Binary, addr, dir, database, w.redisURL, o, w.plan)
+		w.nodes, w.urls = append(w.nodes, n), append(w.urls, "http://"+front.listener.Addr().String())
 		if i == 0 {
 			n.args = append(n.args, "--schema", file)
 		}
@@ -150,6 +162,9 @@ func (w *world) close() {
 	w.web.CloseIdleConnections()
 	for _, n := range w.nodes {
 		n.end(syscall.SIGKILL, time.Second)
+	}
+	for _, x := range append(w.front, w.back...) {
+		x.close()
 	}
 	if w.redis != nil {
 		w.redis.end(syscall.SIGKILL, time.Second)
