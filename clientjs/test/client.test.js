@@ -348,6 +348,11 @@ describe('views', () => {
     const { db, store, sim, server } = await setup()
     await sim.wait(db.subscribe({ root: [store, REC] }).ready)
     expect(server.heard.at(-1).projection.root).toEqual([STORE, REC])
+    await sim.wait(db.subscribe('One', { id: store, others: [REC, store], n: 1, none: null }).ready)
+    expect(server.heard.at(-1)).toMatchObject({
+      name: 'One',
+      args: { id: STORE, others: [REC, STORE], n: 1, none: null },
+    })
   })
 
   test('the past is read only, and stays', async () => {

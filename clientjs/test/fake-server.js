@@ -342,7 +342,7 @@ class FakeSession {
     this.flush()
     const version = m.at ?? server.head
     const state = server.states[version]
-    const projection = m.projection
+    const projection = m.projection ?? { root: m.args.id } // the one that it has by name
     const now = evaluate(projection, state, this.user)
     if (typeof projection.root === 'string' && !now.roots.length) {
       this.#write([{ t: 'error', sub: m.sub, problem: { code: 'not-found', title: 'Not found' } }])
