@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,8 +15,17 @@ import (
 func newOwners(t *testing.T) (*Owners, *miniredis.Miniredis) {
 	server := miniredis.RunT(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1, ContextTimeoutEnabled: true})
-	t.Cleanup(func() { client.Close() })
-	return NewOwners(Config{Client: client, Log: slog.New(slog.DiscardHandler)}), server
+	o := NewOwners(Config{Client: client, Log: slog.New(slog.DiscardHandler)})
+	o.wait = time.Minute
+	t.Cleanup(func() {
+		for range 2 {
+			if err := o.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+		client.Close()
+	})
+	return o, server
 }
 
 func TestASessionIsTheUsersWhoClaimedItFirst(t *testing.T) {
@@ -44,7 +54,7 @@ func TestASessionIsTheUsersWhoClaimedItFirst(t *testing.T) {
 	if got := o.Claim(t.Context(), fmt.Sprint("main:x", 2*keepChunk), "bob"); got != "ann" {
 		t.Errorf("one of many is %q's", got)
 	}
-	server.FastForward(2 * time.Minute)
+	server.FastForward(ownerTTL + time.Minute)
 	claim("bob", "bob")
 }
 
@@ -58,4 +68,24 @@ func TestWhereRedisIsDeadEachClaimIsGood(t *testing.T) {
 		}
 	}
 	o.Keep(context.Background(), map[string]string{"main:s1": "ann"})
+}
+
+func TestClaimsAtOnceGoOutTogether(t *testing.T) {
+	t.Parallel()
+	o, server := newOwners(t)
+	const n = 2000
+	var wg sync.WaitGroup
+	before := server.CommandCount()
+	for i := range n {
+		wg.Go(func() { o.Claim(context.Background(), fmt.Sprint("main:s", i%100), fmt.Sprint("user", i%100)) })
+	}
+	wg.Wait()
+	for i := range 100 {
+		if got := o.Claim(t.Context(), fmt.Sprint("main:s", i), "thief"); got != fmt.Sprint("user", i) {
+			t.Errorf("session %d is %q's", i, got)
+		}
+	}
+	if server.CommandCount() == before {
+		t.Error("Redis was not asked")
+	}
 }

@@ -400,7 +400,9 @@ func (n *Node) startSync(deps *server.Deps) error {
 	var owners fanout.Owners
 	if n.bus != nil {
 		peers = n.bus
-		owners = rediscache.NewOwners(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
+		shared := rediscache.NewOwners(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
+		n.onStop(n.stopping("owners", shared.Stop))
+		owners = shared
 	}
 	n.hub = fanout.New(fanout.Config{Peers: peers, Owners: owners, Replicas: n.Replicas, Store: n.Store, Submitter: n.Pipeline, Live: n.Live,
 		Authenticate: authn.Session,
