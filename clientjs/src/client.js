@@ -467,14 +467,13 @@ export class Client {
 }
 
 /** @param {Record<string, any> | string} projection @param {Record<string, any>} [args] */
-function request(projection, args) {
-  if (typeof projection !== 'string') return plain({ projection: { ...projection, root: ids(projection.root) } })
-  const named = Object.entries(args ?? {}).map(([name, value]) => [name, ids(value)])
-  return plain({ name: projection, args: Object.fromEntries(named) })
-}
+const request = (projection, args) =>
+  plain(typeof projection === 'string' ? { name: projection, args: args ?? {} } : { projection })
 
-/** Live objects may stand for their ids. @param {any} v @returns {any} */
-const ids = (v) => (Array.isArray(v) ? v.map(ids) : refOfLive(v) ? idOf(v) : v)
-
-/** A copy that nobody else changes. @param {any} value */
-const plain = (value) => JSON.parse(JSON.stringify(value))
+/** A copy that nobody else changes, with ids for live objects. @param {any} value */
+const plain = (value) =>
+  JSON.parse(
+    JSON.stringify(value, function (key, v) {
+      return refOfLive(this[key]) ? idOf(this[key]) : v
+    }),
+  )
