@@ -36,6 +36,23 @@ type Foot struct {
 	From, To ObjectID // of an edge
 }
 
+// FootOf gives a change without its content. The change's Before has to be filled
+// in where the entity was deleted.
+func FootOf(v Version, c *Change) Foot {
+	f := Foot{Version: v, Ref: c.Ref, Event: c.Event}
+	o, e := c.ObjAfter, c.EdgeAfter
+	if c.Event == Deleted {
+		o, e = c.ObjBefore, c.EdgeBefore
+	}
+	if o != nil {
+		f.Type = o.Type
+	}
+	if e != nil {
+		f.Type, f.From, f.To = e.Label, e.From, e.To
+	}
+	return f
+}
+
 // PieceStore reads parts of a state, for who does not hold all of it.
 type PieceStore interface {
 	// Piece reads parts of the present state, all at one version, which it gives.

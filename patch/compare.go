@@ -2,59 +2,54 @@ package patch
 
 import "bytes"
 
-// kind is the place of a value's kind in the order of values.
-type kind uint8
+// Rank is the place of a value's kind in the order of values.
+type Rank uint8
 
+// The ranks, in their order.
 const (
-	kindMissing kind = iota
-	kindNull
-	kindFalse
-	kindTrue
-	kindNumber
-	kindString
-	kindContainer // objects and arrays; kindOf parts them
-	kindArray
+	RankMissing Rank = iota
+	RankNull
+	RankFalse
+	RankTrue
+	RankNumber
+	RankString
+	RankOther // objects and arrays, equal among themselves
 )
 
-// kindOf tells a value's kind from its first byte.
-func kindOf(c byte) kind {
-	switch c {
-	case 'n':
-		return kindNull
-	case 'f':
-		return kindFalse
-	case 't':
-		return kindTrue
-	case '"':
-		return kindString
-	case '{':
-		return kindContainer
-	case '[':
-		return kindArray
+// RankOf gives the rank of a JSON value without white space before it; nil is a
+// missing one.
+func RankOf(v []byte) Rank {
+	if len(v) == 0 {
+		return RankMissing
 	}
-	return kindNumber
+	switch v[0] {
+	case 'n':
+		return RankNull
+	case 'f':
+		return RankFalse
+	case 't':
+		return RankTrue
+	case '"':
+		return RankString
+	case '{', '[':
+		return RankOther
+	}
+	return RankNumber
 }
 
 // Compare orders two JSON values: missing (nil), null, false, true, numbers by
 // value, strings by code point, then anything else (equal among themselves).
 // Both must have passed Check, without white space around them.
 func Compare(a, b []byte) int {
-	x, y := rank(a), rank(b)
+	x, y := RankOf(a), RankOf(b)
 	if x != y {
 		return int(x) - int(y)
 	}
 	switch x {
-	case kindNumber:
+	case RankNumber:
 		return compareNumbers(a, b)
-	case kindString:
+	case RankString:
 		return bytes.Compare(unescape(a), unescape(b)) // UTF-8 keeps the order of code points
 	}
 	return 0
-}
-
-func rank(v []byte) kind {
-	if len(v) == 0 {
-		return kindMissing
-	}
-	return min(kindOf(v[0]), kindContainer)
 }

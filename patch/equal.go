@@ -20,13 +20,15 @@ func Equal(a, b []byte) bool {
 // equalAt compares the values at a[i] and b[j] and gives the offsets behind
 // them.
 func equalAt(a []byte, i int, b []byte, j int) (int, int, bool) {
-	if kindOf(a[i]) != kindOf(b[j]) {
+	switch rank := RankOf(a[i:]); {
+	case rank != RankOf(b[j:]):
 		return 0, 0, false
-	}
-	switch a[i] {
-	case '{':
+	case rank != RankOther:
+	case a[i] != b[j]:
+		return 0, 0, false
+	case a[i] == '{':
 		return equalObjects(a, i, b, j)
-	case '[':
+	default:
 		return equalArrays(a, i, b, j)
 	}
 	end, endB := skipValue(a, i), skipValue(b, j)
@@ -37,10 +39,10 @@ func equalScalars(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
 	}
-	switch kindOf(a[0]) {
-	case kindString:
+	switch RankOf(a) {
+	case RankString:
 		return bytes.Equal(unescape(a), unescape(b))
-	case kindNumber:
+	case RankNumber:
 		return compareNumbers(a, b) == 0
 	}
 	return false

@@ -97,23 +97,8 @@ func (s *Store) Trail(_ context.Context, key graph.GraphKey, since, until graph.
 	for v := max(0, since); v < min(until, g.head.Version); v++ {
 		c := g.log[v]
 		for i := range c.Changes {
-			fn(footOf(c.Version, &c.Changes[i]))
+			fn(graph.FootOf(c.Version, &c.Changes[i]))
 		}
 	}
 	return nil
-}
-
-func footOf(v graph.Version, ch *graph.Change) graph.Foot {
-	f := graph.Foot{Version: v, Ref: ch.Ref, Event: ch.Event}
-	o, e := ch.ObjAfter, ch.EdgeAfter
-	if ch.Event == graph.Deleted {
-		o, e = ch.ObjBefore, ch.EdgeBefore
-	}
-	if o != nil {
-		f.Type = o.Type
-	}
-	if e != nil {
-		f.Type, f.From, f.To = e.Label, e.From, e.To
-	}
-	return f
 }

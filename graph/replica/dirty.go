@@ -84,7 +84,7 @@ func (r *Replica) noteChanged(c *graph.Commit) {
 		r.dirty.add(r.set, false, r.core.everything()...)
 	}
 	for i := range c.Changes {
-		f := footOf(c.Version, &c.Changes[i])
+		f := graph.FootOf(c.Version, &c.Changes[i])
 		touchedUnits(&f, func(u unit) {
 			if r.core.holds(u) {
 				r.dirty.add(r.set, true, u)

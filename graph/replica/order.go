@@ -10,46 +10,25 @@ import (
 	"github.com/graphtide/graphtide/patch"
 )
 
-// kind is the place of a value's kind in the order of values.
-type kind uint8
-
-const (
-	kindMissing kind = iota
-	kindNull
-	kindFalse
-	kindTrue
-	kindNumber
-	kindString
-	kindOther // arrays and objects, equal among themselves
-)
-
 // key is a value made ready to be compared often: missing, null, false, true,
 // numbers by value, strings by code point, then anything else.
 type key struct {
-	text []byte  // kindNumber: as written; kindString: decoded
-	num  float64 // kindNumber: the nearest double, which never reverses an order
-	kind kind
+	text []byte  // of a number as written, of a string decoded
+	num  float64 // of a number the nearest double, which never reverses an order
+	kind patch.Rank
 }
 
 // keyOf reads a JSON value; nil is a missing one.
 func keyOf(v []byte) key {
-	if len(v) == 0 {
-		return key{}
+	k := key{kind: patch.RankOf(v)}
+	switch k.kind {
+	case patch.RankString:
+		k.text = decodeString(v)
+	case patch.RankNumber:
+		k.text = v
+		k.num, _ = strconv.ParseFloat(string(v), 64) // checked text: within the range of a double
 	}
-	switch v[0] {
-	case 'n':
-		return key{kind: kindNull}
-	case 'f':
-		return key{kind: kindFalse}
-	case 't':
-		return key{kind: kindTrue}
-	case '"':
-		return key{kind: kindString, text: decodeString(v)}
-	case '[', '{':
-		return key{kind: kindOther}
-	}
-	num, _ := strconv.ParseFloat(string(v), 64) // checked text: within the range of a double
-	return key{kind: kindNumber, text: v, num: num}
+	return k
 }
 
 // decodeString gives the UTF-8 text of a JSON string, whose order by bytes is
@@ -70,14 +49,14 @@ func compareKeys(a, b key) int {
 		return cmp.Compare(a.kind, b.kind)
 	}
 	switch a.kind {
-	case kindNumber:
+	case patch.RankNumber:
 		// Two doubles that differ have the order of the numbers. Two that are
 		// equal may stand for numbers that a double cannot tell apart.
 		if a.num != b.num || bytes.Equal(a.text, b.text) {
 			return cmp.Compare(a.num, b.num)
 		}
 		return patch.Compare(a.text, b.text)
-	case kindString:
+	case patch.RankString:
 		return bytes.Compare(a.text, b.text)
 	}
 	return 0

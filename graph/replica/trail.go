@@ -51,7 +51,7 @@ func (t *trail) follow(c *graph.Commit) {
 		return
 	}
 	for i := range c.Changes {
-		f := footOf(c.Version, &c.Changes[i])
+		f := graph.FootOf(c.Version, &c.Changes[i])
 		t.add(&f)
 	}
 	t.to = c.Version

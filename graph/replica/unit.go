@@ -73,20 +73,3 @@ func touchedUnits(f *graph.Foot, yield func(unit)) {
 	yield(inUnit(f.To, f.Type))
 	yield(inUnit(f.To, ""))
 }
-
-// footOf gives a change without its content. Before is filled in where the
-// entity was deleted.
-func footOf(v graph.Version, ch *graph.Change) graph.Foot {
-	f := graph.Foot{Version: v, Ref: ch.Ref, Event: ch.Event}
-	o, e := ch.ObjAfter, ch.EdgeAfter
-	if ch.Event == graph.Deleted {
-		o, e = ch.ObjBefore, ch.EdgeBefore
-	}
-	if o != nil {
-		f.Type = o.Type
-	}
-	if e != nil {
-		f.Type, f.From, f.To = e.Label, e.From, e.To
-	}
-	return f
-}

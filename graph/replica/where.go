@@ -75,7 +75,7 @@ func (f *Filter) Matches(c *graph.Cond, o *graph.Object, edge *graph.Edge) bool 
 	}
 	a, b := keyOf(v), keyOf(c.Values[0])
 	if c.Op == graph.CondPrefix {
-		return a.kind == kindString && b.kind == kindString && bytes.HasPrefix(a.text, b.text)
+		return a.kind == patch.RankString && b.kind == patch.RankString && bytes.HasPrefix(a.text, b.text)
 	}
 	if !ordered(a.kind, b.kind) {
 		return false
@@ -133,9 +133,9 @@ func equalsAny[V ~[]byte](v []byte, among []V) bool {
 }
 
 // ordered reports whether two values have an order that means something.
-func ordered(a, b kind) bool {
-	isBool := func(k kind) bool { return k == kindFalse || k == kindTrue }
-	return a == b && (a == kindNumber || a == kindString) || isBool(a) && isBool(b)
+func ordered(a, b patch.Rank) bool {
+	isBool := func(k patch.Rank) bool { return k == patch.RankFalse || k == patch.RankTrue }
+	return a == b && (a == patch.RankNumber || a == patch.RankString) || isBool(a) && isBool(b)
 }
 
 // ValueKey names a JSON value for the look-up of conditions that ask for
@@ -143,9 +143,9 @@ func ordered(a, b kind) bool {
 // a missing value, has a key of its own.
 func ValueKey(v []byte) string {
 	switch k := keyOf(v); k.kind {
-	case kindNumber:
+	case patch.RankNumber:
 		return "n" + strconv.FormatFloat(k.num+0, 'g', -1, 64) // -0 is 0
-	case kindString:
+	case patch.RankString:
 		return "s" + string(k.text)
 	default:
 		return string('a' + rune(k.kind))
