@@ -9,17 +9,31 @@ import (
 // operations; 0 is no bound. Members that an operation does not need are
 // ignored. Values come out compact.
 func Parse(text []byte, maxOps int) ([]Op, *Error) {
+	ops, faults, err := ParseEach(text, maxOps)
+	if err == nil && len(faults) > 0 {
+		err = faults[0]
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ops, nil
+}
+
+// ParseEach is Parse for a caller that judges operation by operation: it goes on
+// behind one that is malformed. Such a one has its fault in faults, which are in
+// order, and what could be read of its Kind and Path in ops; where its path could
+// not be, it has neither.
+func ParseEach(text []byte, maxOps int) (ops []Op, faults []*Error, err *Error) {
 	i := skipSpace(text, 0)
 	if i == len(text) || text[i] != '[' {
-		return nil, &Error{Reason: InvalidPatch, Op: -1, Message: "a patch is an array of operations"}
+		return nil, nil, &Error{Reason: InvalidPatch, Op: -1, Message: "a patch is an array of operations"}
 	}
-	var ops []Op
 	for i = skipSpace(text, i+1); text[i] != ']'; {
 		if text[i] == ',' {
 			i = skipSpace(text, i+1)
 		}
 		if maxOps > 0 && len(ops) == maxOps {
-			return nil, &Error{Reason: TooLarge, Op: -1, Limit: "operations", Message: fmt.Sprintf("more than %d operations", maxOps)}
+			return nil, nil, &Error{Reason: TooLarge, Op: -1, Limit: "operations", Message: fmt.Sprintf("more than %d operations", maxOps)}
 		}
 		end := skipValue(text, i)
 		op, at, message := parseOp(text[i:end])
@@ -28,12 +42,12 @@ func Parse(text []byte, maxOps int) ([]Op, *Error) {
 			if at != "" {
 				path = append(path, at)
 			}
-			return nil, &Error{Reason: InvalidPatch, Op: len(ops), Path: path.String(), Message: message}
+			faults = append(faults, &Error{Reason: InvalidPatch, Op: len(ops), Path: path.String(), Message: message})
 		}
 		ops = append(ops, op)
 		i = skipSpace(text, end)
 	}
-	return ops, nil
+	return ops, faults, nil
 }
 
 // parseOp reads one operation; message says what is wrong with which member.
@@ -62,11 +76,14 @@ func parseOp(b []byte) (op Op, at, message string) {
 		}
 		i = skipSpace(b, end)
 	}
-	if op.Kind = opKind(name); op.Kind == 0 {
-		return op, "op", "op must be add, remove, replace, move, copy or test"
-	}
 	var ok bool
-	if op.Path, ok = pointerMember(path); !ok {
+	op.Path, ok = pointerMember(path)
+	switch kind := opKind(name); {
+	case kind == 0:
+		return op, "op", "op must be add, remove, replace, move, copy or test"
+	case ok:
+		op.Kind = kind
+	default:
 		return op, "path", "path must be a JSON Pointer: empty, or /-separated with ~0 and ~1 as the only escapes"
 	}
 	switch op.Kind {

@@ -118,7 +118,7 @@ func (d *Draft) authorizeOp(o *op, life lifetimes, made, gone bool) *graph.Error
 		return d.authorizeMade(o, life)
 	}
 	if err := d.visible(o.ref); err != nil {
-		if d.removedSince(o) {
+		if o.misuse == nil && d.removedSince(o) {
 			return nil // apply passes it over
 		}
 		return err

@@ -79,7 +79,7 @@ func decode(m *graph.Mutation, lim graph.Limits) (*request, *graph.Error) {
 	if err := patch.Check(m.Patch, patch.JSONLimits{Depth: lim.BodyDepth + 8}); err != nil {
 		return nil, patchError(err, "")
 	}
-	ops, perr := patch.Parse(m.Patch, lim.Operations)
+	ops, faults, perr := patch.ParseEach(m.Patch, lim.Operations)
 	if perr != nil {
 		return nil, patchError(perr, "")
 	}
@@ -88,10 +88,20 @@ func decode(m *graph.Mutation, lim graph.Limits) (*request, *graph.Error) {
 	if m.Prefix != "" {
 		prefix, _ = patch.ParsePointer(m.Prefix)
 	}
+	told := false // of an operation that is sure to be refused
 	for i := range ops {
-		if err := req.ops[i].decode(ops[i], i, prefix, lim); err != nil {
+		var fault *patch.Error
+		if len(faults) > 0 && faults[0].Op == i {
+			fault, faults = faults[0], faults[1:]
+		}
+		if err := req.ops[i].decode(ops[i], fault, i, prefix, lim); err != nil {
+			if told {
+				req.ops = req.ops[:i]
+				break
+			}
 			return nil, err.AtOp(i)
 		}
+		told = told || fault != nil
 	}
 	h := sha256.New()
 	h.Write([]byte(m.Prefix))
@@ -101,12 +111,17 @@ func decode(m *graph.Mutation, lim graph.Limits) (*request, *graph.Error) {
 	return req, nil
 }
 
-func (o *op) decode(raw patch.Op, index int, prefix patch.Pointer, lim graph.Limits) *graph.Error {
+// decode reads one operation. fault is what the grammar finds wrong with it; where
+// it says what it is about, it is judged first whether that may be read.
+func (o *op) decode(raw patch.Op, fault *patch.Error, index int, prefix patch.Pointer, lim graph.Limits) *graph.Error {
 	o.index = index
 	o.Kind, o.Value = raw.Kind, raw.Value
 	path := join(prefix, raw.Path)
 	o.path = path.String()
 	if len(path) < 2 || path[0] != "objects" && path[0] != "edges" {
+		if fault != nil {
+			return patchError(fault, "")
+		}
 		return graph.Errf(graph.CodeInvalidPatch, "a path begins with /objects/<id> or /edges/<id>").At(o.path)
 	}
 	ref, err := parseRef(path)
@@ -115,6 +130,13 @@ func (o *op) decode(raw patch.Op, index int, prefix patch.Pointer, lim graph.Lim
 	}
 	o.ref = ref
 	o.area, o.misuse = areaOf(ref.Kind, path)
+	if fault != nil {
+		o.misuse = patchError(fault, "")
+		if o.area == areaEntity && o.Kind == patch.Add { // of what is not there yet
+			return o.misuse
+		}
+		return nil
+	}
 	if len(path) == 2 {
 		return o.decodeEntity(lim)
 	}
@@ -131,7 +153,8 @@ func (o *op) decode(raw patch.Op, index int, prefix patch.Pointer, lim graph.Lim
 		fromRef := ref
 		if len(from) >= 2 && from[0] == path[0] {
 			if fromRef, err = parseRef(from); err != nil {
-				return err.At(o.path)
+				o.misuse = err.At(o.path)
+				return nil
 			}
 		}
 		if len(from) < 3 || from[0] != path[0] || fromRef != ref || from[2] != path[2] {
