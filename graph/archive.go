@@ -16,6 +16,10 @@ type Archive interface {
 	// as far as no compaction forgets them: without Asked, Done and Changes.
 	Marks(ctx context.Context, g GraphKey, since Version, limit int) ([]*Commit, error)
 
+	// IdleKeys gives up to limit keys of transactions without effect, in the order
+	// of key and author, after one.
+	IdleKeys(ctx context.Context, g GraphKey, after MutationKey, limit int) ([]KeptKey, error)
+
 	// Prepare makes an empty graph out of sight, to become the graph of this
 	// name; CodeExists where that one is there and not empty. An earlier one that
 	// was prepared for the name and never published is dropped: what still
@@ -31,6 +35,12 @@ type Archive interface {
 	// dropped; CodeExists where that one is not empty any more. Rules go on from
 	// the head: what was imported fires none.
 	Publish(ctx context.Context, g GraphKey, name string) error
+}
+
+// KeptKey is the key of a transaction without effect, with what was answered.
+type KeptKey struct {
+	IdleKey // without Fence
+	Version Version
 }
 
 // PreparedName is the name under which a store keeps the graph prepared for a

@@ -55,7 +55,7 @@ type HitKind uint8
 
 // The hits that an append function can find under the lock.
 const (
-	HitMutation HitKind = iota + 1 // (author, key) is in the log: Version, Hash
+	HitMutation HitKind = iota + 1 // (author, key) was used: Version, Hash
 	HitObject                      // the object id was taken at some time
 	HitEdge                        // the edge id was taken at some time
 	HitBetween                     // an edge of the triple exists
@@ -68,7 +68,7 @@ type Hit struct {
 	Commit  int // index in Batch.Commits
 	Kind    HitKind
 	Ref     Ref
-	Version Version // HitMutation: where it was committed
+	Version Version // HitMutation: what was answered
 	Hash    []byte  // HitMutation: of the patch then
 }
 
@@ -80,10 +80,20 @@ type AppendResult struct {
 	Hits  []Hit
 }
 
-// Recorded is a mutation that is in the log.
+// Recorded is a mutation that was accepted: it is in the log, or had no effect.
 type Recorded struct {
-	Version Version
+	Version Version // that was answered
 	Hash    []byte
+	Cause   CauseKind
+	Idle    bool // it had no effect: the commit of this version is another's
+}
+
+// IdleKey is the key of a transaction without effect.
+type IdleKey struct {
+	MutationKey
+	Hash  []byte
+	Cause CauseKind
+	Fence *Fence // nil where it is not of a run
 }
 
 // MutationKey names a mutation of an author.
@@ -134,7 +144,13 @@ type Store interface {
 	// came after since. It takes one more round trip than an Append that finds
 	// the head where it was, and fewer than one that does not.
 	Turn(ctx context.Context, g GraphKey, since Version) (Turn, error)
-	// Recorded looks up mutations by author and key.
+	// RememberIdle keeps the keys of transactions that had no effect at version
+	// at, so that an append which has one of them finds HitMutation: for ever, as
+	// the keys of commits. Those that were in use already stay as they are and
+	// come back. The key of a run's attempt that is over is not kept. No key comes
+	// twice. CodeUnavailable leaves the outcome unknown.
+	RememberIdle(ctx context.Context, g GraphKey, at Version, keys []IdleKey) (used map[MutationKey]Recorded, err error)
+	// Recorded looks up mutations by author and key, those without effect too.
 	Recorded(ctx context.Context, g GraphKey, keys []MutationKey) (map[MutationKey]Recorded, error)
 
 	// Named gives the versions of the commits whose mutation has this key,

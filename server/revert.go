@@ -147,11 +147,7 @@ func (s *Server) revertedBefore(ctx context.Context, c *call, key string) (*grap
 	if !ok {
 		return nil, nil
 	}
-	commits, err := s.Store.Log(ctx, c.rep.Key(), rec.Version-1, 1)
-	if err != nil {
-		return nil, err
-	}
-	if len(commits) != 1 || commits[0].Cause.Kind != graph.CauseRevert {
+	if rec.Cause != graph.CauseRevert {
 		return nil, graph.Errf(graph.CodeMutationConflict, "the key was used for something else than an undo")
 	}
 	return &graph.Receipt{Graph: c.graph, Version: rec.Version, Mutation: key, Replayed: true}, nil
@@ -230,7 +226,7 @@ func (s *Server) versionOfMutation(ctx context.Context, c *call, key string) ([]
 	if err != nil {
 		return nil, err
 	}
-	if rec, ok := found[own]; ok {
+	if rec, ok := found[own]; ok && !rec.Idle {
 		return []graph.Version{rec.Version}, nil
 	}
 	versions, err := s.Store.Named(ctx, c.rep.Key(), key)

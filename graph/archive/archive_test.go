@@ -242,6 +242,10 @@ func TestCompactedGraphComesBackWithItsFloor(t *testing.T) {
 		if err != nil || out.Floor == 0 {
 			t.Fatalf("%+v, %v", out, err)
 		}
+		idle := graph.IdleKey{MutationKey: graph.MutationKey{Author: "ann", Key: "without effect"}, Hash: []byte{7}, Cause: graph.CauseClient}
+		if _, err := s.RememberIdle(t.Context(), w.Info.Key, w.Head.Version, []graph.IdleKey{idle}); err != nil {
+			t.Fatal(err)
+		}
 		text := export(t, s, w.Info.Name, true)
 		_, name := imported(t, s, text)
 		if again := export(t, s, name, true); afterHeader(again) != afterHeader(text) {
@@ -250,6 +254,10 @@ func TestCompactedGraphComesBackWithItsFloor(t *testing.T) {
 		info, err := s.Graph(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
+		}
+		keys := []graph.MutationKey{idle.MutationKey}
+		if found, err := s.Recorded(t.Context(), info.Key, keys); err != nil || !found[keys[0]].Idle || found[keys[0]].Version != w.Head.Version {
+			t.Errorf("the key of a transaction without effect: %v, %v", found, err)
 		}
 		if floor, err := s.Floor(t.Context(), info.Key); err != nil || floor != out.Floor {
 			t.Errorf("floor %d, want %d, %v", floor, out.Floor, err)

@@ -5,6 +5,7 @@
 //	{"object":{"id":"…","type":…,"body":…,"access":…,"meta":{…}}}
 //	{"edge":{"id":"…","label":…,"from":…,"to":…,"body":…,"meta":{…}}}
 //	{"commit":{"version":2,…,"asked":[…],"done":[…]}}  with history, the log from the floor on
+//	{"key":{"author":…,"mutation":…,"version":…,"hash":…,"cause":…}}  with history: of a transaction without effect
 //	{"end":{"marks":0,"objects":2,"edges":1,"commits":7}}
 //
 // Without history the objects and edges are the present ones, with it those at

@@ -137,5 +137,28 @@ func (e *exporter) history(ctx context.Context, floor, head graph.Version) error
 			at = c.Version
 		}
 	}
-	return nil
+	return e.keys(ctx, head)
+}
+
+// keys writes the keys of transactions without effect, up to the head.
+func (e *exporter) keys(ctx context.Context, head graph.Version) error {
+	for last := (graph.MutationKey{}); ; {
+		page, err := e.store.IdleKeys(ctx, e.key, last, logPage)
+		if err != nil {
+			return err
+		}
+		for _, k := range page {
+			last = k.MutationKey
+			if k.Version > head {
+				continue // of a time after the one that is written
+			}
+			if err := e.write(line{Key: &keyLine{k.Author, k.Key, k.Version, k.Hash, k.Cause}}); err != nil {
+				return err
+			}
+			e.count.Keys++
+		}
+		if len(page) < logPage {
+			return nil
+		}
+	}
 }

@@ -31,6 +31,8 @@ func (im *importer) withHistory() error {
 			err = r.groundEdge(l.Edge)
 		case l.Commit != nil:
 			err = r.commit(l.Commit)
+		case l.Key != nil:
+			err = r.idleKey(l.Key)
 		case l.End != nil:
 			return r.end(l.End)
 		}
@@ -221,6 +223,30 @@ func (r *replayer) commit(l *commitLine) error {
 	}
 	r.count.Commits++
 	return r.append(c, r.in.line)
+}
+
+// idleKey keeps the key of a transaction without effect. Keys are rare: each is
+// written by itself.
+func (r *replayer) idleKey(l *keyLine) error {
+	if err := r.begin(); err != nil {
+		return err
+	}
+	if l.Author == "" || l.Mutation == "" || l.Cause == "" || l.Version < 0 || l.Version > r.header.Version {
+		return r.in.fault("a key has an author, a mutation, a cause, and a version up to %d", r.header.Version)
+	}
+	if err := r.flush(); err != nil {
+		return err
+	}
+	k := graph.IdleKey{MutationKey: graph.MutationKey{Author: l.Author, Key: l.Mutation}, Hash: l.Hash, Cause: l.Cause}
+	used, err := r.store.RememberIdle(r.ctx, r.key, l.Version, []graph.IdleKey{k})
+	if err != nil {
+		return fmt.Errorf("write line %d: %w", r.in.line, err)
+	}
+	if len(used) > 0 {
+		return r.in.fault("the key %q of %q is in use already", l.Mutation, l.Author)
+	}
+	r.count.Keys++
+	return nil
 }
 
 // replay gives a commit its changes, and takes the state on.

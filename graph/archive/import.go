@@ -172,8 +172,8 @@ func (im *importer) judged(ref graph.Ref, err error) error {
 // ended compares the counts of the last line.
 func (im *importer) ended(l *endLine) error {
 	if *l != im.count {
-		return im.in.fault("the archive says that it has %d marks, %d objects, %d edges and %d commits; there were %d, %d, %d and %d",
-			l.Marks, l.Objects, l.Edges, l.Commits, im.count.Marks, im.count.Objects, im.count.Edges, im.count.Commits)
+		return im.in.fault("the archive says that it has %d marks, %d objects, %d edges, %d commits and %d keys; there were %d, %d, %d, %d and %d",
+			l.Marks, l.Objects, l.Edges, l.Commits, l.Keys, im.count.Marks, im.count.Objects, im.count.Edges, im.count.Commits, im.count.Keys)
 	}
 	return im.in.nothingMore()
 }

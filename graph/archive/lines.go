@@ -28,6 +28,7 @@ type line struct {
 	Object *objectLine `json:"object,omitempty"`
 	Edge   *edgeLine   `json:"edge,omitempty"`
 	Commit *commitLine `json:"commit,omitempty"`
+	Key    *keyLine    `json:"key,omitempty"`
 	End    *endLine    `json:"end,omitempty"`
 }
 
@@ -74,6 +75,15 @@ type commitLine struct {
 	Done     json.RawMessage `json:"done,omitempty"`
 }
 
+// keyLine is the key of a transaction without effect.
+type keyLine struct {
+	Author   string          `json:"author"`
+	Mutation string          `json:"mutation"`
+	Version  graph.Version   `json:"version"` // that was answered
+	Hash     []byte          `json:"hash"`
+	Cause    graph.CauseKind `json:"cause"`
+}
+
 type authorLine struct {
 	User      string   `json:"user"`
 	Teams     []string `json:"teams,omitzero"`
@@ -95,6 +105,7 @@ type endLine struct {
 	Objects int64 `json:"objects"`
 	Edges   int64 `json:"edges"`
 	Commits int64 `json:"commits"`
+	Keys    int64 `json:"keys,omitempty"`
 }
 
 func lineOfObject(o *graph.Object) *objectLine {

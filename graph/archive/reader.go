@@ -105,13 +105,13 @@ func (r *reader) next() (*line, error) {
 		return nil, err
 	}
 	n := 0
-	for _, set := range []bool{l.Mark != nil, l.Object != nil, l.Edge != nil, l.Commit != nil, l.End != nil} {
+	for _, set := range []bool{l.Mark != nil, l.Object != nil, l.Edge != nil, l.Commit != nil, l.Key != nil, l.End != nil} {
 		if set {
 			n++
 		}
 	}
 	if n != 1 {
-		return nil, r.fault("a line holds one of mark, object, edge, commit and end; this one holds %d", n)
+		return nil, r.fault("a line holds one of mark, object, edge, commit, key and end; this one holds %d", n)
 	}
 	return &l, nil
 }

@@ -138,7 +138,7 @@ func (g *graphState) write(c *graph.Commit) {
 		}
 	}
 	g.log = append(g.log, &kept)
-	g.mutations[graph.MutationKey{Author: c.Author.User, Key: c.Mutation}] = graph.Recorded{Version: c.Version, Hash: c.Hash}
+	g.mutations[graph.MutationKey{Author: c.Author.User, Key: c.Mutation}] = graph.Recorded{Version: c.Version, Hash: c.Hash, Cause: c.Cause.Kind}
 	g.head.Version, g.head.At = c.Version, c.At
 }
 

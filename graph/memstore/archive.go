@@ -90,7 +90,7 @@ func (s *Store) Ground(_ context.Context, key graph.GraphKey, marks []*graph.Com
 			return fmt.Errorf("lay the ground of a log: the key %s of %s comes twice", k.Key, k.Author)
 		}
 		g.log = append(g.log, &kept)
-		g.mutations[k] = graph.Recorded{Version: kept.Version, Hash: c.Hash}
+		g.mutations[k] = graph.Recorded{Version: kept.Version, Hash: c.Hash, Cause: c.Cause.Kind}
 	}
 	lay := func(ref graph.Ref, r row) {
 		g.rows[ref] = r

@@ -166,11 +166,15 @@ func (s *Store) Recorded(ctx context.Context, g graph.GraphKey, keys []graph.Mut
 		SELECT FROM graphs WHERE key = $1 AND name IS NOT NULL`
 	const sql = `
 		-- name: recorded
-		SELECT k.author, k.mutation, c.version, c.hash
+		SELECT k.author, k.mutation, c.version, c.hash, c.cause, c.idle
 		FROM unnest($2::text[], $3::text[]) k(author, mutation)
 		CROSS JOIN LATERAL (
-			SELECT c.version, c.hash FROM commits c
-			WHERE c.graph = $1 AND c.mutation = k.mutation AND c.author = k.author LIMIT 1
+			SELECT c.version, c.hash, c.cause, false AS idle FROM commits c
+			WHERE c.graph = $1 AND c.mutation = k.mutation AND c.author = k.author
+			UNION ALL
+			SELECT i.version, i.hash, i.cause, true FROM idle_keys i
+			WHERE i.graph = $1 AND i.mutation = k.mutation AND i.author = k.author
+			LIMIT 1
 		) c`
 	authors, mutations := make([]string, len(keys)), make([]string, len(keys))
 	for i, k := range keys {
@@ -183,7 +187,7 @@ func (s *Store) Recorded(ctx context.Context, g graph.GraphKey, keys []graph.Mut
 		batch.Queue(sql, g, authors, mutations).Query(func(rows pgx.Rows) error {
 			var k graph.MutationKey
 			var r graph.Recorded
-			_, err := pgx.ForEachRow(rows, []any{&k.Author, &k.Key, &r.Version, &r.Hash}, func() error {
+			_, err := pgx.ForEachRow(rows, []any{&k.Author, &k.Key, &r.Version, &r.Hash, &r.Cause, &r.Idle}, func() error {
 				out[k] = r
 				return nil
 			})

@@ -65,6 +65,8 @@ var purges = []string{
 	DELETE FROM history_thinned WHERE graph = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM history_thinned WHERE graph = $1 LIMIT $2))`,
 	`-- name: purge.history
 	DELETE FROM history WHERE graph = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM history WHERE graph = $1 LIMIT $2))`,
+	`-- name: purge.idle
+	DELETE FROM idle_keys WHERE graph = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM idle_keys WHERE graph = $1 LIMIT $2))`,
 	`-- name: purge.commits
 	DELETE FROM commits WHERE graph = $1 AND ctid = ANY (ARRAY(SELECT ctid FROM commits WHERE graph = $1 LIMIT $2))`,
 	`-- name: purge.edges

@@ -42,6 +42,9 @@ func (s Suite) Run(t *testing.T) {
 		{"BatchSeesItsOwnEarlierCommits", batchSeesItsOwnEarlierCommits},
 		{"EdgeMayTakeThePlaceOfOneRemoved", edgeMayTakeThePlaceOfOneRemoved},
 		{"RepeatedMutationIsFound", repeatedMutationIsFound},
+		{"KeysWithoutEffectStandInTheWay", keysWithoutEffectStandInTheWay},
+		{"KeyIsUsedOnceByAppendOrWithoutEffect", keyIsUsedOnceByAppendOrWithoutEffect},
+		{"KeyOfAnAttemptThatIsOverIsNotKept", keyOfAnAttemptThatIsOverIsNotKept},
 		{"RevivedEntitiesLiveAgain", revivedEntitiesLiveAgain},
 		{"OnlyDeletedEntitiesAreRevived", onlyDeletedEntitiesAreRevived},
 		{"CommitsAreFoundByNameGroupAndCause", commitsAreFoundByNameGroupAndCause},
@@ -367,8 +370,8 @@ func repeatedMutationIsFound(t *testing.T, s Suite) {
 		t.Fatal(err)
 	}
 	want := map[graph.MutationKey]graph.Recorded{
-		keys[0]: {Version: c.Version, Hash: c.Hash},
-		keys[1]: {Version: other.Version, Hash: other.Hash},
+		keys[0]: {Version: c.Version, Hash: c.Hash, Cause: c.Cause.Kind},
+		keys[1]: {Version: other.Version, Hash: other.Hash, Cause: other.Cause.Kind},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("recorded (-want +got):\n%s", d)

@@ -261,6 +261,39 @@ func TestKeysMakeARetryHarmless(t *testing.T) {
 	}
 }
 
+func TestAKeyWithoutEffectIsRemembered(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	set := func(name string) string {
+		return `[{"op":"replace","path":"/objects/` + ds + `/body/name","value":"` + name + `"}]`
+	}
+	if r, err := s.try(ann, set("n"), key("idle")); err != nil || r.Replayed || r.Version != 1 {
+		t.Fatalf("without effect: %+v %v", r, err)
+	}
+	// A dry run remembers nothing.
+	if dry, err := s.DryRun(t.Context(), s.graph, &graph.Mutation{Patch: []byte(set("n")), Author: ann, Key: "dry"}); err != nil || !dry.OK {
+		t.Fatal(dry, err)
+	}
+	s.do(ann, set("else")) // somebody else's change
+	if r, err := s.try(ann, set("n"), key("idle")); err != nil || !r.Replayed || r.Version != 1 {
+		t.Errorf("sent again, when it would have an effect: %+v %v", r, err)
+	}
+	if got := string(s.object(ds).Body); !strings.Contains(got, `"else"`) {
+		t.Errorf("the repeat was applied: %s", got)
+	}
+	s.refused(ann, "mutation-conflict", set("another"), key("idle"))
+	if r, err := s.try(ann, set("dry"), key("dry")); err != nil || r.Replayed || r.Version != 3 {
+		t.Errorf("after a dry run with the key: %+v %v", r, err)
+	}
+	if r, err := s.try(ann, set("dry"), key("idle again")); err != nil || r.Replayed || r.Version != 3 {
+		t.Errorf("%+v %v", r, err)
+	}
+	if r, err := s.try(ann, set("dry"), key("idle again")); err != nil || !r.Replayed || r.Version != 3 {
+		t.Errorf("sent again, still without effect: %+v %v", r, err)
+	}
+}
+
 func TestManyAtOnceWithOneKeyCommitOnce(t *testing.T) {
 	t.Parallel()
 	s := setup(t)

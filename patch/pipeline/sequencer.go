@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bytes"
 	"context"
+	"maps"
 	"runtime"
 	"sync"
 	"time"
@@ -49,8 +50,8 @@ type waiting struct {
 	missed  int           // how often something was missing when it was to be settled
 	loaded  []*sharedRead // what was loaded for it stays until it has its outcome
 	final   bool          // the refusal depends on no state
-	// tried: an append with it ended in an unknown outcome, so it may be in the
-	// log already.
+	// tried: an append with it, or the keeping of its key, ended in an unknown
+	// outcome, so it may have been accepted already.
 	tried bool
 
 	commit *graph.Commit // while its batch is appended
@@ -540,25 +541,37 @@ func (s *sequencer) follow(ctx context.Context, head graph.Head) error {
 }
 
 // decideOthers decides those of a batch that made no commit: refused, or
-// without effect. A keyed one may have been committed before, so the log is
-// asked first.
+// without effect. A keyed one may have been accepted before, so the store is
+// asked first; in the same step it keeps the keys of those without effect.
 func (s *sequencer) decideOthers(ctx context.Context, batch, deferred []*waiting) error {
 	skip := make(map[*waiting]bool, len(deferred))
 	for _, w := range deferred {
 		skip[w] = true
 	}
 	var keys []graph.MutationKey
+	var idle []*waiting
 	for _, w := range batch {
-		if !w.decided && !w.final && !skip[w] && (w.keyed || w.tried) {
+		switch {
+		case w.decided || w.final || skip[w]:
+		case w.keyed && w.refusal == nil:
+			idle = append(idle, w)
+		case w.keyed || w.tried:
 			keys = append(keys, w.key())
 		}
 	}
-	var recorded map[graph.MutationKey]graph.Recorded
+	recorded := map[graph.MutationKey]graph.Recorded{}
 	if len(keys) > 0 {
 		var err error
 		if recorded, err = s.p.cfg.Store.Recorded(ctx, s.rep.Key(), keys); err != nil {
 			return err
 		}
+	}
+	if len(idle) > 0 {
+		used, err := s.remember(ctx, idle)
+		if err != nil {
+			return err
+		}
+		maps.Copy(recorded, used)
 	}
 	for _, w := range batch {
 		if w.decided || skip[w] {
@@ -577,7 +590,22 @@ func (s *sequencer) decideOthers(ctx context.Context, batch, deferred []*waiting
 	return nil
 }
 
-// decideReplay decides a mutation whose key is in the log.
+// remember keeps the keys of those without effect: sent again, they may have one.
+func (s *sequencer) remember(ctx context.Context, idle []*waiting) (used map[graph.MutationKey]graph.Recorded, err error) {
+	keys := make([]graph.IdleKey, len(idle))
+	for i, w := range idle {
+		keys[i] = graph.IdleKey{MutationKey: w.key(), Hash: w.req.hash, Cause: w.m.Cause.Kind, Fence: w.m.Fence}
+	}
+	used, err = s.p.cfg.Store.RememberIdle(ctx, s.rep.Key(), s.seen.Version, keys)
+	if isUnavailable(err) {
+		for _, w := range idle {
+			w.tried = true
+		}
+	}
+	return used, err
+}
+
+// decideReplay decides a mutation whose key was used.
 func (s *sequencer) decideReplay(w *waiting, v graph.Version, hash []byte) {
 	if !w.m.ReplayAny && !bytes.Equal(hash, w.req.hash) {
 		w.refuse(graph.Errf(graph.CodeMutationConflict, "the key %q was used for another patch; a new transaction needs a new key", w.m.Key))
