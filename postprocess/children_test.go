@@ -243,7 +243,6 @@ work:
 		t.Errorf("the first of its kind is expected to end at %v", b["expectedEnd"])
 	}
 	s.waitState("work", graph.RunSucceeded)
-	s.first.svc.estimates = estimates{} // what it remembers of before
 	b := s.waitDone(s.operation("work", `{}`))
 	run := s.waitState("work", graph.RunSucceeded, graph.RunSucceeded)
 	text, _ := b["expectedEnd"].(string)

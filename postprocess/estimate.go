@@ -49,8 +49,8 @@ func (s *Service) took(ctx context.Context, run *graph.Run) (time.Duration, erro
 		return known.took, nil
 	}
 	took, err := s.deps.Runs.Took(ctx, run.Graph, run.Rule)
-	if err != nil {
-		return 0, err
+	if err != nil || took <= 0 {
+		return 0, err // the first one to end is asked for by the next to begin
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
