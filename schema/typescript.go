@@ -294,11 +294,7 @@ func (w *tsWriter) schema(schema, doc any, depth int) string {
 				out = append(out, "number")
 			}
 		case "array":
-			item := "Json"
-			if s, ok := m["items"]; ok {
-				item = w.schema(s, doc, depth+1)
-			}
-			out = append(out, tsGroup(item)+"[]")
+			out = append(out, w.arrayType(m, doc, depth))
 		case "object":
 			out = append(out, w.objectType(m, doc, depth))
 		}
@@ -306,24 +302,88 @@ func (w *tsWriter) schema(schema, doc any, depth int) string {
 	return strings.Join(out, " | ")
 }
 
+// arrayType gives an array's type: a tuple where the first elements have forms of
+// their own. Those that need not be there are optional.
+func (w *tsWriter) arrayType(m map[string]any, doc any, depth int) string {
+	rest := "Json"
+	if s, ok := m["items"]; ok {
+		rest = w.schema(s, doc, depth+1)
+	}
+	rest = tsGroup(rest) + "[]"
+	first, _ := m["prefixItems"].([]any)
+	if len(first) == 0 {
+		return rest
+	}
+	least, most := tsCount(m["minItems"], 0), tsCount(m["maxItems"], len(first)+1)
+	var elements []string
+	for i, s := range first[:min(most, len(first))] {
+		e := w.schema(s, doc, depth+1)
+		if i >= least {
+			e = tsGroup(e) + "?"
+		}
+		elements = append(elements, e)
+	}
+	if most > len(first) && m["items"] != false {
+		elements = append(elements, "..."+rest)
+	}
+	return "[" + strings.Join(elements, ", ") + "]"
+}
+
+// tsCount reads a bound on a number of elements; otherwise where there is none.
+func tsCount(v any, otherwise int) int {
+	if n, ok := v.(json.Number); ok {
+		if f, err := n.Float64(); err == nil {
+			return int(min(f, 1<<20))
+		}
+	}
+	return otherwise
+}
+
 func (w *tsWriter) objectType(m map[string]any, doc any, depth int) string {
 	props, _ := m["properties"].(map[string]any)
+	others, said := m["additionalProperties"]
 	if len(props) == 0 {
-		if s, ok := m["additionalProperties"].(map[string]any); ok {
-			return "{ [key: string]: " + w.schema(s, doc, depth+1) + " }"
-		}
-		return "{ [key: string]: Json }"
+		return "{ [key: string]: " + w.schema(others, doc, depth+1) + " }"
 	}
 	required, _ := m["required"].([]any)
-	var fields []string
+	var fields, held []string
+	undefined := false
 	for _, name := range sortedKeys(props) {
 		optional := "?"
 		if slices.Contains(required, any(name)) {
 			optional = ""
+		} else {
+			undefined = true
 		}
-		fields = append(fields, fmt.Sprintf("%s%s: %s", tsKey(name), optional, w.schema(props[name], doc, depth+1)))
+		p := w.schema(props[name], doc, depth+1)
+		held = append(held, p)
+		fields = append(fields, fmt.Sprintf("%s%s: %s", tsKey(name), optional, p))
+	}
+	if said && others != false {
+		fields = append(fields, "[key: string]: "+w.signature(others, held, undefined, doc, depth))
 	}
 	return "{ " + strings.Join(fields, "; ") + " }"
+}
+
+// signature gives what an index signature says of properties without a name of
+// their own: TypeScript wants the named ones in it too.
+func (w *tsWriter) signature(others any, named []string, optional bool, doc any, depth int) string {
+	t := w.schema(others, doc, depth+1)
+	if t == "Json" {
+		return "unknown"
+	}
+	members := tsUnion(t)
+	for _, n := range named {
+		for _, m := range tsUnion(n) {
+			if !slices.Contains(members, m) {
+				members = append(members, m)
+			}
+		}
+	}
+	if optional {
+		members = append(members, "undefined")
+	}
+	return strings.Join(members, " | ")
 }
 
 // tsTypeName gives the name of a type's interface: the declarations themselves
@@ -368,8 +428,33 @@ func tsLiteral(v any) string {
 
 // tsGroup puts a union in parentheses, where [] follows.
 func tsGroup(t string) string {
-	if strings.Contains(t, " | ") && !strings.HasPrefix(t, "{") {
-		return "(" + t + ")"
+	if slices.Contains(tsUnion(t), t) {
+		return t
 	}
-	return t
+	return "(" + t + ")"
+}
+
+// tsUnion gives the members of a union; a type that is none is its own only one.
+func tsUnion(t string) (members []string) {
+	depth, start := 0, 0
+	for i := 0; i < len(t); i++ {
+		switch t[i] {
+		case '\'':
+			for i++; i < len(t) && t[i] != '\''; i++ {
+				if t[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[', '(', '<':
+			depth++
+		case '}', ']', ')', '>':
+			depth--
+		case '|':
+			if depth == 0 {
+				members = append(members, strings.TrimSpace(t[start:i]))
+				start = i + 1
+			}
+		}
+	}
+	return append(members, strings.TrimSpace(t[start:]))
 }

@@ -60,6 +60,39 @@ func TestTypeScriptIsWhatTheGoldenFileSays(t *testing.T) {
 	golden(t, "workbook.ts", workbook(t).TypeScript())
 }
 
+func TestTypeScriptSaysWhatABodyMayHold(t *testing.T) {
+	t.Parallel()
+	for schema, want := range map[string]string{
+		`{type: array, prefixItems: [{type: number}, {type: string}]}`:                                         "[number?, string?, ...Json[]]",
+		`{type: array, prefixItems: [{type: number}, {type: string}], items: {type: boolean}, minItems: 1}`:    "[number, string?, ...boolean[]]",
+		`{type: array, prefixItems: [{type: number}, {type: string}], items: false, minItems: 2}`:              "[number, string]",
+		`{type: array, prefixItems: [{type: [number, "null"]}], items: {type: [string, "null"]}, minItems: 1}`: "[number | null, ...(string | null)[]]",
+		`{type: array, prefixItems: [{type: number}, {type: string}], maxItems: 2}`:                            "[number?, string?]",
+		`{type: array, prefixItems: [{type: number}, {type: string}], maxItems: 1}`:                            "[number?]",
+		`{type: array, items: false}`: "never[]",
+		`{type: array, items: {type: [object, "null"], properties: {a: {type: string}}}}`:                                    "({ a?: string } | null)[]",
+		`{type: array, items: {enum: ["{", "a | b"]}}`:                                                                       `('{' | 'a | b')[]`,
+		`{type: array, items: {const: "a | b"}}`:                                                                             `'a | b'[]`,
+		`{type: object, properties: {a: {type: number}}, additionalProperties: false}`:                                       "{ a?: number }",
+		`{type: object, properties: {a: {type: number}}, additionalProperties: true}`:                                        "{ a?: number; [key: string]: unknown }",
+		`{type: object, properties: {a: {type: number}}, required: [a], additionalProperties: {type: string}}`:               "{ a: number; [key: string]: string | number }",
+		`{type: object, properties: {a: {type: string}, b: {type: number}}, additionalProperties: {type: [string, "null"]}}`: "{ a?: string; b?: number; [key: string]: string | null | number | undefined }",
+		`{type: object, additionalProperties: {type: string}}`:                                                               "{ [key: string]: string }",
+		`{type: object, additionalProperties: false}`:                                                                        "{ [key: string]: never }",
+		`{type: object, additionalProperties: true}`:                                                                         "{ [key: string]: Json }",
+	} {
+		source := string(compile(t, "types: {T: {properties: {p: "+schema+"}}}").TypeScript())
+		if !strings.Contains(source, "\n  p?: "+want+"\n") {
+			_, after, _ := strings.Cut(source, "\n  p?: ")
+			got, _, _ := strings.Cut(after, "\n")
+			t.Errorf("%s: got %s, want %s", schema, got, want)
+		}
+		if result := api.Transform(source, api.TransformOptions{Loader: api.LoaderTS}); len(result.Errors) > 0 {
+			t.Errorf("%s: %s", schema, result.Errors[0].Text)
+		}
+	}
+}
+
 func TestTypeScriptParsesWhateverTheNamesAre(t *testing.T) {
 	t.Parallel()
 	r := compile(t, `
