@@ -17,8 +17,9 @@ header, nav { display: flex; gap: 8px; align-items: center; padding: 6px 10px; f
 header b { flex: 1 }
 button { font: inherit; color: inherit; background: #1f2937; border: 1px solid #4b5563; border-radius: 4px; padding: 1px 8px; cursor: pointer }
 button[aria-pressed=true], button[aria-selected=true] { background: #2563eb }
-button:focus-visible { outline: 2px solid #93c5fd }
-ol { margin: 0; padding: 4px 10px 8px; overflow: auto; list-style: none; overflow-wrap: anywhere }
+button:focus-visible, [role=tabpanel]:focus-visible { outline: 2px solid #93c5fd }
+[role=tabpanel] { overflow: auto; min-height: 0 }
+ol { margin: 0; padding: 4px 10px 8px; list-style: none; overflow-wrap: anywhere }
 .enter { color: #86efac } .change { color: #fde68a } .leave, .reject { color: #fca5a5 } .out { color: #93c5fd } .in { color: #d1d5db }
 [hidden] { display: none }`
 
@@ -143,7 +144,9 @@ export function devtools(db) {
   const title = element('b')
   const tabs = element('nav', { role: 'tablist', 'aria-label': 'What is shown' })
   const switches = element('nav', { 'aria-label': 'Faults' })
-  const list = element('ol', { tabindex: '0', 'aria-label': 'Lines, the newest first' })
+  const list = element('ol')
+  const panel = element('div', { role: 'tabpanel', tabindex: '0', 'aria-label': 'Lines, the newest first' })
+  panel.append(list)
   /** @type {typeof TABS[number]} */
   let tab = 'graph'
   let folded = false
@@ -162,6 +165,13 @@ export function devtools(db) {
     b.setAttribute('role', 'tab')
     return b
   })
+  tabs.addEventListener('keydown', (e) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[/** @type {KeyboardEvent} */ (e).key]
+    if (!by) return
+    const next = (TABS.indexOf(tab) + by + TABS.length) % TABS.length
+    choices[next].click()
+    choices[next].focus()
+  })
   const slow = button(switches, 'delay 500 ms', () => seen.set({ delay: seen.state.delay ? 0 : 500 }))
   const lossy = button(switches, 'drop 20 %', () => seen.set({ drop: seen.state.drop ? 0 : 0.2 }))
   const offline = button(switches, 'offline', () => seen.set({ offline: !seen.state.offline }))
@@ -171,7 +181,7 @@ export function devtools(db) {
     folded = !folded
     draw()
   })
-  box.append(header, tabs, switches, list)
+  box.append(header, tabs, switches, panel)
   root.append(style, box)
   document.body.append(host)
 
@@ -180,12 +190,16 @@ export function devtools(db) {
     drawing = false
     const { lag, delay, drop, offline: away } = seen.state
     title.textContent = `${db.status} · version ${db.version} · ${db.store.shown.size} entities · ${db.pending.length} pending · ${lag} ms`
-    for (const [i, t] of TABS.entries()) choices[i].setAttribute('aria-selected', String(t === tab))
+    for (const [i, t] of TABS.entries()) {
+      choices[i].setAttribute('aria-selected', String(t === tab))
+      choices[i].tabIndex = t === tab ? 0 : -1
+    }
     slow.setAttribute('aria-pressed', String(delay > 0))
     lossy.setAttribute('aria-pressed', String(drop > 0))
     offline.setAttribute('aria-pressed', String(away))
     fold.setAttribute('aria-expanded', String(!folded))
-    for (const part of [tabs, switches, list]) part.hidden = folded
+    for (const part of [tabs, switches, panel]) part.hidden = folded
+    if (folded) return
     list.replaceChildren(
       ...seen.lines[tab]
         .map(({ kind, text }) => {

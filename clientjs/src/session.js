@@ -41,10 +41,12 @@ export class Session {
     this.bySub = new Map()
     /** Received, not yet shown. @type {any[]} */
     this.inbox = []
-    /** Views of which a delta is incomplete. @type {Set<string>} */
+    /**
+     * What everything else waits for: views of which a delta is incomplete, and subscriptions, those
+     * of which an unasked load is, and after a reconnect all that were there before.
+     * @type {Set<string>}
+     */
     this.partial = new Set()
-    /** Subscriptions whose answer is held back with the others' after a reconnect. @type {Set<string>} */
-    this.resuming = new Set()
     this.newEpoch = false
     this.subs = 0
     /** @type {import('./resync.js').Resync | null} */
@@ -63,7 +65,7 @@ export class Session {
     for (const view of this.views) {
       if (view.state === 'failed' || (view.loaded && view.request.at !== undefined)) continue // the past stays as it is
       this.subscribe(view, view.loaded)
-      if (view.loaded) this.resuming.add(view.sub)
+      if (view.loaded) this.partial.add(view.sub)
     }
     this.outgoing?.connected(welcome.applied ?? {})
     this.#drain() // with no view to wait for, what is committed is absorbed now
@@ -73,7 +75,6 @@ export class Session {
     this.live = false
     this.inbox = []
     this.partial.clear()
-    this.resuming.clear()
     this.bySub.clear()
     for (const view of this.views) view.frames = []
     this.outgoing?.disconnected()
@@ -98,7 +99,7 @@ export class Session {
     this.views.delete(view)
     this.resync?.well(view)
     if (this.bySub.delete(view.sub)) this.send({ t: 'unsub', sub: view.sub })
-    if (this.resuming.delete(view.sub)) this.#drain()
+    if (this.partial.delete(view.sub)) this.#drain()
   }
 
   /**
@@ -127,12 +128,14 @@ export class Session {
         case 'load':
         case 'error':
           this.inbox.push(m)
-          if (m.t === 'error' || m.done !== false) this.resuming.delete(m.sub)
+          if (m.done !== false) this.partial.delete(m.sub)
+          // One that nobody asked for (new rights) belongs to the deltas of its version.
+          else if (this.bySub.get(m.sub)?.awaiting === null) this.partial.add(m.sub)
           break
         case 'delta':
+          this.inbox.push(m)
           if (m.done === false) this.partial.add(m.view)
           else this.partial.delete(m.view)
-          this.inbox.push(m)
           break
         case 'ack':
         case 'reject':
@@ -147,7 +150,7 @@ export class Session {
   }
 
   #drain() {
-    if (this.partial.size || this.resuming.size) return
+    if (this.partial.size) return
     const inbox = this.inbox
     this.inbox = []
     this.store.batch(() => {

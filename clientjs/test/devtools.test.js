@@ -68,6 +68,11 @@ test('the overlay can be read and worked without a mouse, and leaves nothing beh
     [...(root?.querySelectorAll('button') ?? [])].find((b) => b.textContent === text)?.click()
   press('wire')
   await vi.waitFor(() => expect(root?.querySelector('li')?.textContent).toMatch(/^[←→·]/))
+  const tabs = [...(root?.querySelectorAll('[role=tab]') ?? [])]
+  expect(tabs.map((t) => t.getAttribute('tabindex'))).toEqual(['-1', '-1', '0']) // one stop; the arrows do the rest
+  tabs[2].dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }))
+  await vi.waitFor(() => expect(tabs[0].getAttribute('aria-selected')).toBe('true'))
+  expect(root?.querySelector('[role=tabpanel]')?.getAttribute('aria-label')).toBeTruthy()
   press('offline')
   expect(db.status).toBe('reconnecting')
   stop()

@@ -207,3 +207,30 @@ describe('every message of the client', () => {
     db.close()
   })
 })
+
+test('a load that nobody asked for is shown with the deltas of its version, though it comes in parts', async () => {
+  const [A, B] = [id(31), id(32)]
+  const w = world()
+  w.seed([addObject(A, 'Record', { n: 0 }), addObject(B, 'Record', { n: 0 })])
+  const db = await w.connect()
+  const [one, two] = [db.subscribe({ root: A }), db.subscribe({ root: B })]
+  await w.sim.wait(Promise.all([one.ready, two.ready]))
+  /** @type {any[]} */
+  const seen = []
+  const stop = db.on('change', () => seen.push([one.root.n, two.root.n]))
+  const patch = [{ op: 'replace', path: '/body/n', value: 1 }]
+  const entry = (/** @type {string} */ i) => ({ [i]: { version: 2, was: 1, patch, meta: { version: 2 } } })
+  const say = (/** @type {any[]} */ ...messages) =>
+    w.sockets[0].onmessage({ data: messages.map((m) => JSON.stringify(m)).join('\n') })
+  say(
+    { t: 'load', sub: one.sub, view: 'parted', key: 'k', version: 2, objects: entry(A), done: false },
+    { t: 'delta', view: two.viewId, version: 2, objects: entry(B) },
+  )
+  await w.sim.settle()
+  expect(seen).toEqual([])
+  say({ t: 'load', sub: one.sub, view: 'parted', key: 'k', version: 2, done: true })
+  await w.sim.settle()
+  expect(seen).toEqual([[1, 1]])
+  stop()
+  db.close()
+})
