@@ -31,6 +31,7 @@ type book struct {
 	shown map[graph.ObjectID]int32
 	// rights are the objects on which the rights to read others rest.
 	rights map[graph.ObjectID]struct{}
+	begun  int                         // how many rights there were when the book was new
 	named  map[graph.ObjectID]struct{} // as roots
 	void   bool                        // see above
 
@@ -140,9 +141,15 @@ func newBook(proj *graph.Projection, types []string, r reading, room int) (*book
 	if b.fault != nil {
 		return nil, b.fault
 	}
-	b.reader = reading{}
+	b.reader, b.begun = reading{}, len(b.rights)
 	return b, nil
 }
+
+// overgrown reports whether so many rights have been added that most are, perhaps,
+// of no account any more: they are not taken out one by one.
+func (b *book) overgrown() bool { return len(b.rights) > 2*b.begun+rightsRoom }
+
+const rightsRoom = 1024
 
 // answer gives what a new book shows; it may be asked for once.
 func (b *book) answer() *replica.Result {

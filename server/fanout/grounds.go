@@ -12,6 +12,11 @@ import (
 // is for users with exactly the same principals.
 const maxNamed = 256
 
+// maxGrown bounds the principals that grounds come to name while their view
+// lives: those who are named for what is gone stay named until the view is
+// evaluated anew, which happens above this.
+const maxGrown = 2 * maxNamed
+
 // grounds say why a view is what it is: which of the user's principals opened
 // what it shows, and which ones, that the user lacks, would have opened more.
 // Whoever has all of the first and none of the second sees the same view, to
@@ -42,6 +47,9 @@ func (g *grounds) admits(p *graph.Principal) bool {
 	}
 	return granted == len(g.granted)
 }
+
+// names counts the principals that are named.
+func (g *grounds) names() int { return len(g.granted) + len(g.refused) }
 
 // equal reports whether two grounds admit the same principals, for sure.
 func (g *grounds) equal(o *grounds) bool {

@@ -95,7 +95,7 @@ func (s *step) planOf(v *view, touches []touch) *plan {
 	done := b.update(reading{s.st, j, s.lens.limits, s.st.Missed}, touches)
 	b.changed.rights = append(b.changed.rights, j.fresh...)
 	maps.Copy(b.changed.judged, j.alone)
-	if !done {
+	if !done || b.overgrown() {
 		b.void = true
 		return s.anew(v)
 	}
@@ -105,6 +105,10 @@ func (s *step) planOf(v *view, touches []touch) *plan {
 			b.changed.judged[id] = j.walker.Holds(id, access.Read)
 		}
 		if why := v.why.and(survey(s.st, j.walker, &v.lead, b.changed.judged)); !why.equal(v.why) {
+			if why.names() > maxGrown {
+				b.void = true
+				return s.anew(v)
+			}
 			p.why = why
 		}
 	}
