@@ -19,7 +19,7 @@ export function startBrowser(args = []) {
 }
 
 /** So long a step may take on a machine that is busy with other things. */
-const PATIENCE = 45_000
+const PATIENCE = 90_000
 
 /**
  * Somebody's browser: own storage, own connection, one window. Errors of its pages are kept.
