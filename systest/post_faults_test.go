@@ -2,6 +2,7 @@ package systest
 
 import (
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -54,6 +55,21 @@ scripts:
     }
 `
 
+// chaosFor gives how long faults are made: what GRAPHTIDE_CHAOS_FOR says (10m),
+// or else so long.
+func chaosFor(t *testing.T, short time.Duration) time.Duration {
+	t.Helper()
+	text := os.Getenv("GRAPHTIDE_CHAOS_FOR")
+	if text == "" {
+		return short
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("GRAPHTIDE_CHAOS_FOR: %v", err)
+	}
+	return d
+}
+
 // TestPostProcessingUnderFaults commits thousands of changes that a rule
 // matches, while Redis is flushed, killed and stalled, and servers and workers
 // are killed and stalled, about one fault a second. Then it counts.
@@ -63,9 +79,9 @@ func TestPostProcessingUnderFaults(t *testing.T) {
 		writers  = 3
 		entities = 20 // of each writer
 		pace     = 20 * time.Millisecond
-		chaos    = 40 * time.Second
 		atLeast  = 2000 // commits that match
 	)
+	chaos := chaosFor(t, 40*time.Second)
 	rng := seeded(t)
 	p := startPost(t, postSchema, 2, 2)
 	slow := rand.New(rand.NewPCG(rng.Uint64(), 2))

@@ -140,7 +140,9 @@ func TestTheRoutesOfRules(t *testing.T) {
 		t.Fatalf("there is no rule %s", name)
 		panic("unreachable")
 	}
-	eventually(t, "the dead runs", func() bool { return len(rule("counted").list("failures")) == 1 && len(rule("diary").list("failures")) == 1 })
+	eventually(t, "the dead runs", func() bool {
+		return len(rule("counted").list("failures")) == 1 && len(rule("diary").list("failures")) == 1
+	})
 	eventually(t, "the first match", func() bool {
 		m := rule("count").list("matches")
 		return len(m) == 1 && m[0].str("state") == "succeeded"
