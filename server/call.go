@@ -97,6 +97,16 @@ var graphName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 func validGraphName(s string) bool { return graphName.MatchString(s) }
 
+// needAdmin refuses who is no admin, of whatever graphs.
+func (c *call) needAdmin() error {
+	if c.p.Admin {
+		return nil
+	}
+	e := graph.Errf(graph.CodeForbidden, "this needs a token with admin")
+	e.Right = "admin"
+	return e
+}
+
 // needGovern refuses who may not govern.
 func (c *call) needGovern() error {
 	if c.governs() {

@@ -46,8 +46,8 @@ func TestRefusalsNameNothingHidden(t *testing.T) {
 		addEdge(newID(), "of", part, base), addEdge(newID(), "hold", lock, part), addEdge(newID(), "one", slot, base))).Want(200)
 
 	for name, patch := range map[string]string{
-		"restricted":    patchOf(remove("/objects/" + base)),
-		"edge-required": patchOf(add(mine, "Slot"), addEdge(newID(), "one", mine, base)),
+		"restricted":  patchOf(remove("/objects/" + base)),
+		"cardinality": patchOf(add(mine, "Slot"), addEdge(newID(), "one", mine, base)),
 	} {
 		for _, path := range []string{main, main + "?dryRun=true"} {
 			a := ann.Patch(path, patch)

@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,6 +57,9 @@ func TestEntityIsReadAndPatchedByItself(t *testing.T) {
 	}
 	ann.Header(`If-Match: "1"`).Patch(main+"/objects/"+a, patchOf(op("replace", "/body/title", "B"))).WantCode(graph.CodeVersionMismatch)
 	ann.Header(`If-Match: W/"2"`).Patch(main+"/objects/"+a, patchOf(op("replace", "/body/title", "B"))).WantCode(graph.CodeVersionMismatch)
+	if p := ann.Header(`If-Match: "abc"`).Patch(main+"/objects/"+a, "[]").WantCode(graph.CodeVersionMismatch).Map(); strings.Contains(fmt.Sprint(p["detail"]), "-1") || !strings.Contains(fmt.Sprint(p["detail"]), `"2"`) {
+		t.Errorf("%v", p)
+	}
 	ann.Header(`If-Match: 2`).Patch(main+"/objects/"+a, patchOf(op("replace", "/body/title", "B"))).WantCode(graph.CodeInvalidVersion)
 	ann.Header(`If-Match: "9", "2"`).Patch(main+"/objects/"+a, patchOf(op("replace", "/body/title", "B"))).Want(200)
 	ann.Header(`If-Match: *`).Patch(main+"/objects/"+a, patchOf(op("replace", "/body/title", "C"))).Want(200)
@@ -69,6 +73,29 @@ func TestEntityIsReadAndPatchedByItself(t *testing.T) {
 		t.Errorf("%s %q", r.Header, r.Body)
 	}
 	ann.Header(`If-None-Match: "1"`).Get(main + "/objects/" + a).Want(200)
+}
+
+func TestALoadOfThePastHasObjectsOfTypesThatAreGone(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	root := s.Admin()
+	const old = "\n  Old: {open: true, access: {read: [public]}}\n  Older: {extends: Old}\n"
+	root.Put("/v1/schema", strings.Replace(testSchema, "types:\n", "types:"+old, 1)).Want(200)
+	o, p, n := newID(), newID(), newID()
+	at := root.Patch(main, patchOf(add(o, "Old"), add(p, "Older"), addNote(n, "one"))).Version()
+	root.Patch(main, patchOf(remove("/objects/"+o), remove("/objects/"+p))).Want(200)
+	loaded := func(typ string) (ids int) {
+		t.Helper()
+		res := root.Post(fmt.Sprintf("%s/load?at=%d", main, at), `{"root":{"type":"`+typ+`"}}`).Want(200).Map()
+		return len(res["objects"].(m))
+	}
+	if got := []int{loaded("Object"), loaded("Old"), loaded("Older"), loaded("Note")}; !slices.Equal(got, []int{3, 2, 1, 1}) {
+		t.Errorf("before: %v", got)
+	}
+	root.Put("/v1/schema", testSchema).Want(200)
+	if got := []int{loaded("Object"), loaded("Old"), loaded("Older"), loaded("Note"), loaded("Never")}; !slices.Equal(got, []int{3, 1, 1, 1, 0}) {
+		t.Errorf("after: %v", got)
+	}
 }
 
 func TestThePastOfAnEntityCanBeRead(t *testing.T) {
@@ -239,8 +266,10 @@ func TestSchemaIsReadAndReplacedByWhoGoverns(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	root, ann := s.Admin(), s.As("ann")
-	for _, c := range []*testserver.Client{ann, s.With(auth.Claims{User: "loc", Graphs: []string{"main"}, Admin: true})} {
-		c.Get("/v1/schema").WantCode(graph.CodeForbidden)
+	local := s.With(auth.Claims{User: "loc", Graphs: []string{"main"}, Admin: true})
+	ann.Get("/v1/schema").WantCode(graph.CodeForbidden)
+	local.Get("/v1/schema").Want(200)
+	for _, c := range []*testserver.Client{ann, local} {
 		c.Put("/v1/schema", testSchema).WantCode(graph.CodeForbidden)
 	}
 	client := ann.Get("/v1/schema?view=client").Want(200)

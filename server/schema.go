@@ -35,7 +35,7 @@ func (s *Server) getSchema(w http.ResponseWriter, r *http.Request, c *call) erro
 	case set:
 		return graph.Errf(graph.CodeInvalidQuery, "view is client, or left out")
 	}
-	if err := c.needGovern(); err != nil {
+	if err := c.needAdmin(); err != nil {
 		return err
 	}
 	w.Header().Add("Vary", "Accept")

@@ -25,6 +25,19 @@ const (
 // used by several goroutines.
 type Snapshot struct{ *State }
 
+// TypeNames gives the types that its objects have, sorted: some may have left the
+// schema since.
+func (s *Snapshot) TypeNames() []string {
+	var names []string
+	for name, t := range s.types {
+		if len(t.nodes) > 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // LoadSnapshot reads the state at a version: CodeInvalidVersion beyond the
 // head, CodeGone where history does not reach back.
 func LoadSnapshot(ctx context.Context, store graph.Store, key graph.GraphKey, at graph.Version) (*Snapshot, error) {

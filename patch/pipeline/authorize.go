@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/graphtide/graphtide/graph"
@@ -33,6 +34,9 @@ func (d *Draft) resolve() *graph.Error {
 	t := d.touch(ref, -1)
 	if v := t.meta().Version; v != *m.IfMatch {
 		e := graph.Errf(graph.CodeVersionMismatch, "If-Match names version %d, the %s is at %d; read it again", *m.IfMatch, ref.Kind, v).At(m.Prefix)
+		if *m.IfMatch < 0 {
+			e.Message = fmt.Sprintf("If-Match names none of its versions; the %s is at %d, and its tag is \"%d\"", ref.Kind, v, v)
+		}
 		e.Version = &v
 		return d.fail(e)
 	}
