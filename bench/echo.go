@@ -26,7 +26,7 @@ func echoRow(ctx context.Context, t *target, o options) ([]figure, error) {
 	var times []time.Duration
 	for i := range warm + n {
 		if i == warm {
-			if _, err := t.spent(ctx); err != nil {
+			if _, err := t.spent(ctx, "yes"); err != nil {
 				return nil, err
 			}
 		}
@@ -45,7 +45,7 @@ func echoRow(ctx context.Context, t *target, o options) ([]figure, error) {
 		}
 	}
 	figures := []figure{{"p50", ms(quantile(times, 0.5)), "ms", true, "≤ 1.5"}, {"p99", ms(quantile(times, 0.99)), "ms", true, ""}}
-	steps, err := t.spent(ctx)
+	steps, err := t.spent(ctx, "")
 	if err != nil {
 		return nil, err
 	}

@@ -336,7 +336,9 @@ func (f *floor) append(batch []*floorWrite) error {
 	if err := row.Scan(&head); err != nil {
 		return err
 	}
-	appended()
+	if appended != nil {
+		appended()
+	}
 	frames := map[string]*[]byte{} // of each set, the lines in one message
 	for i, w := range batch {
 		w.version = head - int64(n-1-i)

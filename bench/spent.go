@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// spending sums where the time of a child's writes goes.
+// spending sums where the time of a child's writes goes, while somebody wants to
+// know: it costs something itself.
 type spending struct {
+	on    atomic.Bool
 	mu    sync.Mutex // guards steps
 	steps map[string]time.Duration
 }
@@ -19,6 +22,9 @@ var spent = spending{steps: map[string]time.Duration{}}
 
 // observe is a pipeline.Config's Observe.
 func (s *spending) observe(step string) (end func()) {
+	if !s.on.Load() {
+		return nil
+	}
 	began := time.Now()
 	return func() {
 		took := time.Since(began)
@@ -28,8 +34,10 @@ func (s *spending) observe(step string) (end func()) {
 	}
 }
 
-// serve tells what was spent since it was last asked.
-func (s *spending) serve(w http.ResponseWriter, _ *http.Request) {
+// serve tells what was spent since it was last asked, and goes on summing if it is
+// asked to.
+func (s *spending) serve(w http.ResponseWriter, r *http.Request) {
+	s.on.Store(r.FormValue("on") != "")
 	s.mu.Lock()
 	steps := s.steps
 	s.steps = map[string]time.Duration{}
@@ -41,9 +49,10 @@ func (s *spending) serve(w http.ResponseWriter, _ *http.Request) {
 // settling, the append's round trip to the database, and what the replica is given.
 var writeSteps = []string{"stages", "settle", "append", "follow"}
 
-// spent gives what each of writeSteps took since it was last called.
-func (t *target) spent(ctx context.Context) (map[string]time.Duration, error) {
-	req, err := http.NewRequestWithContext(ctx, "GET", t.inside+"/spent", nil)
+// spent gives what each of writeSteps took since it was last called; it is summed
+// from a call with on to the next.
+func (t *target) spent(ctx context.Context, on string) (map[string]time.Duration, error) {
+	req, err := http.NewRequestWithContext(ctx, "GET", t.inside+"/spent?on="+on, nil)
 	if err != nil {
 		return nil, err
 	}
