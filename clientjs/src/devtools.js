@@ -23,6 +23,8 @@ ol { margin: 0; padding: 4px 10px 8px; list-style: none; overflow-wrap: anywhere
 .enter { color: #86efac } .change { color: #fde68a } .leave, .reject { color: #fca5a5 } .out { color: #93c5fd } .in { color: #d1d5db }
 [hidden] { display: none }`
 
+/** Colour is not all that tells them apart. */
+const SIGNS = { enter: '+', change: '~', leave: '−' }
 const TABS = /** @type {const} */ (['graph', 'transactions', 'wire'])
 
 /**
@@ -43,19 +45,22 @@ export function watch(db) {
     if (lines[tab].length > LINES) lines[tab].shift()
     for (const fn of listeners) fn()
   }
-  const known = new Set(store.shown.keys())
+  /** What was last said of each entity: one that goes has no type any more. @type {Map<string, string>} */
+  const known = new Map()
   const name = (/** @type {string} */ ref) => {
     const e = store.shown.get(ref)
     return `${e?.type ?? e?.label ?? ''} ${ref}${e ? ` v${e.meta.version}` : ''}`.trim()
   }
+  for (const ref of store.shown.keys()) known.set(ref, name(ref))
   const brief = (/** @type {any[]} */ patch) => patch.map((p) => `${p.op} ${p.path}`).join(', ')
   const stops = [
     db.on('change', ({ refs }) => {
       for (const ref of refs) {
         const kind = !store.shown.has(ref) ? 'leave' : known.has(ref) ? 'change' : 'enter'
+        const text = kind === 'leave' ? (known.get(ref) ?? name(ref)) : name(ref)
         if (kind === 'leave') known.delete(ref)
-        else known.add(ref)
-        add('graph', kind, name(ref))
+        else known.set(ref, text)
+        add('graph', kind, `${SIGNS[kind]} ${text}`)
       }
     }),
     db.on('submit', ({ mutation, patch }) => {
@@ -198,6 +203,7 @@ export function devtools(db) {
     lossy.setAttribute('aria-pressed', String(drop > 0))
     offline.setAttribute('aria-pressed', String(away))
     fold.setAttribute('aria-expanded', String(!folded))
+    fold.textContent = folded ? 'unfold' : 'fold'
     for (const part of [tabs, switches, panel]) part.hidden = folded
     if (folded) return
     list.replaceChildren(
