@@ -75,12 +75,16 @@ func (s *Server) deleteGraph(w http.ResponseWriter, r *http.Request, c *call) er
 	if c.graph == graph.MainGraph {
 		return graph.Errf(graph.CodeRestricted, "the graph main always exists")
 	}
+	g, err := s.Store.Graph(r.Context(), c.graph)
+	if err != nil {
+		return hideGraph(err)
+	}
 	if err := s.Store.DeleteGraph(r.Context(), c.graph); err != nil {
 		return hideGraph(err)
 	}
 	// Read no more, also where the caller has gone: a graph made again under the
 	// name is another one.
-	if err := s.Replicas.Refresh(context.WithoutCancel(r.Context()), c.graph); err != nil {
+	if err := s.Replicas.Removed(context.WithoutCancel(r.Context()), g); err != nil {
 		s.Log.Warn("a deleted graph is read until the next poll", "graph", c.graph, "err", err)
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -18,6 +18,14 @@ func (s *Server) minVersion(r *http.Request, c *call) error {
 	if err != nil || !ok {
 		return graph.Errf(graph.CodeInvalidVersion, "the header %s takes a version", headerMinVersion)
 	}
+	if sabotage.On(sabotage.IgnoreMinVersion) {
+		return nil
+	}
+	// A version is one of an incarnation of the graph: a replica of another one
+	// may be further on and know nothing of it.
+	if c.rep, err = s.Replicas.Confirm(r.Context(), c.rep); err != nil {
+		return hideGraph(err)
+	}
 	return s.reach(r.Context(), c, v)
 }
 

@@ -102,6 +102,8 @@ type Set struct {
 	metrics   *metrics
 	snapshots snapshots
 
+	confirmations confirmations
+
 	schema  atomic.Int64  // the newest version seen
 	schemas chan struct{} // the newest version changed; one waiting is as good as many
 
