@@ -42,7 +42,30 @@ func (d *Draft) apply() *graph.Error {
 		// One before it may fail too; none after it matters.
 		first, end = err, *err.Op
 	}
-	return first
+	if first != nil {
+		return first
+	}
+	return d.checkAway()
+}
+
+// checkAway refuses what has lost its body or its access in the end.
+func (d *Draft) checkAway() *graph.Error {
+	for _, t := range d.touched {
+		for _, a := range []area{areaBody, areaAccess} {
+			o := t.away[a]
+			if o == nil || t.removed || t.broken {
+				continue
+			}
+			message := "a " + map[area]string{areaBody: "body", areaAccess: "access"}[a] + " is a JSON object; add another where you remove it"
+			e := graph.Errf(graph.CodeSchema, "%s", message).At(o.path).AtOp(o.index)
+			e.Errors, e.SchemaVer = []graph.Violation{{Path: o.path, Message: message}}, d.reg.Version
+			t.broken = true
+			if err := d.fail(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // applyFrom applies the operation at i, with those after it on the same part of
@@ -213,18 +236,25 @@ func (d *Draft) change(ops []op) *graph.Error {
 			return err
 		}
 	}
-	raw := make([]patch.Op, len(ops))
-	for i := range ops {
-		raw[i] = ops[i].Op
-	}
-	lim := patch.JSONLimits{Bytes: d.lim.BodyBytes, Depth: d.lim.BodyDepth}
 	if o.area == areaAccess {
-		return d.changeAccess(t, ops, raw, lim)
+		return d.changeAccess(t, ops)
 	}
-	body := t.body()
-	after, err := patch.Apply(body, raw, lim)
+	after, err := d.changePart(t, ops, t.body(), "/body")
 	if err != nil {
-		return d.opError(err, ops, "/body")
+		return err
+	}
+	t.note(ops, "/body")
+	for i := range ops {
+		if ops[i].Kind == patch.Test {
+			continue
+		}
+		t.changed = append(t.changed, ops[i].Path)
+		if ops[i].Kind == patch.Move {
+			t.changed = append(t.changed, ops[i].From)
+		}
+	}
+	if t.away[areaBody] != nil {
+		return nil
 	}
 	if len(after) == 0 || after[0] != '{' {
 		e := graph.Errf(graph.CodeSchema, "a body is a JSON object").At(o.ref.Pointer() + "/body").AtOp(ops[len(ops)-1].index)
@@ -233,23 +263,53 @@ func (d *Draft) change(ops []op) *graph.Error {
 		return e
 	}
 	t.setBody(d, after)
-	t.note(ops, "/body")
-	for i := range raw {
-		if raw[i].Kind == patch.Test {
-			continue
-		}
-		t.changed = append(t.changed, raw[i].Path)
-		if raw[i].Kind == patch.Move {
-			t.changed = append(t.changed, raw[i].From)
-		}
-	}
 	return nil
 }
 
-// note keeps what was done, tests left out: they have no effect.
+// changePart applies operations to a part of an entity as a document of its own,
+// which may be away between two of them.
+func (d *Draft) changePart(t *touch, ops []op, part json.RawMessage, name string) (json.RawMessage, *graph.Error) {
+	lim := patch.JSONLimits{Bytes: d.lim.BodyBytes, Depth: d.lim.BodyDepth}
+	a := ops[0].area
+	raw := make([]patch.Op, 0, len(ops))
+	for from := 0; from < len(ops); {
+		if t.away[a] != nil {
+			o := &ops[from]
+			if o.Kind != patch.Add || len(o.Path) > 0 {
+				return nil, graph.Errf(graph.CodePathMissing, "an operation before this one has removed it").At(o.path).AtOp(o.index)
+			}
+			delete(t.away, a)
+		}
+		raw = raw[:0]
+		to := from
+		for ; to < len(ops) && !ops[to].removesPart(); to++ {
+			raw = append(raw, ops[to].Op)
+		}
+		after, err := patch.Apply(part, raw, lim)
+		if err != nil {
+			return nil, d.opError(err, ops[from:to], name)
+		}
+		part = after
+		if to < len(ops) {
+			if t.away == nil {
+				t.away = make(map[area]*op, 1)
+			}
+			t.away[a] = &ops[to]
+			to++
+		}
+		from = to
+	}
+	return part, nil
+}
+
+// removesPart reports whether the operation removes a body or an access whole.
+func (o *op) removesPart() bool { return o.Kind == patch.Remove && len(o.Path) == 0 }
+
+// note keeps what was done, tests left out: they have no effect. Nor has the
+// removal of a whole part, for which the `add` that follows makes up.
 func (t *touch) note(ops []op, area string) {
 	for i := range ops {
-		if ops[i].Kind != patch.Test {
+		if ops[i].Kind != patch.Test && !ops[i].removesPart() {
 			t.done = append(t.done, doneOp{ops[i].index, area, ops[i].Op})
 		}
 	}
@@ -277,10 +337,14 @@ func (t *touch) setBody(d *Draft, body json.RawMessage) {
 	d.state.changeEdge(&e)
 }
 
-func (d *Draft) changeAccess(t *touch, ops []op, raw []patch.Op, lim patch.JSONLimits) *graph.Error {
-	after, err := patch.Apply(t.objNow.Access.Raw, raw, lim)
+func (d *Draft) changeAccess(t *touch, ops []op) *graph.Error {
+	after, err := d.changePart(t, ops, t.objNow.Access.Raw, "/access")
 	if err != nil {
-		return d.opError(err, ops, "/access")
+		return err
+	}
+	if t.away[areaAccess] != nil {
+		t.note(ops, "/access")
+		return nil
 	}
 	last := ops[len(ops)-1].index
 	acl, violations := access.Parse(after)

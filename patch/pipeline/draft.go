@@ -50,6 +50,7 @@ type touch struct {
 	explicit json.RawMessage  // access named at creation, nil for the default
 	access   bool             // the access was patched
 	broken   bool             // in a dry run: an operation on it could not be done
+	away     map[area]*op     // parts that are removed and not added again, and by which operation
 	done     []doneOp         // what was done to it, in order
 	changed  []patch.Pointer  // relative to the body
 }
