@@ -136,6 +136,9 @@ type Store interface {
 	// NewEpoch gives the graph a new random epoch and returns it.
 	NewEpoch(ctx context.Context, name string) (string, error)
 	Heads(ctx context.Context, keys []GraphKey) (map[GraphKey]Head, error)
+	// Floors gives the versions from which logs and states are kept, of those
+	// graphs that exist.
+	Floors(ctx context.Context, keys []GraphKey) (map[GraphKey]Version, error)
 
 	// Append writes all commits or none, in one round trip and one short
 	// database transaction. ctx bounds the waiting for a connection alone.

@@ -51,6 +51,15 @@ func fillBefore(ctx context.Context, store graph.Store, g graph.GraphKey, c *gra
 	return nil
 }
 
+// commitToShow is commitAt for who shows it: what a compaction has forgotten is
+// CodeGone, though the replica may have it yet.
+func commitToShow(ctx context.Context, store graph.Store, r *replica.Replica, v graph.Version) (*graph.Commit, error) {
+	if floor := r.Floor(); v > 0 && v <= floor {
+		return nil, graph.Errf(graph.CodeGone, "the log begins after version %d", floor)
+	}
+	return commitAt(ctx, store, r, v)
+}
+
 // commitAt gives one commit with before and after filled in; CodeGone or
 // CodeInvalidVersion where it cannot be had.
 func commitAt(ctx context.Context, store graph.Store, r *replica.Replica, v graph.Version) (*graph.Commit, error) {

@@ -144,7 +144,7 @@ func (s *Service) TestRule(ctx context.Context, name string, by *graph.Principal
 	if r == nil {
 		return nil, graph.NotFound("rule")
 	}
-	c, err := commitAt(ctx, s.deps.Store, v.replica, t.Version)
+	c, err := commitToShow(ctx, s.deps.Store, v.replica, t.Version)
 	if err != nil {
 		return nil, err
 	}

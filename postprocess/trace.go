@@ -31,7 +31,7 @@ func (s *Service) Trace(ctx context.Context, name string, by *graph.Principal, a
 	out := &graph.Trace{Graph: name, Commit: root, Causes: []graph.TraceCause{}}
 	for c := root.Cause; c.Version > 0 && c.Version < at && len(out.Causes) < traceAtMost; {
 		out.Causes = append(out.Causes, c)
-		before, err := commitAt(ctx, s.deps.Store, v.replica, c.Version)
+		before, err := commitToShow(ctx, s.deps.Store, v.replica, c.Version)
 		if graph.CodeOf(err) == graph.CodeGone {
 			break
 		}
@@ -82,7 +82,7 @@ func causeOf(c graph.Cause) graph.TraceCause {
 // commit touched does not learn who made it, nor why.
 func (t *tracer) node(ctx context.Context, at graph.Version) (*graph.TraceNode, error) {
 	t.left--
-	c, err := commitAt(ctx, t.svc.deps.Store, t.replica, at)
+	c, err := commitToShow(ctx, t.svc.deps.Store, t.replica, at)
 	if err != nil {
 		return nil, err
 	}

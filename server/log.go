@@ -112,7 +112,7 @@ type entry struct {
 // has them, else from the store.
 func (s *Server) page(ctx context.Context, c *call, since graph.Version, limit int) ([]entry, error) {
 	commits, ok := c.rep.Since(since)
-	if !ok {
+	if !ok || since < c.rep.Floor() { // what was forgotten, every node has forgotten
 		var err error
 		if commits, err = s.Store.Log(ctx, c.rep.Key(), since, limit); err != nil {
 			return nil, hideGraph(err)

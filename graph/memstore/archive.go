@@ -20,6 +20,19 @@ func (s *Store) Floor(_ context.Context, key graph.GraphKey) (graph.Version, err
 	return g.floor, nil
 }
 
+// Floors gives the versions from which logs and states are kept.
+func (s *Store) Floors(_ context.Context, keys []graph.GraphKey) (map[graph.GraphKey]graph.Version, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make(map[graph.GraphKey]graph.Version, len(keys))
+	for _, k := range keys {
+		if g, ok := s.keys[k]; ok {
+			out[k] = g.floor
+		}
+	}
+	return out, nil
+}
+
 // Marks gives commits without what they did, however old.
 func (s *Store) Marks(_ context.Context, key graph.GraphKey, since graph.Version, limit int) ([]*graph.Commit, error) {
 	s.mu.RLock()

@@ -27,6 +27,26 @@ func (s *Store) Floor(ctx context.Context, g graph.GraphKey) (floor graph.Versio
 	return floor, err
 }
 
+// Floors gives the versions from which logs and states are kept.
+func (s *Store) Floors(ctx context.Context, keys []graph.GraphKey) (map[graph.GraphKey]graph.Version, error) {
+	const sql = `
+		-- name: floors
+		SELECT g.key, g.floor FROM unnest($1::bigint[]) k
+		CROSS JOIN LATERAL (SELECT * FROM graphs g WHERE g.key = k AND g.name IS NOT NULL LIMIT 1) g`
+	out := make(map[graph.GraphKey]graph.Version, len(keys))
+	err := s.read(ctx, "read the floors of history", func(conn *pgx.Conn) error {
+		rows, _ := conn.Query(ctx, sql, keys) // the reader gives its error
+		var key graph.GraphKey
+		var floor graph.Version
+		_, err := pgx.ForEachRow(rows, []any{&key, &floor}, func() error {
+			out[key] = floor
+			return nil
+		})
+		return err
+	})
+	return out, err
+}
+
 // Marks gives commits without what they did, however old.
 func (s *Store) Marks(ctx context.Context, g graph.GraphKey, since graph.Version, limit int) (marks []*graph.Commit, err error) {
 	const sql = `

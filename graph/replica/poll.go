@@ -81,7 +81,14 @@ func (s *Set) poll(ctx context.Context) error {
 	if err != nil && graph.CodeOf(err) != graph.CodeNotFound {
 		return err
 	}
+	floors, err := s.cfg.Store.Floors(ctx, keys)
+	if err != nil {
+		return err
+	}
 	for i, r := range replicas {
+		if floor, ok := floors[r.key]; ok {
+			r.floor.Store(int64(floor))
+		}
 		head, ok := heads[r.key]
 		if !ok {
 			if err := s.check(ctx, r); err != nil {

@@ -26,6 +26,7 @@ type Replica struct {
 	// counted is the part of Set.bytes that is this replica's.
 	counted atomic.Int64
 	imaged  atomic.Int64 // version of the last image, plus one
+	floor   atomic.Int64 // see Floor
 
 	mu    sync.RWMutex // guards core and what it points to
 	core  *core
@@ -153,6 +154,11 @@ func (r *Replica) Since(v graph.Version) (commits []*graph.Commit, ok bool) {
 	defer r.tailMu.RUnlock()
 	return r.ring.since(v, r.head.Version)
 }
+
+// Floor gives the version from which the log is kept, as of the last poll: what
+// Since gives from before it has been forgotten, and is not to be shown. Who has
+// to go on from there, as rules do and sessions that are connected, may.
+func (r *Replica) Floor() graph.Version { return graph.Version(r.floor.Load()) }
 
 // Watch calls fn after each Apply, each change of epoch or schema, and when the
 // replica closes, outside all locks. fn must not block; it may be called from

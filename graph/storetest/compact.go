@@ -57,6 +57,9 @@ func (w *compacting) compact(keep graph.Keep, grace time.Duration) graph.Compact
 	for v := out.Floor; v <= w.Head.Version; v++ {
 		w.CheckStateAt(v)
 	}
+	if floors, err := w.Store.Floors(ctx, []graph.GraphKey{w.Info.Key, w.Info.Key + 1<<40}); err != nil || len(floors) != 1 || floors[w.Info.Key] != out.Floor {
+		w.T.Errorf("floors %v, want %d, %v", floors, out.Floor, err)
+	}
 	log, err := w.Store.Log(ctx, w.Info.Key, out.Floor, 100)
 	if err != nil || len(log) != int(w.Head.Version-out.Floor) {
 		w.T.Fatalf("the log after the floor %d: %d commits, %v", out.Floor, len(log), err)

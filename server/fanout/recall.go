@@ -81,7 +81,7 @@ func (s *step) earlierAt(since graph.Version) *earlier {
 }
 
 func (s *step) findEarlier(since graph.Version) *earlier {
-	if commits, ok := s.replica.Since(since); ok {
+	if commits, ok := s.replica.Since(since); ok && since >= s.replica.Floor() {
 		return &earlier{before(s.st, commits), &stretch{commits: commits, known: true}}
 	}
 	a := &s.relay.archive

@@ -1,0 +1,43 @@
+package replica_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/replica"
+)
+
+// floored is a store whose logs have a floor.
+type floored struct {
+	graph.Store
+	at graph.Version
+}
+
+func (f *floored) Floors(_ context.Context, keys []graph.GraphKey) (map[graph.GraphKey]graph.Version, error) {
+	out := map[graph.GraphKey]graph.Version{}
+	for _, k := range keys {
+		out[k] = f.at
+	}
+	return out, nil
+}
+
+func TestFloorIsKnownAfterAPoll(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		w := newWorld(t)
+		store := &floored{Store: w.store}
+		_, r := w.open(t, replica.Config{Store: store, Poll: time.Second})
+		<-time.After(1500 * time.Millisecond)
+		if r.Floor() != 0 {
+			t.Fatalf("floor %d", r.Floor())
+		}
+		store.at = 3 // nobody polls at this moment
+		<-time.After(time.Second)
+		synctest.Wait()
+		if r.Floor() != 3 {
+			t.Errorf("floor %d a second after a compaction", r.Floor())
+		}
+	})
+}
