@@ -46,3 +46,13 @@ type KeptKey struct {
 // PreparedName is the name under which a store keeps the graph prepared for a
 // name. No request can ask for it: names begin with a letter or a digit.
 func PreparedName(name string) string { return "." + name }
+
+// Occupied refuses an import into a graph with a history, also where all that it
+// held was removed: the log would be lost.
+func Occupied(name string, at Version) *Error {
+	remedy := "delete the graph, or import under another name"
+	if name == MainGraph { // it always exists
+		remedy = "import under another name"
+	}
+	return Errf(CodeExists, "the graph %s is not empty: its history, up to version %d, would be lost; %s", name, at, remedy)
+}

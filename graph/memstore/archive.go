@@ -53,7 +53,7 @@ func (s *Store) Marks(_ context.Context, key graph.GraphKey, since graph.Version
 // occupied refuses a name whose graph is not empty; the caller holds mu.
 func (s *Store) occupied(name string) error {
 	if g, ok := s.names[name]; ok && g.head.Version > 0 {
-		return graph.Errf(graph.CodeExists, "the graph %s exists and is not empty: it is at version %d", name, g.head.Version)
+		return graph.Occupied(name, g.head.Version)
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func occupied(ctx context.Context, tx pgx.Tx, name string) (key graph.GraphKey, 
 		return 0, nil
 	}
 	if err == nil && version > 0 {
-		err = graph.Errf(graph.CodeExists, "the graph %s exists and is not empty: it is at version %d", name, version)
+		err = graph.Occupied(name, version)
 	}
 	return key, err
 }

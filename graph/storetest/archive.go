@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,8 +74,10 @@ func preparedGraphIsOutOfSightUntilPublished(t *testing.T, s Suite) {
 func graphsThatAreNotEmptyAreNotReplaced(t *testing.T, s Suite) {
 	store := archiveOf(t, s)
 	full := NewWorld(t, store)
-	full.Commit(func(d *Draft) { d.Create(`{}`) })
-	if _, err := store.Prepare(t.Context(), full.Info.Name); graph.CodeOf(err) != graph.CodeExists {
+	var only graph.ObjectID
+	full.Commit(func(d *Draft) { only = d.Create(`{}`) })
+	full.Commit(func(d *Draft) { d.Delete(only) }) // its history is left
+	if _, err := store.Prepare(t.Context(), full.Info.Name); graph.CodeOf(err) != graph.CodeExists || !strings.Contains(err.Error(), "another name") {
 		t.Errorf("prepared for a graph that is not empty: %v", err)
 	}
 
