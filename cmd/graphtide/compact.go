@@ -27,7 +27,7 @@ type compactCmd struct {
 
 // Help teaches the command.
 func (*compactCmd) Help() string {
-	return `What goes is said by history.keep of each type: all (the default), a number of versions, or an age. What no rule has looked at yet stays, and with --grace what is young. Log and states below the oldest version that is still whole answer "gone"; idempotency keys stay. It also removes what is left of deleted graphs.
+	return `What goes is said by history.keep of each type: all (the default), a number of versions, or an age. What rules have yet to look at stays, where the schema has rules or operations, and with --grace what is young. Log and states below the oldest version that is still whole answer "gone"; idempotency keys stay. It also removes what is left of deleted graphs.
 
 Run it by cron, as often as you like; the servers may run meanwhile. Cut off, it goes on at the next run.
 
@@ -76,7 +76,15 @@ func (c *compactCmd) Run(a *app) error {
 	if len(keep) == 0 {
 		fmt.Fprintln(a.stdout, "no type bounds its history: there is nothing to forget")
 	}
+	seen := unmatched{store: store, runs: pgstore.NewRuns(store.Pool()), idle: len(live.Current().Rules)+len(live.Current().Operations) == 0}
 	for _, name := range names {
+		left, err := seen.look(a.ctx, name)
+		if c.Graph == "" && graph.CodeOf(err) == graph.CodeNotFound {
+			continue // deleted since
+		}
+		if err != nil {
+			return fmt.Errorf("look how far rules have seen graph %s: %w", name, err)
+		}
 		done, err := store.Compact(a.ctx, name, keep, c.Grace)
 		if c.Graph == "" && graph.CodeOf(err) == graph.CodeNotFound {
 			continue // deleted since
@@ -85,6 +93,9 @@ func (c *compactCmd) Run(a *app) error {
 			return fmt.Errorf("compact graph %s: %w", name, err)
 		}
 		fmt.Fprintf(a.stdout, "graph %s: %d states forgotten; log and states are whole from version %d on\n", name, done.Rows, done.Floor)
+		if left > 0 && len(keep) > 0 {
+			fmt.Fprintf(a.stdout, "graph %s: the last %d versions stay until rules have seen them; a server without --no-worker does that\n", name, left)
+		}
 	}
 	return nil
 }
