@@ -135,8 +135,14 @@ export class Layers {
     const draft = new Map()
     for (const ref of refs) draft.set(ref, this.store.confirmed.get(ref))
     const read = (/** @type {string} */ ref) => draft.get(ref)
+    /** @type {Mutation[]} */
+    const hidden = []
     for (const m of [...concerned].sort((a, b) => a.seq - b.seq)) {
+      // Where one is left out that made or moved elements, the index of a later one has nothing to
+      // follow: its element may be back once the server has answered.
+      m.under = hidden.find((e) => [...m.indexed.keys()].some((ref) => e.reshapes(ref, true)))
       try {
+        if (m.under) throw new PatchError('path-missing', 'the elements that it points into are not shown', '')
         for (const [ref, seen] of m.indexed) follow(m, ref, seen, draft.get(ref))
         const applied = applySteps(m.steps, read)
         for (const ref of m.refs) m.before.set(ref, draft.get(ref))
@@ -145,6 +151,7 @@ export class Layers {
       } catch (err) {
         if (!(err instanceof PatchError)) throw err
         m.hidden = true
+        hidden.push(m)
       }
     }
     return draft

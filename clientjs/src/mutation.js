@@ -53,6 +53,8 @@ export class Mutation {
     this.attempts = 0
     /** It does not apply to what is confirmed by now, and so is not shown. */
     this.hidden = false
+    /** The earlier one, not shown either, that made the elements it points to. @type {Mutation | undefined} */
+    this.under = undefined
     /** The id of the refused transaction that it was built on. @type {string | undefined} */
     this.dependsOn = undefined
     /** @type {Settlement} */

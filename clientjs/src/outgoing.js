@@ -113,8 +113,10 @@ export class Outgoing {
     foreseen.version = version
     if (version !== undefined && version > this.session.version) this.session.send({ t: 'ping' })
     else {
+      const above = version === undefined ? this.#above(foreseen.mutation) : []
       this.pending.foreseen.delete(id)
       this.layers.discard(foreseen.mutation)
+      for (const m of above) this.#pointless(m)
       queueMicrotask(() => this.flush()) // what had to wait for it
     }
   }
@@ -180,6 +182,7 @@ export class Outgoing {
     pending.settle(m.id)
     const problem = new Problem(m.dependsOn === undefined ? document : { ...document, dependsOn: m.dependsOn })
     const shown = pending.all().filter((p) => p.seq > m.seq && !p.hidden)
+    const above = this.#above(m)
     layers.discard(m, problem)
     // What was foreseen on top of it will not come to be like that.
     for (const { mutation } of this.pending.foreseen.values())
@@ -198,6 +201,28 @@ export class Outgoing {
         this.#gone(p, { code: 'not-found', title: 'Not found', status: 404, detail, path: `/${needs}` })
       }
     }
+    for (const p of above) {
+      p.dependsOn ??= m.id
+      this.#pointless(p)
+    }
+  }
+
+  /** What points to elements that only this one makes. @param {Mutation} m */
+  #above(m) {
+    return this.pending.all().filter((p) => p.under === m && !p.wire)
+  }
+
+  /** What it pointed to will not be there, and what stands there now is something else. @param {Mutation} m */
+  #pointless(m) {
+    if (!this.pending.all().includes(m)) return
+    const detail = 'it points to elements that a change made which was refused'
+    this.#gone(m, {
+      code: 'test-failed',
+      title: 'A test did not hold',
+      status: 409,
+      detail,
+      version: this.session.version,
+    })
   }
 
   /** @param {number | undefined} ms */

@@ -155,6 +155,11 @@ test('short histories with revocations and duplicates too, and what was meant is
   warn.mockRestore()
 })
 
+// What an index points to may be made by an earlier transaction that is not shown for a while.
+test.each([13878, 17475])('an index waits for the transaction that made its element (seed %i)', async (seed) => {
+  await history(seed)
+})
+
 test('a transaction sent twice over a cut line is committed once', async () => {
   const w = world({ delay: () => 5 })
   seedGraph(w)
