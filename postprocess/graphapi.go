@@ -127,6 +127,10 @@ func (h *handle) Patch(ctx context.Context, text json.RawMessage, key string) (j
 	}
 	rec, err := h.submit(ctx, writeKey(h.run.ID, key), text, false)
 	if err != nil {
+		var refused *graph.Error
+		if errors.As(err, &refused) { // refusals are not remembered
+			h.forget(key)
+		}
 		return nil, err
 	}
 	out, err := json.Marshal(rec)
@@ -150,6 +154,13 @@ func (h *handle) name(key string, text json.RawMessage) (string, error) {
 	}
 	h.sent[key] = sum
 	return key, nil
+}
+
+// forget lets a key stand for another patch.
+func (h *handle) forget(key string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.sent, key)
 }
 
 // submit commits a transaction of the run. An unknown outcome is resolved by

@@ -48,3 +48,45 @@ scripts:
 	}
 	t.Errorf("no attempt was told of the key: %+v", hops)
 }
+
+// What changed nothing is no commit, so the next attempt's write under the same
+// key is not taken for a repetition; nor does a refusal use a key up.
+func TestAWriteWithoutEffectAndARefusalUseNoKeyUp(t *testing.T) {
+	t.Parallel()
+	s := setup(t, `graphtide: 1
+types:
+  Thing: {open: true, access: {read: [public], write: [public]}}
+rules:
+  again:
+    on: {object: Thing, events: [create]}
+    handler: {script: h.js}
+    retries: 1
+scripts:
+  h.js: |
+    export default (e, graph) => {
+      const at = '/objects/' + e.entity + '/body/total'
+      if (e.attempt === 1) {
+        graph.patch([{op: 'replace', path: at, value: 5}], {key: 'sum'})
+        throw new Error('once more')
+      }
+      graph.patch([{op: 'replace', path: at, value: 7}], {key: 'sum'})
+      try {
+        graph.patch([{op: 'test', path: at, value: 1}, {op: 'replace', path: at, value: 8}], {key: 'guarded'})
+      } catch (refused) {
+        graph.patch([{op: 'replace', path: at, value: 9}], {key: 'guarded'})
+      }
+    }
+`, nil)
+	id, _ := s.create("Thing", `{"total":5}`)
+	s.waitState("again", graph.RunSucceeded)
+	if body := s.body(id); body["total"] != 9.0 {
+		t.Errorf("the object is %v", body)
+	}
+	var values []string
+	for _, c := range s.log()[1:] {
+		values = append(values, string(c.Done))
+	}
+	if len(values) != 2 || !strings.Contains(values[0], "7") || !strings.Contains(values[1], "9") {
+		t.Errorf("the commits are %v", values)
+	}
+}

@@ -36,6 +36,15 @@ func (o *rulesOptions) rulePath(rule, act string) string {
 
 type rulesListCmd struct{ rulesOptions }
 
+// Help teaches the command.
+func (*rulesListCmd) Help() string {
+	return `Each with its runs that are open or dead, its last match, and what went wrong last.
+
+Example:
+
+    graphtide rules list`
+}
+
 func (c *rulesListCmd) Run(a *app) error {
 	rules, err := c.rules(a, "")
 	if err != nil || rules == nil {
@@ -144,11 +153,29 @@ type rulesPauseCmd struct {
 	Rule string `arg:"" help:"The rule's name."`
 }
 
+// Help teaches the command.
+func (*rulesPauseCmd) Help() string {
+	return `What matches meanwhile waits, and is run in order once the rule goes on.
+
+Example:
+
+    graphtide rules pause column-removed`
+}
+
 func (c *rulesPauseCmd) Run(a *app) error { return c.change(a, c.Rule, "pause", "is paused") }
 
 type rulesResumeCmd struct {
 	rulesOptions
 	Rule string `arg:"" help:"The rule's name."`
+}
+
+// Help teaches the command.
+func (*rulesResumeCmd) Help() string {
+	return `What matched while it was paused is run first.
+
+Example:
+
+    graphtide rules resume column-removed`
 }
 
 func (c *rulesResumeCmd) Run(a *app) error { return c.change(a, c.Rule, "resume", "goes on") }

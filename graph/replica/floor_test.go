@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,13 +14,13 @@ import (
 // floored is a store whose logs have a floor.
 type floored struct {
 	graph.Store
-	at graph.Version
+	at atomic.Int64
 }
 
 func (f *floored) Floors(_ context.Context, keys []graph.GraphKey) (map[graph.GraphKey]graph.Version, error) {
 	out := map[graph.GraphKey]graph.Version{}
 	for _, k := range keys {
-		out[k] = f.at
+		out[k] = graph.Version(f.at.Load())
 	}
 	return out, nil
 }
@@ -33,7 +34,7 @@ func TestFloorIsKnownAfterAPoll(t *testing.T) {
 		if r.Floor() != 0 {
 			t.Fatalf("floor %d", r.Floor())
 		}
-		store.at = 3 // nobody polls at this moment
+		store.at.Store(3)
 		<-time.After(time.Second)
 		synctest.Wait()
 		if r.Floor() != 3 {

@@ -553,7 +553,9 @@ func (s *sequencer) decideOthers(ctx context.Context, batch, deferred []*waiting
 	for _, w := range batch {
 		switch {
 		case w.decided || w.final || skip[w]:
-		case w.keyed && w.refusal == nil:
+		case w.keyed && w.refusal == nil && w.m.Cause.Run == "":
+			// A run's keys are its writes' numbers: what its next attempt writes under one
+			// of them is another write, unless the first was committed.
 			idle = append(idle, w)
 		case w.keyed || w.tried:
 			keys = append(keys, w.key())
