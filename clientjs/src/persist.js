@@ -56,6 +56,10 @@ export class Persist {
     this.tab = tab ?? tabOf(name)
     /** @type {Map<string, KeptView>} */
     this.views = new Map()
+    /** Views that are too large, as far as was told. @type {Set<string>} */
+    this.large = new Set()
+    /** What happened before anybody listened. @type {Problem[]} */
+    this.untold = []
     /** @type {IDBDatabase | null} */
     this.database = null
     /** What is to be written. @type {Set<string>} */
@@ -124,6 +128,8 @@ export class Persist {
     const pending = []
     /** @type {any[]} */
     const doing = []
+    /** @type {[string, any][]} */
+    const taken = []
     for (const [key, value] of all) {
       if (!key.startsWith('tab:')) continue
       const mine = key === `tab:${this.tab}`
@@ -137,13 +143,16 @@ export class Persist {
       if (mine) {
         this.client.session = value.session
         if (writing) Object.assign(writing, { journal: value.undo.journal, kept: value.undo })
-      } else await this.#put([[key, undefined]])
+      } else {
+        for (const { step } of value.undo.doing ?? []) settle(step, value.undo.journal)
+        taken.push([key, undefined])
+      }
     }
     this.#restore(pending)
-    if (writing && doing.length) {
-      writing.kept = { done: [], undone: [], ...writing.kept, doing }
-      await writing.history() // it goes on with them
-    }
+    if (writing && doing.length) writing.kept = { done: [], undone: [], ...writing.kept, doing }
+    // At once: a page that closes here loses nothing.
+    if (taken.length) await this.#put([[`tab:${this.tab}`, this.#tabRecord()], ...taken])
+    if (doing.length) await writing?.history() // it goes on with them
     if (pending.length + doing.length) this.#mark('tab')
   }
 
@@ -244,14 +253,20 @@ export class Persist {
     if (what.has('views')) {
       for (const view of this.#heldViews()) this.views.set(view.request, view)
       const newest = [...this.views.values()].sort((a, b) => b.at - a.at)
-      let room = ENTITIES
-      for (const [i, view] of newest.entries()) {
-        room -= view.members.length
-        if (i < VIEWS && room >= 0) puts.push([`view:${view.request}`, view])
-        else {
-          this.views.delete(view.request)
-          puts.push([`view:${view.request}`, undefined])
+      let [room, count] = [ENTITIES, 0]
+      for (const view of newest) {
+        const { request, members } = view
+        if (count < VIEWS && members.length <= room) {
+          room -= members.length
+          count++
+          puts.push([`view:${request}`, view])
+          continue
         }
+        this.views.delete(request)
+        puts.push([`view:${request}`, undefined])
+        if (members.length <= ENTITIES || this.large.has(request)) continue
+        this.large.add(request)
+        this.lost(`a view is too large to be kept: it has ${members.length} objects and edges of at most ${ENTITIES}`)
       }
     }
     this.writing = this.writing.then(() => this.#save(puts))
@@ -313,10 +328,32 @@ export class Persist {
     }
   }
 
-  /** @param {string} detail @param {any} [cause] */
+  /**
+   * Tells it, if need be to the first who listens: what is found at the start is
+   * found before anybody can.
+   * @param {string} detail @param {any} [cause]
+   */
   lost(detail, cause) {
+    const { events } = this.client
     const why = cause === undefined ? '' : `: ${cause?.message ?? cause}`
-    this.client.events.emit('problem', new Problem({ code: 'not-kept', title: 'Not kept', detail: detail + why }))
+    const problem = new Problem({ code: 'not-kept', title: 'Not kept', detail: detail + why })
+    if (events.listeners.get('problem')?.size) {
+      events.emit('problem', problem)
+      return
+    }
+    console.warn(`graphtide: ${problem.message} (${problem.code})`)
+    if (this.untold.push(problem) > 1) return
+    const { on } = events
+    events.on = (name, fn) => {
+      const stop = on.call(events, name, fn)
+      if (name === 'problem') {
+        events.on = on
+        queueMicrotask(() => {
+          for (const p of this.untold.splice(0)) events.emit('problem', p)
+        })
+      }
+      return stop
+    }
   }
 
   /** Writes what there is now, and lets go of the database; what is kept stays. */
@@ -357,6 +394,15 @@ export class Persist {
   #store(mode) {
     if (!this.database) throw new Error('the database is not open')
     return this.database.transaction(STORE, mode).objectStore(STORE)
+  }
+}
+
+/** An undo that waited for answers has those that had come. @param {any} step @param {any[]} journal */
+function settle(step, journal) {
+  for (const { mutation, version } of journal) {
+    if (!step.waiting?.includes(mutation)) continue
+    step.versions.push(version)
+    step.waiting = step.waiting.filter((/** @type {string} */ id) => id !== mutation)
   }
 }
 

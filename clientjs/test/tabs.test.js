@@ -1,6 +1,7 @@
 import 'fake-indexeddb/auto'
 import { describe, expect, test, vi } from 'vitest'
 import { nameOf, subject } from '../src/identity.js'
+import { connect } from '../src/index.js'
 import { persist } from '../src/persist.js'
 import { share } from '../src/share.js'
 import { browser } from './browser.js'
@@ -367,6 +368,74 @@ describe('what is kept', () => {
     three.db.close()
   })
 
+  test('what is taken up is in the taker’s record in the very write that forgets it', async () => {
+    const w = pages()
+    const one = await w.page('first')
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    w.sockets.at(-1).cut(1006)
+    view.root.name = 'left behind'
+    await settle(w.sim)
+    await w.reload(one)
+    /** @type {{store: IDBObjectStore, key: any}[]} */
+    const gone = []
+    /** @type {{store: IDBObjectStore, key: any}[]} */
+    const puts = []
+    const { delete: forget, put } = IDBObjectStore.prototype
+    const spies = [
+      vi.spyOn(IDBObjectStore.prototype, 'delete').mockImplementation(
+        /** @this {IDBObjectStore} */ function (key) {
+          gone.push({ store: this, key })
+          return forget.call(this, key)
+        },
+      ),
+      vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(
+        /** @this {IDBObjectStore} */ function (value, key) {
+          if (value?.pending?.length) puts.push({ store: this, key })
+          return put.call(this, value, key)
+        },
+      ),
+    ]
+    const two = await w.page('second')
+    for (const spy of spies) spy.mockRestore()
+    expect(gone.map((g) => g.key)).toEqual(['tab:first'])
+    expect(puts.filter((p) => p.store.transaction === gone[0].store.transaction).map((p) => p.key)).toEqual([
+      'tab:second',
+    ])
+    two.db.close()
+  })
+
+  test('an undo under way in a tab that is gone knows what had been committed of it', async () => {
+    const w = pages()
+    const one = await w.page('first')
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    view.root.name = 'second'
+    await w.sim.run(100)
+    await one.kept?.flush()
+    await w.reload(one)
+    const [made] = w.server.heard.filter((/** @type {any} */ m) => m.t === 'mutate')
+    const inverse = [{ op: 'replace', path: `/objects/${STORE}/body/name`, value: 'Book' }]
+    const step = { versions: [], waiting: [made.id ?? made.mutation], inverse }
+    const request = indexedDB.open(w.name, 1)
+    await new Promise((resolve) => (request.onsuccess = resolve))
+    const store = request.result.transaction('graphtide', 'readwrite').objectStore('graphtide')
+    const read = store.get('tab:first')
+    await new Promise((resolve) => (read.onsuccess = resolve))
+    expect(read.result.undo.journal).toHaveLength(1)
+    const act = { key: crypto.randomUUID(), group: crypto.randomUUID(), from: 'done', step }
+    store.put({ ...read.result, undo: { ...read.result.undo, doing: [act] } }, 'tab:first')
+    await new Promise((resolve) => (store.transaction.oncomplete = resolve))
+    request.result.close()
+    const two = await w.page('second')
+    await w.sim.wait(two.db.start(20_000))
+    await w.sim.until(() => w.server.head === 3)
+    expect(w.server.entity(`objects/${STORE}`).body.name).toBe('Book')
+    two.db.close()
+  })
+
   test('in another format is not guessed at: the loss is told, with how many it was', async () => {
     const w = pages()
     const one = await w.page()
@@ -447,6 +516,49 @@ describe('what is kept', () => {
     const three = await w.page()
     expect(three.problems).not.toHaveBeenCalled()
     three.db.close()
+  })
+
+  test('and cannot be read is heard by whoever listens once connected', async () => {
+    const w = pages()
+    const url = `http://fake${++databases}/`
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    const options = {
+      url,
+      fetch: /** @type {any} */ (w.server.fetch),
+      WebSocket: fakeWebSocket(w.sim, w.server),
+      clock: w.sim.clock,
+      random: w.sim.random,
+      persist: true,
+    }
+    /** Parts are fetched and databases opened meanwhile, in turns of the real event loop. */
+    const connected = async () => {
+      /** @type {any} */
+      let db
+      void connect(options).then((made) => (db = made))
+      for (; !db; await w.sim.run(10)) await settle(w.sim)
+      return db
+    }
+    const one = await connected()
+    one.close()
+    await settle(w.sim)
+    await tamper(nameOf(url, 'main', undefined), (store) => store.put(99, 'format'))
+    expect(warned).not.toHaveBeenCalled()
+    const two = await connected()
+    await settle(w.sim)
+    expect(warned).toHaveBeenCalledTimes(1)
+    const [problems, later] = [vi.fn(), vi.fn()]
+    two.on('problem', problems)
+    two.on('problem', later)
+    await settle(w.sim)
+    expect(problems).toHaveBeenCalledTimes(1)
+    expect(problems.mock.calls[0][0]).toMatchObject({ code: 'not-kept', message: expect.stringContaining('0 unsent') })
+    expect(later).toHaveBeenCalledTimes(1)
+    const latest = vi.fn()
+    two.on('problem', latest)
+    await settle(w.sim)
+    expect(latest).not.toHaveBeenCalled()
+    two.close()
+    warned.mockRestore()
   })
 
   test('where there is no room for all gives way to what is not sent, and says so', async () => {
@@ -539,6 +651,31 @@ describe('what is kept', () => {
     await w.reload(one)
     const two = await w.page()
     expect(two.kept?.views.size).toBe(20)
+    two.db.close()
+  })
+
+  test('leaves out a view that is too large, says so once, and keeps the others', async () => {
+    const w = pages()
+    const one = await w.page()
+    await w.sim.wait(one.db.start(20_000))
+    const small = one.db.subscribe({ root: REC })
+    await w.sim.wait(small.ready)
+    await one.kept?.flush()
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    for (let n = 0; n < 20_000; n++)
+      view.members.set(`objects/${id(1_000 + n)}`, /** @type {any} */ ({ meta: { version: 1 } }))
+    small.close()
+    const later = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 1_000) // the large one is the newest
+    await one.kept?.flush()
+    await one.kept?.flush()
+    later.mockRestore()
+    expect([...(one.kept?.views.keys() ?? [])]).toEqual([JSON.stringify(small.request)])
+    expect(one.problems).toHaveBeenCalledTimes(1)
+    expect(one.problems.mock.calls[0][0].message).toMatch(/too large.*20003/)
+    await w.reload(one)
+    const two = await w.page()
+    expect([...(two.kept?.views.keys() ?? [])]).toEqual([JSON.stringify(small.request)])
     two.db.close()
   })
 
