@@ -40,7 +40,7 @@ export function edits(old, fresh) {
   for (let [from, to] = [start, start]; from < n || to < m; ) {
     const at = (/** @type {number} */ i, /** @type {number} */ j) => left(i - start, j - start)
     const both = from < n && to < m
-    if (both && equal(old[from], fresh[to]) && at(from, to) === at(from + 1, to + 1)) {
+    if (both && equal(old[from], fresh[to])) {
       from++
       to++
     } else if (both && at(from, to) === 1 + at(from + 1, to + 1)) {

@@ -55,6 +55,26 @@ test('edits are as few as there can be, and make the one array of the other', ()
   }
 })
 
+test('edits of very many elements name those alone that differ at their place', () => {
+  const long = Array.from({ length: 600 }, (_, n) => n)
+  const two = long.with(5, 'a').with(590, 'b')
+  expect(edits(long, two)).toEqual([
+    { op: 'replace', at: 5, value: 'a' },
+    { op: 'replace', at: 590, value: 'b' },
+  ])
+  for (const fresh of [
+    [...two.slice(0, 597), 'c'],
+    [...two, 1, 2],
+    ['x', ...long.slice(0, 580), 'y'],
+    ['x', ...long, 'y'],
+  ])
+    for (const [a, b] of [
+      [long, fresh],
+      [fresh, long],
+    ])
+      expect(play(a, edits(a, b))).toEqual(b)
+})
+
 test('moves are as few as there can be', () => {
   const random = seeded(6)
   let found = 0
