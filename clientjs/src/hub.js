@@ -9,6 +9,13 @@ import { uuidv7 } from './uuid.js'
 
 /** So long the leader waits for the hellos of the others before it says its own. */
 const GATHER = 60
+/**
+ * A tab gives a silent line up, and comes back. When by then the server owes an
+ * answer for so long, the line is dead for all; else only the tab was slow.
+ */
+const OVERDUE = 4_000
+/** The same for its welcome. */
+const GREETING = 12_000
 
 /**
  * One client's place in the hub.
@@ -39,6 +46,8 @@ export class Hub {
     this.asked = []
     /** @type {any} */
     this.timer = undefined
+    /** Until when the server should have said something. */
+    this.due = Infinity
     /** @type {Set<string>} */
     this.watched = new Set()
     this.company = this.#company()
@@ -63,8 +72,10 @@ export class Hub {
     const peer = this.peers.get(id)
     if (!peer) {
       if (t === 'text') this.station.tell(page, { t: 'close', socket: id, code: 1006 }) // of an earlier leader
-    } else if (t === 'close') this.#leave(peer)
-    else this.#said(peer, JSON.parse(message.text))
+    } else if (t === 'close') {
+      this.#leave(peer)
+      this.#doubt()
+    } else this.#said(peer, JSON.parse(message.text))
   }
 
   /** Learns when a page is gone without a word. @param {string} page */
@@ -80,6 +91,7 @@ export class Hub {
   #said(peer, m) {
     if (m.t === 'hello') {
       peer.hello = m
+      if (this.#doubt()) return
       if (this.welcome) this.#greet(peer)
       else if (!this.socket) this.timer ??= this.station.platform.clock.setTimeout(() => this.#connect(), GATHER)
       return
@@ -104,7 +116,21 @@ export class Hub {
 
   /** @param {any} m */
   #send(m) {
-    if (this.welcome) this.socket.send(JSON.stringify(m))
+    if (!this.welcome) return
+    if (m.t === 'ping') this.#expect(OVERDUE)
+    this.socket.send(JSON.stringify(m))
+  }
+
+  /** The server owes an answer. @param {number} ms */
+  #expect(ms) {
+    this.due = Math.min(this.due, this.station.platform.clock.now() + ms)
+  }
+
+  /** Gives the line up if the server is silent though it was asked. @returns {boolean} whether it is gone */
+  #doubt() {
+    if (!this.socket || this.station.platform.clock.now() < this.due) return false
+    this.#lost(1006)
+    return true
   }
 
   #connect() {
@@ -113,6 +139,7 @@ export class Hub {
     if (!hellos.length) return
     const { token } = /** @type {any} */ (hellos.at(-1))
     const socket = (this.socket = new this.station.WebSocket(String(this.url), this.protocols ?? []))
+    this.#expect(GREETING)
     socket.onopen = () =>
       socket.send(
         JSON.stringify({
@@ -147,6 +174,7 @@ export class Hub {
 
   /** Shares out what came in one message: each client's part of it in one, too. @param {string} text */
   #received(text) {
+    this.due = Infinity
     const messages = text.split('\n').flatMap((line) => (line.trim() ? [JSON.parse(line)] : []))
     /** @type {Map<Peer, any[]>} */
     const out = new Map()
@@ -184,10 +212,12 @@ export class Hub {
       case 'delta':
         return everybody.filter((p) => [...p.views.values()].includes(m.view)).map((p) => [p, m])
       case 'ack':
-        this.#answered(m.mutation, m.version)
-        return one(this.owners.get(m.mutation))
-      case 'reject':
-        return one(this.owners.get(m.mutation))
+      case 'reject': {
+        if (m.t === 'ack') this.#answered(m.mutation, m.version)
+        const owner = this.owners.get(m.mutation)
+        this.owners.delete(m.mutation)
+        return one(owner)
+      }
       case 'can':
         return one(this.asked.shift())
       case 'presence': {
@@ -227,6 +257,7 @@ export class Hub {
     this.timer = undefined
     const { socket } = this
     this.socket = this.welcome = null
+    this.due = Infinity
     this.asked = []
     this.owners.clear()
     this.company = this.#company()
