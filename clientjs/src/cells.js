@@ -77,11 +77,12 @@ export class Cells {
    * Asks an owner's cells whether their facts changed. One that has spoken is let
    * go: whoever still cares reads again, and for the others there is none to keep.
    * @param {string} owner
+   * @param {boolean} [gone] all its cells speak, and go with it
    */
-  refresh(owner) {
+  refresh(owner, gone) {
     const cells = this.byOwner.get(owner)
     for (const [key, cell] of [...(cells ?? [])]) {
-      const stamp = cell.read()
+      const stamp = gone ? {} : cell.read()
       if (Object.is(stamp, cell.stamp)) continue
       cell.stamp = stamp
       cells?.delete(key)

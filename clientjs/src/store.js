@@ -95,7 +95,7 @@ export class Store {
       this.stirred = new Set()
       for (const ref of changed) owners.add(ref)
       for (const key of touched) owners.add(`objects/${key.slice(0, 36)}`)
-      for (const owner of owners) this.cells.refresh(owner)
+      for (const owner of owners) this.cells.refresh(owner, changed.has(owner) && !this.shown.has(owner))
       if (changed.size) this.#announce(changed)
     }
     report(new Error('listeners keep changing what they listen to'))

@@ -160,6 +160,34 @@ test('a closed view costs nothing any more: no subscription, no entity, no cell,
   db.close()
 })
 
+test('rows that were seen and left leave no cell, whatever was read of them', async () => {
+  const w = setup()
+  w.seed(
+    Array.from({ length: 200 }, (_, n) => [
+      addObject(id(1_000 + n), 'Record', { n }),
+      addEdge(id(2_000 + n), 'dataStore', id(1_000 + n), STORE),
+    ]).flat(),
+  )
+  const db = await w.connect()
+  const all = db.subscribe(book)
+  await w.sim.wait(all.ready)
+  const told = vi.fn()
+  const [row] = all.root.records
+  const { stop } = observe(() => row.nothing, told)
+  const seen = observe(
+    () => all.root.records.map((/** @type {any} */ r) => [r.n, r.nothing, r.$pending, r.$loaded('dataStore')]),
+    () => {},
+  )
+  expect(db.store.cells.byOwner.size).toBeGreaterThan(200)
+  seen.stop()
+  all.close()
+  await w.sim.run(50)
+  expect(told).toHaveBeenCalledTimes(1) // it may come back, and is looked for anew
+  stop()
+  expect([...db.store.cells.byOwner.keys()]).toEqual([])
+  db.close()
+})
+
 test('an observer that is stopped hears nothing, and its cells go with the next change', async () => {
   const w = setup()
   const db = await w.connect()
