@@ -4,6 +4,7 @@
  */
 
 import { PatchError } from './patch.js'
+import { ends } from './pending.js'
 import { Problem } from './protocol.js'
 
 /** @typedef {import('./mutation.js').Mutation} Mutation */
@@ -252,11 +253,3 @@ export class Outgoing {
     return true
   }
 }
-
-/** The objects that a transaction's new edges join. @param {Mutation} m @returns {string[]} */
-const ends = (m) =>
-  m.steps.flatMap(({ ref, whole, step }) =>
-    whole && step.op === 'add' && ref.startsWith('edges/')
-      ? [`objects/${step.value.from}`, `objects/${step.value.to}`]
-      : [],
-  )

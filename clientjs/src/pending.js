@@ -11,6 +11,14 @@
 
 /** @typedef {import('./mutation.js').Mutation} Mutation */
 
+/** The objects that a transaction's new edges join. @param {Mutation} m @returns {string[]} */
+export const ends = (m) =>
+  m.steps.flatMap(({ ref, whole, step }) =>
+    whole && step.op === 'add' && ref.startsWith('edges/')
+      ? [`objects/${step.value.from}`, `objects/${step.value.to}`]
+      : [],
+  )
+
 const bySeq = (/** @type {Mutation} */ a, /** @type {Mutation} */ b) => a.seq - b.seq
 
 export class Pending {
@@ -63,15 +71,16 @@ export class Pending {
    * Of one's own transactions the server assumes that they are settled as sent.
    * So one that moves elements of an array and one that points into it are not
    * under way together: were the first refused, the index of the second would
-   * mean another element; nor is one sent that points into what an undo is shown
-   * to make of an array. (What others do, the server tells by `base`.)
+   * mean another element. Nor is one sent that is written on what an undo is shown
+   * to make: the server has yet to make it. (What others do, the server tells by `base`.)
    * @param {Mutation} m
    */
   #mustWait(m) {
+    for (const { mutation: e } of this.foreseen.values())
+      if (e.seq < m.seq && [...m.refs, ...ends(m)].some((ref) => e.refs.has(ref))) return true
     const refs = [...m.refs].filter((ref) => m.indexed.has(ref) || m.reshapes(ref, false))
     if (refs.length === 0) return false
-    const foreseen = [...this.foreseen.values()].map((f) => f.mutation)
-    return [...this.all(), ...foreseen].some(
+    return this.all().some(
       (e) =>
         e.seq < m.seq &&
         refs.some(

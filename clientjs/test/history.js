@@ -216,6 +216,10 @@ async function play(seed) {
   const meant = new Map()
   /** @type {Set<string>} */
   const bad = new Set()
+  /** @type {string[]} */
+  const broken = []
+  /** @type {any[]} */
+  const clients = []
   const w = world({
     seed,
     delay: () => w.sim.int(slow),
@@ -228,6 +232,7 @@ async function play(seed) {
       part: 0.05,
       again: 0.1,
       refuse: (/** @type {any[]} */ _, /** @type {string} */ mutation) => {
+        afterUndo(mutation)
         if (quiet) return undefined
         if (w.sim.chance(0.06)) return { code: 'rate-limited', title: 'Too many', retryAfterMs: 20 }
         // What breaks the schema does so however often it comes.
@@ -237,6 +242,15 @@ async function play(seed) {
     },
   })
   const { sim, server } = w
+  /** What is written on an own undo must not come before it. @param {string} mutation */
+  const afterUndo = (mutation) => {
+    for (const { pending } of clients.map((db) => db.writing)) {
+      const m = pending.inFlight.get(mutation)
+      for (const [undo, { mutation: e, version }] of m ? pending.foreseen : [])
+        if (version === undefined && e.seq < m.seq && [...m.refs].some((ref) => e.refs.has(ref)))
+          if (!server.applied.has(undo)) broken.push(`${mutation} is here before the undo that it is written on`)
+    }
+  }
   const slow = 1 + sim.int(60)
   w.seed([
     addObject(STORE, 'DataStore', { name: 'Book', tags: ['x', 'y', 'z'] }),
@@ -244,8 +258,6 @@ async function play(seed) {
     ...PAIR.map((p, i) => addEdge(id(10 + i), 'dataStore', p, STORE)),
   ])
   const users = ['ann', 'bob', 'cleo'].slice(0, 2 + sim.int(2))
-  /** @type {any[]} */
-  const clients = []
   for (const user of users) clients.push(await w.connect({ token: user }))
   const views = clients.map((db, i) =>
     projections.filter((_, p) => p === 0 || (p + i + seed) % 3 === 0).map((p) => db.subscribe(p)),
@@ -253,8 +265,6 @@ async function play(seed) {
   await sim.until(() => views.flat().every((v) => v.state === 'live'))
   quiet = false
 
-  /** @type {string[]} */
-  const broken = []
   let refused = 0
   clients.forEach((db, i) => {
     db.on('reject', (/** @type {any} */ e) => {

@@ -185,6 +185,54 @@ describe('undo', () => {
     expect([store.name, server.head]).toEqual(['second', 4])
   })
 
+  test('comes before what is written on it', async () => {
+    const { db, store, rec, sim, server } = await setup()
+    const refused = vi.fn()
+    db.on('reject', refused)
+    rec.$delete()
+    await sim.run(100)
+    const undone = db.undo()
+    await turn()
+    rec.n = 5
+    await sim.wait(undone)
+    await sim.run(100)
+    expect([rec.n, server.entity(`objects/${REC}`).body.n]).toEqual([5, 5])
+
+    store.name = 'second'
+    await sim.run(100)
+    const first = db.undo()
+    await turn()
+    store.name = 'third'
+    await sim.wait(first)
+    await sim.run(100)
+    expect([store.name, server.entity(`objects/${STORE}`).body.name]).toEqual(['third', 'third'])
+
+    rec.$delete()
+    await sim.run(100)
+    const again = db.undo()
+    await turn()
+    const about = db.create('OperationRequest', { target: rec }) // an edge to what is coming back
+    await sim.wait(again)
+    await sim.run(100)
+    const ends = [...server.state.edges.values()].map((/** @type {any} */ e) => [e.from, e.to])
+    expect(ends).toContainEqual([about.$id, REC])
+    expect(refused).not.toHaveBeenCalled()
+  })
+
+  test('that is refused lets what was written on it go its way', async () => {
+    const { db, store, sim, server, bob } = await setup()
+    store.name = 'second'
+    await sim.run(100)
+    bob([{ op: 'replace', path: `/objects/${STORE}/body/name`, value: 'by Bob' }])
+    const undone = db.undo()
+    undone.catch(() => {})
+    await turn()
+    store.name = 'third'
+    await sim.wait(undone.catch((/** @type {any} */ e) => expect(e.code).toBe('undo-conflict')))
+    await sim.run(100)
+    expect([store.name, server.entity(`objects/${STORE}`).body.name]).toEqual(['third', 'third'])
+  })
+
   test('joins the steps of a group', async () => {
     const { db, store, rec, sim } = await setup()
     const group = id(77)
