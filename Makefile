@@ -47,7 +47,7 @@ format: ## format the code
 	gofmt -w $$(git ls-files '*.go')
 	cd clientjs && npm run --silent format
 
-bench: build ## measure, each row beside its physical limit in the same run; then the client in a browser
+bench: setup-test build ## measure, each row beside its physical limit in the same run; then the client in a browser
 	$(GO) run ./bench $(ARGS)
 	scripts/bench-client $(if $(findstring -quick,$(ARGS)),--quick)
 

@@ -26,14 +26,16 @@ const rounds = Number(values.rounds ?? (values.quick ? 1 : 5))
 const sizes = values.sizes.split(',').map(Number)
 const samples = values.quick ? 15 : 60
 
-const server = await new Server().start()
-const floor = await new Floor().start()
-const browser = await startBrowser([
-  '--js-flags=--expose-gc', '--enable-precise-memory-info',
-  '--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets', // the pages are given by this program
-])
 const figures = new Map() // name → {unit, floor: [], graphtide: []}
+let browser, server, floor
 try {
+  browser = await startBrowser([
+    '--js-flags=--expose-gc', '--enable-precise-memory-info',
+    '--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets', // the pages are given by this program
+  ])
+  server = new Server()
+  await server.start()
+  floor = await new Floor().start()
   const books = new Map()
   for (const size of sizes) {
     // About 300 bytes an object, as everywhere in these benchmarks.
@@ -54,9 +56,9 @@ try {
     }
   }
 } finally {
-  await browser.close()
-  await floor.stop()
-  await server.stop()
+  await browser?.close()
+  await floor?.stop()
+  await server?.stop()
 }
 console.log(table([...figures].map(([name, f]) => ({ name, unit: f.unit, floor: median(f.floor), graphtide: median(f.graphtide) }))))
 if (values.json) writeFileSync(values.json, JSON.stringify(Object.fromEntries(figures), null, 1))

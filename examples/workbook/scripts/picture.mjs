@@ -8,9 +8,11 @@ import { Server } from '../test/server.mjs'
 import { button, cell, live } from '../test/workbook.mjs'
 
 const file = process.argv[2] ?? 'workbook.png'
-const server = await new Server().start()
-const browser = await startBrowser()
+let browser, server
 try {
+  browser = await startBrowser()
+  server = new Server()
+  await server.start()
   const size = { viewport: { width: 940, height: 620 } }
   const [ann, bob] = [await openWindow(browser, server.url, size), await openWindow(browser, server.url, { ...size, colorScheme: 'dark' })]
   for (const [{ page }, name] of [[ann, 'Ann'], [bob, 'Bob']]) {
@@ -47,6 +49,6 @@ try {
   </style><img src="${src(light)}" style="left:36px;top:28px"><img src="${src(dark)}" style="left:504px;top:84px">`)
   await side.screenshot({ path: file })
 } finally {
-  await browser.close()
-  await server.stop()
+  await browser?.close()
+  await server?.stop()
 }
