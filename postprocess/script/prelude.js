@@ -122,6 +122,7 @@
     try {
       const sep = glue(args)
       const n = size(self.length)
+      refuse(n * (sep.length || 1))
       const count = counter()
       const parts = []
       for (let i = 0; i < n; i++) {
