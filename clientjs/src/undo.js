@@ -50,7 +50,27 @@ export class History {
     /** Ends the pause between two tries. */
     this.wake = () => {}
     // What an earlier page began is brought to its end.
-    for (const act of doing) this.#begin(act, true).catch(() => {})
+    for (const act of doing) this.#begin(act, true).catch((err) => this.#tell(err))
+  }
+
+  /** Nobody holds the promise of what an earlier page began: the first who listens learns how it failed. @param {any} err */
+  #tell(err) {
+    const { events } = this.client
+    if (this.closed) return
+    if (events.listeners.get('problem')?.size) {
+      events.emit('problem', err)
+      return
+    }
+    console.warn(`graphtide: an undo was refused: ${err.message}`)
+    const { on } = events
+    events.on = (name, fn) => {
+      const stop = on.call(events, name, fn)
+      if (name === 'problem') {
+        events.on = on
+        queueMicrotask(() => this.#tell(err))
+      }
+      return stop
+    }
   }
 
   /** @returns {Promise<number | undefined>} the version of the undoing commit; undefined if there is nothing to undo */

@@ -251,6 +251,36 @@ describe('undo', () => {
     expect([store.name, rec.n]).toEqual(['one', 1])
   })
 
+  test.each(['early', 'late'])(
+    'that an earlier page began and that conflicts is told to who listens, %s',
+    async (when) => {
+      const { db, store, sim, server, connect, bob } = await setup()
+      store.name = 'second'
+      await sim.run(100)
+      server.options.reverting = async () => {
+        throw new Error('down')
+      }
+      db.undo().catch(() => {})
+      await turn()
+      const doing = JSON.parse(JSON.stringify(db.writing?.undos?.doing))
+      db.close()
+      bob([{ op: 'replace', path: `/objects/${STORE}/body/name`, value: 'by Bob' }])
+      server.options.reverting = undefined
+      const two = await connect()
+      const told = vi.fn()
+      if (when === 'early') two.on('problem', told)
+      two.writing.kept = { done: [], undone: [], doing }
+      await two.writing.history()
+      await sim.run(5_000)
+      if (when === 'late') two.on('problem', told)
+      await turn()
+      expect(told.mock.calls).toMatchObject([
+        [{ code: 'undo-conflict', conflicts: [{ path: `/objects/${STORE}/body/name` }] }],
+      ])
+      two.close()
+    },
+  )
+
   test('is forgotten about when the client is closed, and leaves no timer', async () => {
     const { db, store, sim, server } = await setup()
     store.name = 'second'
