@@ -9,7 +9,7 @@ export class Http {
    * @param {object} options
    * @param {string} options.base the server's origin, without a slash at the end
    * @param {string} options.graph
-   * @param {() => Promise<string | undefined>} options.token
+   * @param {(renew: boolean) => Promise<string | undefined>} options.token
    * @param {typeof globalThis.fetch} options.fetch
    */
   constructor({ base, graph, token, fetch }) {
@@ -22,10 +22,12 @@ export class Http {
   /**
    * @param {string} path
    * @param {{method?: string, body?: any, headers?: Record<string, string>}} [options]
+   * @param {boolean} [renew] the token at hand was refused
    * @returns {Promise<any>} the answer's JSON; rejects with a Problem
    */
-  async request(path, { method = 'GET', body, headers: more = {} } = {}) {
-    const token = await this.token()
+  async request(path, options = {}, renew = false) {
+    const { method = 'GET', body, headers: more = {} } = options
+    const token = await this.token(renew)
     /** @type {Record<string, string>} */
     const headers = { accept: 'application/json', ...more }
     if (token !== undefined) headers.authorization = `Bearer ${token}`
@@ -35,14 +37,15 @@ export class Http {
       answer = await this.fetch(this.base + path, {
         method,
         headers,
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        body: JSON.stringify(body),
       })
-    } catch (err) {
+    } catch (/** @type {any} */ err) {
       throw new Problem({
         code: 'unavailable',
-        detail: `the server cannot be reached: ${err instanceof Error ? err.message : err}`,
+        detail: `the server cannot be reached: ${err.message ?? err}`,
       })
     }
+    if (answer.status === 401 && !renew) return this.request(path, options, true)
     const json = await answer.json().catch(() => undefined)
     if (answer.ok && json !== undefined) return json
     throw new Problem(
