@@ -26,16 +26,15 @@ export class Http {
    * @returns {Promise<any>} the answer's JSON; rejects with a Problem
    */
   async request(path, options = {}, renew = false) {
-    const { method = 'GET', body, headers: more = {} } = options
+    const { body } = options
     const token = await this.token(renew)
-    /** @type {Record<string, string>} */
-    const headers = { accept: 'application/json', ...more }
+    const headers = { ...options.headers }
     if (token !== undefined) headers.authorization = `Bearer ${token}`
     if (body !== undefined) headers['content-type'] = 'application/json'
     let answer
     try {
       answer = await this.fetch(this.base + path, {
-        method,
+        ...options,
         headers,
         body: JSON.stringify(body),
       })
