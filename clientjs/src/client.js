@@ -148,7 +148,7 @@ export class Client {
       loaded: (id, edge) => !!this.lists?.loaded(store, this.wire.views, id, edge),
       history: (ref) => this.http.history(ref),
       rights: (id) => {
-        if (!this.presences) void this.#present()
+        if (!this.presences) this.#alone(this.#present())
         return this.presences?.known(id)
       },
       presence: (id) => this.presences?.on(id) ?? [],
@@ -163,11 +163,18 @@ export class Client {
 
   /** Rights and presence, fetched at the first question. @returns {Promise<import('./presence.js').Presence>} */
   #present() {
-    const begin = async () => {
-      const { Presence } = await this.#module('presence')
-      return (this.presences = new Presence(this.store, this.connection, this.session))
-    }
-    return (this.presenting ??= begin())
+    return (this.presenting ??= this.#module('presence').then(
+      ({ Presence }) => (this.presences = new Presence(this.store, this.connection, this.session)),
+      (err) => {
+        this.presenting = null
+        throw err
+      },
+    ))
+  }
+
+  /** Nobody else waits for it. @param {Promise<any>} work */
+  #alone(work) {
+    work.catch((err) => this.events.emit('problem', err))
   }
 
   // Connection ------------------------------------------------------------------
@@ -251,7 +258,7 @@ export class Client {
   }
 
   #refreshSchema() {
-    this.#readSchema().catch((err) => this.events.emit('problem', err))
+    this.#alone(this.#readSchema())
   }
 
   /** @param {import('./connection.js').ConnectionState} state */
@@ -263,7 +270,7 @@ export class Client {
 
   /** @param {string} name @param {any} event */
   #emit(name, event) {
-    if (name === 'message:presence') void this.#present().then((p) => p.heard(event))
+    if (name === 'message:presence') this.#alone(this.#present().then((p) => p.heard(event)))
     else if (name === 'message:can') this.presences?.told(event.objects)
     else if (name === 'message:schema') this.#refreshSchema()
     else if (!name.startsWith('message:')) this.events.emit(name, event)
@@ -462,7 +469,7 @@ export class Client {
    */
   presence(object, state) {
     const [id, shown] = [idOf(object), JSON.stringify(state ?? null)]
-    void this.#present().then((p) => p.set(id, JSON.parse(shown)))
+    this.#alone(this.#present().then((p) => p.set(id, JSON.parse(shown))))
   }
 }
 

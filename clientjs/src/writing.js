@@ -15,6 +15,9 @@ import { uuidv7 } from './uuid.js'
 
 /** @typedef {import('./mutation.js').Mutation} Mutation */
 
+/** So many commits are remembered until undo takes them up: as many as it has steps. */
+const JOURNAL = 200
+
 export class Writing {
   /** @param {import('./client.js').Client} client */
   constructor(client) {
@@ -38,6 +41,7 @@ export class Writing {
       onCommitted: (m, version) => {
         this.keeper.committed(m)
         if (m.undoable) this.journal.push({ version, group: m.group, mutation: m.id, inverse: inverseOf(m) })
+        if (this.journal.length > JOURNAL) this.journal.shift()
         client.events.emit('commit', { mutation: m.id, version, patch: m.ops })
       },
       onSettled: () => {
@@ -98,7 +102,10 @@ export class Writing {
       const { History } = this.client.modules.undo ?? (await import('./undo.js'))
       return (this.undos = new History(this.client))
     }
-    return (this.undoing ??= begin())
+    return (this.undoing ??= begin().catch((err) => {
+      this.undoing = undefined // the next time it may be there
+      throw err
+    }))
   }
 
   /** See `Client.run`. @param {string} name @param {any} params @param {any} target @returns {Promise<import('./operations.js').Operation>} */

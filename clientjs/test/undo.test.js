@@ -269,8 +269,9 @@ describe('undo', () => {
       const two = await connect()
       const told = vi.fn()
       if (when === 'early') two.on('problem', told)
-      two.writing.kept = { done: [], undone: [], doing }
-      await two.writing.history()
+      const { writing } = /** @type {any} */ (two)
+      writing.kept = { done: [], undone: [], doing }
+      await writing.history()
       await sim.run(5_000)
       if (when === 'late') two.on('problem', told)
       await turn()
