@@ -11,6 +11,17 @@ export const App = live(({ db }: { db: Db }) => {
   const boards = (view?.roots ?? []) as readonly Board[]
   const [open, setOpen] = useState('')
   const board = boards.find((b) => b.$id === open) ?? boards[0]
+  const [trouble, setTrouble] = useState('')
+  useEffect(() => {
+    const stops = [
+      db.on('reject', ({ problem }) => setTrouble(`Not saved: ${problem.problem.errors?.[0]?.message ?? problem.message}`)),
+      db.on('problem', (problem) => setTrouble(problem.message)), // such as: what was kept here could not be read
+    ]
+    return () => stops.forEach((stop) => stop())
+  }, [db])
+  const undo = () => db.undo().catch((problem) => setTrouble(
+    problem.code === 'undo-conflict' ? 'Not undone: somebody has changed the same since' : `Not undone: ${problem.message}`,
+  ))
   return (
     <>
       <header className="bar">
@@ -21,13 +32,13 @@ export const App = live(({ db }: { db: Db }) => {
           ))}
           <button type="button" className="tab" onClick={() => newBoard(db, `Board ${boards.length + 1}`)}>+ New board</button>
         </nav>
-        <button type="button" className="quiet" onClick={() => db.undo().catch(() => {})}>Undo</button>
+        <button type="button" className="quiet" onClick={undo}>Undo</button>
         <Status db={db} />
       </header>
       <main>
         {board ? <BoardView key={board.$id} db={db} id={board.$id} /> : <p className="splash">{view?.status === 'live' ? 'Make a board, and open this page in a second window.' : 'Loading…'}</p>}
       </main>
-      <Refused db={db} />
+      {trouble && <p className="refused" role="alert">{trouble} <button type="button" className="quiet" onClick={() => setTrouble('')}>All right</button></p>}
     </>
   )
 })
@@ -37,11 +48,3 @@ const Status = live(({ db }: { db: Db }) => {
   const text = db.status !== 'live' ? `Offline${waiting ? `, ${waiting} waiting` : ''}` : waiting ? 'Saving…' : 'Live'
   return <span className={`status ${db.status === 'live' ? 'live' : 'off'}`} role="status">{text}</span>
 })
-
-/** The last change that the server refused. */
-function Refused({ db }: { db: Db }) {
-  const [why, setWhy] = useState('')
-  useEffect(() => db.on('reject', ({ problem }) => setWhy(problem.problem.errors?.[0]?.message ?? problem.message)), [db])
-  if (!why) return null
-  return <p className="refused" role="alert">Not saved: {why} <button type="button" className="quiet" onClick={() => setWhy('')}>All right</button></p>
-}

@@ -5,6 +5,7 @@
 
 import { live } from '@graphtide/client/react'
 import type { DragEvent, KeyboardEvent } from 'react'
+import { Title } from './Title.tsx'
 import type { Card } from './types.ts'
 
 type Props = {
@@ -20,14 +21,9 @@ export const CardView = live(({ card, onDrop, onLeft, onRight, onUp, onDown }: P
   const moves: Record<string, (() => void) | undefined> = { ArrowLeft: onLeft, ArrowRight: onRight, ArrowUp: onUp, ArrowDown: onDown }
 
   function keys(event: KeyboardEvent<HTMLInputElement>) {
-    if (event.key === 'Enter') event.currentTarget.blur()
     if (!event.altKey || !(event.key in moves)) return
     event.preventDefault()
     moves[event.key]?.()
-  }
-
-  function rename(text: string) {
-    if (text.trim() && text !== card.title) card.title = text.trim()
   }
 
   return (
@@ -37,7 +33,7 @@ export const CardView = live(({ card, onDrop, onLeft, onRight, onUp, onDown }: P
       onDragStart={(e) => e.dataTransfer.setData('text/plain', card.$id)}
       onDrop={onDrop}
     >
-      <input key={card.title} aria-label="Title of the card" title="Alt and the arrow keys move it" defaultValue={card.title} onKeyDown={keys} onBlur={(e) => rename(e.target.value)} />
+      <Title of={card} label="Title of the card" hint="Alt and the arrow keys move it" onKeyDown={keys} />
       <button type="button" className="quiet" aria-label={`Delete ${card.title}`} onClick={() => card.$delete()}>×</button>
     </li>
   )

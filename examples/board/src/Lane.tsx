@@ -3,6 +3,7 @@
 import { live, type useView } from '@graphtide/client/react'
 import { type DragEvent, type FormEvent, useState } from 'react'
 import { CardView } from './Card.tsx'
+import { Title } from './Title.tsx'
 import type { Card, Lane } from './types.ts'
 import { addCard, type Db, move } from './work.ts'
 
@@ -38,7 +39,7 @@ export const LaneView = live(({ db, view, lane, left, right }: Props) => {
       onDrop={(e) => drop(e)}
     >
       <h2>
-        <input aria-label="Title of the lane" defaultValue={lane.title} key={lane.title} maxLength={80} onBlur={(e) => e.target.value.trim() && (lane.title = e.target.value.trim())} />
+        <Title of={lane} label="Title of the lane" maxLength={80} />
         <span>{cards.length}</span>
       </h2>
       <ol>

@@ -52,10 +52,21 @@ test('cards are moved by mouse and by keyboard, and both see the same order', as
   await card(bob.page, 'Think').locator('input').focus()
   await bob.page.keyboard.press('Alt+ArrowUp')
   await holds(ann.page, 'To do', ['Think', 'Write it down'])
-  await card(bob.page, 'Think').locator('input').focus()
+  // It keeps the focus, in another lane too.
+  const inFocus = () => bob.page.waitForFunction(() => document.activeElement.value === 'Think')
+  await inFocus()
+  await bob.page.keyboard.press('Alt+ArrowDown')
+  await holds(ann.page, 'To do', ['Write it down', 'Think'])
+  await inFocus()
   await bob.page.keyboard.press('Alt+ArrowRight')
   await holds(ann.page, 'Doing', ['Do it', 'Think'])
   await holds(ann.page, 'To do', ['Write it down'])
+  await inFocus()
+  await bob.page.keyboard.press('Alt+ArrowLeft')
+  await holds(ann.page, 'To do', ['Write it down', 'Think'])
+  await inFocus()
+  await bob.page.keyboard.press('Alt+ArrowRight')
+  await holds(ann.page, 'Doing', ['Do it', 'Think'])
 })
 
 test('a change replaces nothing on the page but what it changed', async () => {
@@ -65,6 +76,27 @@ test('a change replaces nothing on the page but what it changed', async () => {
   await bob.page.keyboard.press('Enter')
   await holds(ann.page, 'Doing', ['Do it well', 'Think'])
   assert.equal(await ann.page.evaluate(() => window.firstCard.isConnected && window.firstCard.value), before)
+})
+
+test('what one is typing stays when somebody else renames the same', async () => {
+  const input = (page) => page.locator('section[aria-label="To do"] .card input').first()
+  await input(bob.page).focus()
+  await bob.page.keyboard.press('End')
+  await bob.page.keyboard.type(', please')
+  await input(ann.page).fill('Note it')
+  await ann.page.keyboard.press('Enter')
+  await bob.page.getByRole('button', { name: 'Delete Note it' }).waitFor()
+  await holds(bob.page, 'To do', ['Write it down, please'])
+  await bob.page.keyboard.press('Enter')
+  await holds(ann.page, 'To do', ['Write it down, please'])
+})
+
+test('an undo that somebody else’s change is in the way of says so', async () => {
+  await ann.page.getByRole('button', { name: 'Undo' }).click()
+  const told = ann.page.getByRole('alert')
+  await told.getByText('Not undone').waitFor()
+  await told.getByRole('button', { name: 'All right' }).click()
+  await holds(ann.page, 'To do', ['Write it down, please'])
 })
 
 test('what the schema refuses is rolled back and told', async () => {
@@ -84,5 +116,6 @@ test('undo takes one’s own last change back, for both', async () => {
   await holds(bob.page, 'Done', ['A mistake'])
   await ann.page.getByRole('button', { name: 'Undo' }).click()
   await holds(bob.page, 'Done', [])
+  assert.match(ann.errors.shift(), /409/) // the undo that was refused
   for (const { errors } of [ann, bob]) assert.deepEqual(errors, [])
 })
