@@ -84,19 +84,32 @@ export function watch(db) {
   const { open, handlers } = connection
   const { onMessages } = handlers
   const send = connection.send.bind(connection)
-  const later = (/** @type {() => void} */ fn) => (state.delay ? void setTimeout(fn, state.delay) : fn())
+  /** One direction of it: none overtakes another, though the delay changes. */
+  const direction = () => {
+    /** @type {(() => void)[]} */
+    const queue = []
+    return (/** @type {() => void} */ fn) => {
+      queue.push(fn)
+      const go = () => {
+        while (queue.includes(fn)) queue.shift()?.()
+      }
+      if (state.delay) setTimeout(go, state.delay)
+      else go()
+    }
+  }
+  const [outward, inward] = [direction(), direction()]
   connection.send = (message) => {
     if (connection.state.name !== 'live') return false
     add('wire', 'out', `→ ${JSON.stringify(message).slice(0, 400)}`)
     // What is lost on the wire is lost with the line: TCP never drops one message.
     if (Math.random() < state.drop) cut()
-    else later(() => send(message))
+    else outward(() => send(message))
     return true
   }
   handlers.onMessages = (messages) => {
     for (const m of messages) add('wire', 'in', `← ${JSON.stringify(m).slice(0, 400)}`)
     const { state: now } = connection
-    later(() => connection.state === now && onMessages(messages))
+    inward(() => connection.state === now && onMessages(messages))
   }
   connection.open = () => {
     if (state.offline) throw new Error('switched offline')

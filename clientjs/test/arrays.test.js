@@ -56,7 +56,7 @@ test('edits are as few as there can be, and make the one array of the other', ()
 })
 
 test('edits of very many elements name those alone that differ at their place', () => {
-  const long = Array.from({ length: 600 }, (_, n) => n)
+  const long = Array.from({ length: 600 }, (_, n) => /** @type {any} */ (n))
   const two = long.with(5, 'a').with(590, 'b')
   expect(edits(long, two)).toEqual([
     { op: 'replace', at: 5, value: 'a' },

@@ -420,6 +420,38 @@ describe('rights, presence, undo', () => {
     expect(server.heard.filter((/** @type {any} */ m) => m.t === 'can').length).toBeGreaterThan(0)
   })
 
+  test('rights are asked for again after a reconnect, of what is still here', async () => {
+    const { db, store, sim, server, sockets } = await setup()
+    const ids = [STORE, ...Array.from({ length: 20 }, (_, n) => id(5_000 + n))] // the others were seen once
+    await sim.wait(Promise.all(ids.map((i) => db.can(i, 'write'))))
+    const asked = () => server.heard.filter((/** @type {any} */ m) => m.t === 'can').flatMap((m) => m.objects)
+    expect(asked()).toHaveLength(21)
+    sockets[0].cut(1006)
+    await sim.run(3_000)
+    expect(asked().slice(21)).toEqual([STORE])
+    expect(store.$can('write')).toBe(true)
+    expect([...(db.presences?.rights.keys() ?? [])]).toEqual([STORE])
+  })
+
+  test('$history asks the server what became of an object, or an edge', async () => {
+    /** @type {string[]} */
+    const paths = []
+    const { db, store, sim, server } = await setup()
+    const { fetch } = db.http
+    db.http.fetch = async (url, init) => {
+      const path = new URL(String(url)).pathname
+      if (!path.endsWith('/history')) return fetch(url, init)
+      paths.push(path)
+      return Response.json({ entries: [{ version: server.head }] })
+    }
+    const edge = store.$edge('records', store.records[0])
+    const answers = await sim.wait(Promise.all([store.$history(), edge.$history()]))
+    expect(answers).toEqual(Array(2).fill({ entries: [{ version: server.head }] }))
+    expect(paths).toEqual([`/v1/graphs/main/objects/${store.$id}/history`, `/v1/graphs/main/edges/${edge.$id}/history`])
+    db.http.fetch = async () => Response.json({ code: 'not-found', title: 'Gone' }, { status: 404 })
+    await expect(sim.wait(store.$history())).rejects.toMatchObject({ code: 'not-found' })
+  })
+
   test('presence tells the others, and again after a reconnect', async () => {
     const { db, store, sim, connect, sockets } = await setup()
     const other = await connect()

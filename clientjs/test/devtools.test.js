@@ -56,6 +56,27 @@ test('switches the line off and on again', async () => {
   db.close()
 })
 
+test('messages keep their order when the delay is switched off', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout'] })
+  const { db } = await setup()
+  /** @type {any[]} */
+  const sent = []
+  db.connection.send = (/** @type {any} */ m) => sent.push(m.n) > 0
+  const seen = watch(db)
+  seen.set({ delay: 500 })
+  db.connection.send({ n: 1 })
+  db.connection.send({ n: 2 })
+  expect(sent).toEqual([])
+  seen.set({ delay: 0 })
+  db.connection.send({ n: 3 })
+  expect(sent).toEqual([1, 2, 3])
+  vi.advanceTimersByTime(1_000)
+  expect(sent).toEqual([1, 2, 3])
+  vi.useRealTimers()
+  seen.stop()
+  db.close()
+})
+
 test('the overlay can be read and worked without a mouse, and leaves nothing behind', async () => {
   const { db, sim } = await setup()
   const stop = devtools(db)
