@@ -8,7 +8,9 @@ export const refusals = reactive([])
 /** @param {import('@graphtide/client').Client} db */
 export function hearRefusals(db) {
   db.on('reject', ({ mutation, problem, patch, dependsOn }) => {
-    if (problem.code === 'exists' || problem.code === 'edge-exists') return // it is there, which was the point
+    // It is there, which was the point; where there was more to it, that is not saved. Marks of reading are made again.
+    const alone = patch.length === 1 || patch.every((op) => op.value?.label === 'readBy')
+    if (!dependsOn && alone && (problem.code === 'exists' || problem.code === 'edge-exists')) return
     const [op] = patch
     const { object, key, label } = placeOf(db, op?.path ?? '')
     const why = dependsOn ? `it builds on a change that was not saved (${reasonOf(problem)})` : reasonOf(problem)
