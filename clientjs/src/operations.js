@@ -28,7 +28,13 @@ export async function start(db, name, params, target) {
   )
   const view = db.subscribe({ root: id })
   await view.ready
-  return new Operation(db.objects.object(id), view)
+  const op = new Operation(db.objects.object(id), view)
+  const stop = db.on('status', () => {
+    const { state } = db.connection
+    if (state.name === 'closed' && state.reason) op.fail(state.reason)
+  })
+  op.result.then(stop, stop)
+  return op
 }
 
 export class Operation {
@@ -41,8 +47,13 @@ export class Operation {
     this.view = view
     /** What it ended as. @type {any} */
     this.final = null
+    /** It will never be known what becomes of it. @type {(problem: Problem) => void} */
+    this.fail = () => {}
     /** The `result`; rejects with the problem when the job failed, was cancelled or ran out of time. @type {Promise<any>} */
-    this.result = new Promise((resolve, reject) => this.#follow(resolve, reject))
+    this.result = new Promise((resolve, reject) => {
+      this.fail = reject
+      this.#follow(resolve, reject)
+    })
     this.result.catch(() => {})
   }
 

@@ -4,10 +4,10 @@
  */
 
 import { Mutation } from './mutation.js'
-import { Problem } from './protocol.js'
 import { uuidv7 } from './uuid.js'
 
 /** @typedef {import('./patch.js').PatchOp} PatchOp */
+/** @typedef {import('./protocol.js').Problem} Problem */
 
 export class Transactions {
   /**
@@ -22,8 +22,8 @@ export class Transactions {
     this.seq = 0
     /** @type {Mutation | null} */
     this.open = null
-    /** Nothing can be written any more. */
-    this.closed = false
+    /** Why nothing can be written any more. @type {Problem | null} */
+    this.closed = null
     /** Within the callback of `transact`. */
     this.inside = false
   }
@@ -35,7 +35,7 @@ export class Transactions {
    */
   write(ops) {
     if (ops.length === 0) return
-    if (this.closed) throw new Problem({ code: 'closed', detail: 'the client is closed' })
+    if (this.closed) throw this.closed
     const open = this.open ?? new Mutation(uuidv7(), ++this.seq)
     this.layers.write(open, ops)
     if (this.open) return

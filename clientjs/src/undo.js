@@ -46,7 +46,13 @@ export class History {
     this.doing = []
     /** Undo and redo run one after the other. @type {Promise<any>} */
     this.queue = Promise.resolve()
-    this.closed = false
+    /** Why nothing can be undone any more. @type {Problem | null} */
+    this.closed = null
+    /** Rejects then. @type {Promise<any>} */
+    this.ending = new Promise((_, reject) => {
+      this.end = reject
+    })
+    this.ending.catch(() => {})
     /** Ends the pause between two tries. */
     this.wake = () => {}
     // What an earlier page began is brought to its end.
@@ -240,7 +246,7 @@ export class History {
     await Promise.allSettled(own.map((m) => m.settled.promise))
     this.#catchUp()
     delete step.waiting
-    if (this.closed) throw closed()
+    if (this.closed) throw this.closed
   }
 
   /** Over a line that may fail, as often as it takes. @param {Act} act @returns {Promise<number>} */
@@ -248,10 +254,11 @@ export class History {
     const { http } = this.client
     const headers = { 'Idempotency-Key': key, 'Graphtide-Group': group }
     for (let attempt = 1; ; attempt++) {
-      if (this.closed) throw closed()
+      if (this.closed) throw this.closed
       try {
         const path = `/v1/graphs/${http.graph}/revert`
-        return (await http.request(path, { method: 'POST', body: { versions: step.versions }, headers })).version
+        const answer = http.request(path, { method: 'POST', body: { versions: step.versions }, headers })
+        return (await Promise.race([answer, this.ending])).version
       } catch (err) {
         if (this.closed || !(err instanceof Problem && err.transient)) throw err
         await this.#pause(err.problem.retryAfterMs ?? Math.min(LONGEST_WAIT, 250 * 2 ** attempt))
@@ -285,11 +292,10 @@ export class History {
     return Object.assign(problem, { conflicts })
   }
 
-  /** The client is closed: what is under way is not waited for. */
-  close() {
-    this.closed = true
+  /** The client is closed, or the server has ended it: what is under way is not waited for. @param {Problem} [reason] */
+  close(reason = new Problem({ code: 'closed', detail: 'the client was closed before it was undone' })) {
+    this.closed ??= reason
+    this.end?.(reason)
     this.wake()
   }
 }
-
-const closed = () => new Problem({ code: 'closed', detail: 'the client was closed before it was undone' })

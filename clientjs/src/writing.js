@@ -10,6 +10,7 @@ import { Keeper } from './keeper.js'
 import { Layers } from './layers.js'
 import { Outgoing } from './outgoing.js'
 import { Pending } from './pending.js'
+import { Problem } from './protocol.js'
 import { Transactions } from './transact.js'
 import { uuidv7 } from './uuid.js'
 
@@ -66,6 +67,21 @@ export class Writing {
     )
     this.edits = new Edits(store, () => client.schema, this.transactions)
     wire.outgoing = this.outgoing
+    client.on('status', () => this.#moved())
+    this.#moved()
+  }
+
+  /** Where the server has ended the connection for good, nothing is answered any more, and what waits learns why. */
+  #moved() {
+    const { transactions, client } = this
+    const { state } = client.connection
+    if (state.name !== 'closed' || !state.reason || transactions.closed) return
+    transactions.seal()
+    transactions.closed = state.reason
+    // It stays in the list, and is kept where `persist` keeps it.
+    for (const m of this.all()) m.settled.reject(state.reason)
+    for (const view of [...client.wire.views]) if (!view.loaded && view.state === 'loading') view.fail(state.reason)
+    this.undos?.close(state.reason)
   }
 
   /** See `Client.create`. @param {string} type @param {Record<string, any>} [body] @param {{id?: string, access?: any}} [options] */
@@ -100,7 +116,9 @@ export class Writing {
   history() {
     const begin = async () => {
       const { History } = this.client.modules.undo ?? (await import('./undo.js'))
-      return (this.undos = new History(this.client))
+      const undos = (this.undos = new History(this.client))
+      if (this.transactions.closed) undos.close(this.transactions.closed)
+      return undos
     }
     return (this.undoing ??= begin().catch((err) => {
       this.undoing = undefined // the next time it may be there
@@ -134,7 +152,7 @@ export class Writing {
     this.keeper.close()
     this.outgoing.close()
     this.undos?.close()
-    this.transactions.closed = true
+    this.transactions.closed ??= new Problem({ code: 'closed', detail: 'the client is closed' })
     this.client.store.cells.byOwner.clear() // nothing will change any more
   }
 }
