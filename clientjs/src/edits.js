@@ -17,6 +17,8 @@ import { uuidv7 } from './uuid.js'
 const INDEX = /^(0|[1-9][0-9]*)$/
 /** More elements than this in one step (a transaction has a limit) are set anew together, where that is less to send. */
 const MANY = 500
+/** More operations than this (and a test) the server takes in no transaction. */
+const LIMIT = 999
 
 /** @implements {Editor} */
 export class Edits {
@@ -69,6 +71,7 @@ export class Edits {
   setItem(place, key, value) {
     const { length } = place.value ?? []
     if (key === 'length') {
+      if (value < 0 || value % 1) throw new RangeError('Invalid array length')
       if (!(value <= length)) throw new TypeError('an array in JSON has no holes: push instead of lengthening it')
       this.#splice(place, value, length - value, [])
       return
@@ -145,7 +148,8 @@ export class Edits {
     if (items.length === 0) return
     const whole = /** @type {PatchOp[]} */ ([{ op: 'replace', path: place.path('').slice(0, -1), value: fresh }])
     const moved = moves(old, fresh)
-    const ways = [patchOf(place, items), ...(moved ? [patchOf(place, moved)] : []), whole]
+    const ways = [items, ...(moved ? [moved] : [])].filter((w) => w.length <= LIMIT).map((w) => patchOf(place, w))
+    ways.push(whole)
     const sizes = ways.map((ops) => JSON.stringify(ops).length)
     this.#write(place, '', ways[sizes.indexOf(Math.min(...sizes))])
   }
@@ -184,11 +188,7 @@ export class Edits {
    * @param {any} value
    */
   assign(id, edge, value) {
-    const none = value === null || value === undefined
-    if (edge.many && !none && !Array.isArray(value)) {
-      throw new TypeError(`${edge.label} may lead to many objects: assign an array, or use push and remove`)
-    }
-    const wanted = none ? [] : edge.many ? Array.from(value, idOf) : [idOf(value)]
+    const wanted = this.targets(edge, value)
     const { store } = this
     const ops = []
     for (const e of store.edgesOf(id, edge.dir, edge.label)) {
@@ -196,6 +196,15 @@ export class Edits {
     }
     for (const other of new Set(wanted)) ops.push(...this.#link(id, { ...edge, many: true }, other))
     this.transactions.write(ops)
+  }
+
+  /** The ids of what is assigned to an edge. @param {EdgeName} edge @param {any} value @returns {string[]} */
+  targets(edge, value) {
+    const none = value === null || value === undefined
+    if (edge.many && !none && !Array.isArray(value)) {
+      throw new TypeError(`${edge.label} may lead to many objects: assign an array, or use push and remove`)
+    }
+    return none ? [] : edge.many ? Array.from(value, idOf) : [idOf(value)]
   }
 
   /** @param {string} id @param {EdgeName} edge @param {any[]} others objects, or their ids @param {any} [value] the edge's body */

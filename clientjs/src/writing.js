@@ -9,6 +9,7 @@ import { inverseOf } from './inverse.js'
 import { Keeper } from './keeper.js'
 import { Layers } from './layers.js'
 import { Outgoing } from './outgoing.js'
+import { define } from './patch.js'
 import { Pending } from './pending.js'
 import { Problem } from './protocol.js'
 import { Transactions } from './transact.js'
@@ -93,8 +94,10 @@ export class Writing {
     /** @type {[string, any][]} */
     const edges = []
     for (const key of Object.keys(body)) {
-      if (schema.edge(type, key)) edges.push([key, body[key]])
-      else plain[key] = body[key]
+      const edge = schema.edge(type, key)
+      if (edge)
+        edges.push([key, edge.many ? this.edits.targets(edge, body[key]) : this.edits.targets(edge, body[key])[0]])
+      else define(plain, key, body[key])
     }
     const value = Object.freeze({
       type,
