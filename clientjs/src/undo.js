@@ -143,13 +143,17 @@ export class History {
     }
   }
 
-  /** What has not been sent yet is simply taken back. */
+  /** What has not been sent yet, with its whole group, is simply taken back. */
   #withdraw() {
     const { writing } = this.client
     const last = writing?.all().at(-1)
-    if (!writing || !last?.undoable || !writing.outgoing.withdraw(last)) return false
-    for (let m = writing.all().at(-1); m && last.group && m.group === last.group; m = writing.all().at(-1))
-      if (!writing.outgoing.withdraw(m)) break
+    if (!writing || !last?.undoable) return false
+    const { group } = last
+    const mine = group === undefined ? [last] : writing.all().filter((m) => m.group === group)
+    // Of a group that is partly sent all is undone by the server.
+    if (group !== undefined && this.done.at(-1)?.group === group) return false
+    if (mine.some((m) => m.wire || !writing.pending.waiting.includes(m))) return false
+    for (const m of mine.reverse()) writing.outgoing.withdraw(m)
     return true
   }
 

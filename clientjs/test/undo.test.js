@@ -282,6 +282,24 @@ describe('undo', () => {
     },
   )
 
+  test('takes a group back whole, also where a part of it is not sent', async () => {
+    const { db, store, sim, server, sockets } = await setup()
+    const group = id(77)
+    db.transact(() => (store.name = 'one'), { group })
+    await sim.run(100)
+    sockets.at(-1).cut(1006)
+    db.transact(() => store.tags.push('two'), { group })
+    const undone = db.undo()
+    await turn()
+    expect([store.name, [...store.tags]]).toEqual(['Book', ['a', 'b']])
+    await sim.wait(undone)
+    await sim.run(1_000)
+    expect(server.entity(`objects/${STORE}`).body).toEqual({ name: 'Book', tags: ['a', 'b'] })
+    await sim.wait(db.redo())
+    await sim.run(1_000)
+    expect([store.name, [...store.tags]]).toEqual(['one', ['a', 'b', 'two']])
+  })
+
   test('is forgotten about when the client is closed, and leaves no timer', async () => {
     const { db, store, sim, server } = await setup()
     store.name = 'second'
