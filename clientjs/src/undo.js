@@ -230,7 +230,10 @@ export class History {
       return version
     } catch (err) {
       this.#over(act, undefined)
-      this[from].push(step) // refused: it can be tried again
+      // Refused: it can be tried again, in its place.
+      const newest = /** @type {number} */ (step.versions.at(-1))
+      const at = this[from].findLastIndex((s) => !(/** @type {number} */ ((s.versions.at(-1)) > newest)))
+      this[from].splice(at + 1, 0, step)
       client.events.emit('undoing')
       if (err instanceof Problem && err.code === 'undo-conflict') throw this.#explained(err)
       throw err

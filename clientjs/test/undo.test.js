@@ -282,6 +282,17 @@ describe('undo', () => {
     },
   )
 
+  test('of two steps that are refused leaves them in order', async () => {
+    const { db, store, sim, bob } = await setup()
+    for (const name of ['one', 'two']) {
+      store.name = name
+      await sim.run(100)
+    }
+    bob([{ op: 'replace', path: `/objects/${STORE}/body/name`, value: 'by Bob' }])
+    await sim.wait(Promise.allSettled([db.undo(), db.undo()]))
+    expect(db.writing?.undos?.done.map((s) => s.versions)).toEqual([[2], [3]])
+  })
+
   test('takes a group back whole, also where a part of it is not sent', async () => {
     const { db, store, sim, server, sockets } = await setup()
     const group = id(77)
