@@ -62,7 +62,7 @@ export class Client {
     this.events = new Emitter()
     this.schema = new Schema()
     this.store = new Store()
-    this.http = new Http({ base, graph, token: () => ask(false), fetch })
+    this.http = new Http({ base, graph, token: ask, fetch })
     this.connection = new Connection({
       open: () => new WebSocket(`${base.replace(/^http/, 'ws')}/v1/graphs/${graph}/sync`, ['graphtide.v1']),
       token: ask,
