@@ -231,8 +231,8 @@ export class History {
     } catch (err) {
       this.#over(act, undefined)
       // Refused: it can be tried again, in its place.
-      const newest = /** @type {number} */ (step.versions.at(-1))
-      const at = this[from].findLastIndex((s) => !(/** @type {number} */ ((s.versions.at(-1)) > newest)))
+      const newest = (/** @type {Step} */ s) => s.versions.at(-1) ?? 0
+      const at = this[from].findLastIndex((s) => newest(s) <= newest(step) || !newest(step))
       this[from].splice(at + 1, 0, step)
       client.events.emit('undoing')
       if (err instanceof Problem && err.code === 'undo-conflict') throw this.#explained(err)
