@@ -166,6 +166,19 @@ func (a *attempt) react(life context.Context, r *replica.Replica) error {
 // operate runs the handler of an operation.
 func (a *attempt) operate(life context.Context, r *replica.Replica) error {
 	a.operation = newOperation(a.graph)
+	if err := a.operation.findParent(life); err != nil {
+		return infrastructure(err)
+	}
+	if a.run.Attempt > 1 || a.operation.parent != nil && !a.operation.isOrphaned() {
+		// It may be due because of what others said meanwhile, or of its parent's
+		// end, and this node need not have heard of that yet.
+		if err := r.CatchUp(life); err != nil {
+			return infrastructure(err)
+		}
+		if err := a.operation.findParent(life); err != nil {
+			return infrastructure(err)
+		}
+	}
 	b, ok, err := a.operation.body(life)
 	switch {
 	case err != nil:
@@ -179,10 +192,6 @@ func (a *attempt) operate(life context.Context, r *replica.Replica) error {
 	ending := func(state string, why *graph.RunError) error {
 		close(a.operation.begun)
 		return a.conclude(life, state, why)
-	}
-	if err := a.operation.findParent(life); err != nil {
-		close(a.operation.begun)
-		return infrastructure(err)
 	}
 	switch {
 	case a.operation.isOrphaned():

@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/replica"
@@ -17,9 +20,16 @@ import (
 // calling the handler. So there is one way to the end, fenced like every other,
 // whatever dies. What nobody has in hand, because it waits for a retry or for
 // reports, is made due by the follower that sees the parent's end.
+//
+// That an operation is asked to stop is handed down by the follower that sees
+// it: it sets `cancel` on the children as a user would have, so that every kind
+// of handler hears of it in the way it knows, and their children in turn.
 
 // startedBy is the edge from an operation to the one that started it.
 const startedBy = "startedBy"
+
+// childrenAtOnce is how many children are asked to stop at a time.
+const childrenAtOnce = 16
 
 // parent is the operation that started another one, as its executor sees it.
 type parent struct {
@@ -121,6 +131,82 @@ func (o *Operation) orphanedBy() *graph.RunError {
 		why = fmt.Sprintf("the operation that started this one, %s (%s), has ended as %s", b.Operation, o.parent.id, b.State)
 	}
 	return &graph.RunError{Code: "parent-ended", Message: clip(why)}
+}
+
+// askToStop tells the runs of operations that they are asked to stop, and asks
+// their children. The cursor moves after it: doing it twice does no harm.
+func (f *follower) askToStop(ctx context.Context, asked []askedToStop) error {
+	ids := make([]graph.ObjectID, len(asked))
+	for i, a := range asked {
+		ids[i] = a.id
+	}
+	ready, err := f.deps.Runs.AskToStop(ctx, f.key, ids, f.cfg.CancelGrace)
+	if err != nil {
+		return err
+	}
+	f.ready(ready)
+	for _, a := range asked {
+		if err := f.askChildren(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// askChildren asks the children of an operation to stop that it had when it was
+// asked itself. What it starts after that, to tidy up for instance, may go on
+// until it ends.
+func (f *follower) askChildren(ctx context.Context, parent askedToStop) error {
+	var children []graph.ObjectID
+	err := f.replica.Read(ctx, func(s *replica.State) {
+		children = children[:0]
+		s.In(parent.id, startedBy, func(e *graph.Edge) bool {
+			var b operationBody
+			child := s.Object(e.From)
+			if e.Meta.CreatedVersion < parent.at && child != nil && json.Unmarshal(child.Body, &b) == nil && !b.Done && !b.Cancel {
+				children = append(children, e.From)
+			}
+			return true
+		})
+	})
+	if err != nil || len(children) == 0 {
+		return err
+	}
+	ref := graph.ObjectRef(parent.id)
+	runs, err := f.deps.Runs.ListRuns(ctx, f.key, graph.RunFilter{Entity: &ref, Limit: listAtMost})
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(runs, func(r *graph.Run) bool { return r.Kind == graph.RunOperation })
+	if i < 0 {
+		return nil // forgotten, long after its end
+	}
+	var all errgroup.Group
+	all.SetLimit(childrenAtOnce)
+	for _, child := range children {
+		all.Go(func() error { return f.askChild(ctx, runs[i], child) })
+	}
+	return all.Wait()
+}
+
+// askChild sets cancel on the object of an operation, with the run of its parent
+// as the cause.
+func (f *follower) askChild(ctx context.Context, parent *graph.Run, child graph.ObjectID) error {
+	o := &Operation{id: child}
+	_, err := f.deps.Submitter.Submit(ctx, f.name, &graph.Mutation{
+		Key: writeKey(parent.ID, "cancel:"+child.String()), Patch: o.patch(nil, member{"cancel", "true"}),
+		Author: authorOf(parent, false), Depth: parent.Depth + 1, ReplayAny: true, Executor: true,
+		Cause: graph.Cause{Kind: graph.CauseOperation, Version: parent.Version, Run: parent.ID},
+	})
+	switch graph.CodeOf(err) {
+	case "", graph.CodeNotFound, graph.CodeTestFailed:
+		return nil // asked, gone, or ended meanwhile
+	case graph.CodeUnavailable, graph.CodeInternal: // the end of ctx too
+		return fmt.Errorf("ask operation %s to stop: %w", child, err)
+	}
+	// Trying again does not help, and matching must go on.
+	f.cfg.Log.Error("ask a child operation to stop", "operation", child, "error", err)
+	return nil
 }
 
 // endChildren makes the runs of children due that nobody has in hand. The

@@ -3,10 +3,12 @@ package postprocess
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +22,7 @@ import (
 func families(web string) string {
 	return operations(`
 parent:
-  params: {child: {type: string}, id: {type: string}, end: {type: string}}
+  params: {child: {type: string}, id: {type: string}, end: {type: string}, when: {type: string}}
   handler: {script: parent.js}
   timeout: 20s
   retries: 0
@@ -41,7 +43,7 @@ export default async ({operation: op}, graph) => {
   const p = op.params
   await graph.patch([{op: 'add', path: '/objects/' + p.id, value: {type: 'OperationRequest', body: {operation: p.child}}}], {key: 'child'})
   await op.status('started it')
-  while (!op.cancelled) await sleep(5)
+  while (!op.cancelled && !await graph.get(p.when)) await sleep(5)
   if (p.end === 'fail') await op.fail('no')
   else if (p.end === 'throw') throw new Error('no')
   else if (p.end === 'complete') await op.complete('done')
@@ -92,7 +94,8 @@ func TestChildOperationsEndWithTheirParent(t *testing.T) {
 				end := []string{"complete", "fail", "", "throw"}[i%4]
 				state := map[string]string{"complete": "succeeded", "fail": "failed", "": "cancelled", "throw": "cancelled"}[end]
 				id := newID()
-				above := s.operation("parent", fmt.Sprintf(`{"child":%q,"id":%q,"end":%q}`, child, id, end))
+				when := newID() // the parent ends when there is this object, or when it is asked to stop
+				above := s.operation("parent", fmt.Sprintf(`{"child":%q,"id":%q,"end":%q,"when":%q}`, child, id, end, when))
 				switch child {
 				case "inGo", "held":
 					take(t, began)
@@ -107,7 +110,11 @@ func TestChildOperationsEndWithTheirParent(t *testing.T) {
 				if got := s.parentOf(id); got != above {
 					t.Errorf("%s is joined to %q, not to %s", child, got, above)
 				}
-				s.set(above, "cancel", "true")
+				if state == "cancelled" {
+					s.set(above, "cancel", "true")
+				} else {
+					s.patch(ann, `[{"op":"add","path":"/objects/`+when+`","value":{"type":"Thing","body":{}}}]`)
+				}
 				if b := s.waitDone(above); b["state"] != state {
 					t.Errorf("the parent is %v", b)
 				}
@@ -123,6 +130,181 @@ func TestChildOperationsEndWithTheirParent(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A child that waits for a retry or for reports ends with its parent also where
+// it is taken up by a node that has not heard of the parent's end.
+func TestAChildEndsWithItsParentOnANodeThatLags(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"waiting for reports", "waiting for a retry"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			child, end, tries := newID(), make(chan struct{}), make(chan int, 9)
+			handlers := map[string]GoHandler{
+				"parent": func(ctx context.Context, c *Call) (json.RawMessage, error) {
+					_, err := c.Graph.Patch(ctx, json.RawMessage(`[{"op":"add","path":"/objects/`+child+`","value":{"type":"OperationRequest","body":{"operation":"child"}}}]`), "child")
+					select {
+					case <-end:
+					case <-ctx.Done():
+					}
+					return nil, err
+				},
+				"child": func(_ context.Context, c *Call) (json.RawMessage, error) {
+					tries <- eventOf(t, c.Event).Attempt
+					return nil, errors.New("not yet")
+				},
+			}
+			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusAccepted) }))
+			t.Cleanup(web.Close)
+			handler, state := `{go: child}`, graph.RunRetrying
+			if kind == "waiting for reports" {
+				handler, state = `{webhook: "`+web.URL+`"}`, graph.RunRunning
+			}
+			s := setupPostgres(t, operations(`
+parent: {handler: {go: parent}}
+child: {handler: `+handler+`}`), handlers, func(c *Config) { c.RetryDelay = time.Hour })
+			s.operation("parent", `{}`)
+			s.waitRuns("child", func(r []*graph.Run) bool {
+				return len(r) == 1 && r[0].State == state && (r[0].Open || state == graph.RunRetrying)
+			})
+			// From here on the other node begins what is due; it knows the graph as it
+			// is now.
+			s.first.runs.idle.Store(true)
+			other := s.nodeThatLooks(time.Hour, "n2", handlers, func(c *Config) { c.RetryDelay = time.Hour })
+			if _, err := other.replicas.Open(t.Context(), graph.MainGraph); err != nil {
+				t.Fatal(err)
+			}
+			other.start()
+			close(end)
+			b := s.waitDone(child)
+			if why, _ := b["error"].(map[string]any); b["state"] != "cancelled" || why["code"] != "parent-ended" {
+				t.Errorf("the child ended as %v", b)
+			}
+			s.waitState("child", graph.RunCancelled)
+			if state == graph.RunRetrying && len(tries) != 1 {
+				t.Errorf("its handler was called %d times", len(tries))
+			}
+		})
+	}
+}
+
+// Who asks an operation to stop asks its children, wherever they are handled and
+// in whatever way: they hear of it while the parent goes on.
+func TestACancelIsPassedOnToChildren(t *testing.T) {
+	t.Parallel()
+	release, told, heard := make(chan struct{}), make(chan struct{}), make(chan string, 9)
+	child := map[string]string{"listening": newID(), "nested": newID(), "parked": newID(), "failing": newID(), "late": newID()}
+	request := func(name string) json.RawMessage {
+		return json.RawMessage(fmt.Sprintf(`[{"op":"add","path":"/objects/%s","value":{"type":"OperationRequest","body":{"operation":%q}}}]`, child[name], name))
+	}
+	var s *system
+	parent := map[string]GoHandler{
+		"parent": func(ctx context.Context, c *Call) (json.RawMessage, error) {
+			s.first.runs.idle.Store(true) // what else there is runs on another node
+			for _, name := range []string{"listening", "parked", "failing"} {
+				if _, err := c.Graph.Patch(ctx, request(name), name); err != nil {
+					return nil, err
+				}
+			}
+			<-c.Operation.Asked()
+			_, err := c.Graph.Patch(ctx, request("late"), "late")
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+			return nil, err
+		},
+	}
+	listen := func(name, starts string) GoHandler {
+		return func(ctx context.Context, c *Call) (json.RawMessage, error) {
+			if starts != "" {
+				if _, err := c.Graph.Patch(ctx, request(starts), ""); err != nil {
+					return nil, err
+				}
+			}
+			select {
+			case <-c.Operation.Asked():
+				heard <- name
+				<-told // and ends later
+			case <-ctx.Done():
+			}
+			return nil, nil
+		}
+	}
+	children := map[string]GoHandler{
+		"listening": listen("listening", "nested"), "nested": listen("nested", ""), "late": listen("late", ""),
+		"failing": func(context.Context, *Call) (json.RawMessage, error) { return nil, errors.New("not yet") },
+	}
+	tokens := make(chan event, 9)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		tokens <- eventOf(t, body)
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	t.Cleanup(web.Close)
+	defer func() {
+		select {
+		case <-told:
+		default:
+			close(told)
+		}
+	}()
+	slow := func(c *Config) { c.CancelGrace, c.RetryDelay = time.Hour, time.Hour }
+	s = setupPostgres(t, operations(`
+parent: {handler: {go: parent}}
+listening: {handler: {go: listening}}
+nested: {handler: {go: nested}}
+late: {handler: {go: late}}
+failing: {handler: {go: failing}}
+parked: {handler: {webhook: "`+web.URL+`"}}`), parent, slow)
+	above := s.operation("parent", `{}`)
+	s.waitState("parent", graph.RunRunning)
+	other := s.node("n2", children, slow)
+	other.start()
+	report := take(t, tokens)
+	s.waitState("failing", graph.RunRetrying)
+	for _, name := range []string{"listening", "nested"} {
+		s.waitBody(child[name], func(b map[string]any) bool { return b["state"] == "running" })
+	}
+	s.set(above, "cancel", "true")
+	if got := []string{take(t, heard), take(t, heard)}; !slices.Contains(got, "listening") || !slices.Contains(got, "nested") {
+		t.Errorf("%v heard of it", got)
+	}
+	close(told)
+	for _, name := range []string{"listening", "nested", "failing"} {
+		if b := s.waitDone(child[name]); b["state"] != "cancelled" || b["cancel"] != true || b["error"] != nil && name != "nested" {
+			t.Errorf("%s is %v", name, b)
+		}
+	}
+	// What waits for reports reads it in the answer to one.
+	s.waitBody(child["parked"], func(b map[string]any) bool { return b["cancel"] == true })
+	ident, err := other.svc.Authenticate(t.Context(), "main", report.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := other.svc.Report(t.Context(), "main", nil, ident, report.Run, []byte(`{"status":{"message":"so far"}}`))
+	if err != nil || !answer.Cancel {
+		t.Errorf("the report was answered with %+v, %v", answer, err)
+	}
+	if b := s.body(above); b["done"] == true {
+		t.Errorf("the parent has ended: %v", b)
+	}
+	// What it starts after it was asked may tidy up until it ends.
+	b := s.waitBody(child["late"], func(b map[string]any) bool { return b["state"] == "running" })
+	if b["cancel"] == true {
+		t.Errorf("what was started later is asked to stop: %v", b)
+	}
+	close(release)
+	if b := s.waitDone(child["late"]); b["state"] != "cancelled" || b["error"] == nil {
+		t.Errorf("what was started later ended as %v", b)
+	}
+	// The commit that asked a child has the parent's run as its cause.
+	run := s.list(graph.RunFilter{Rule: "parent"})[0]
+	if made := s.madeBy(run.ID); !slices.ContainsFunc(made, func(c *graph.Commit) bool {
+		return strings.Contains(string(c.Changes[0].Patch), "/body/cancel") && c.Cause.Kind == graph.CauseOperation
+	}) {
+		t.Error("no commit of the parent's run asked a child")
 	}
 }
 

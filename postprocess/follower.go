@@ -126,12 +126,9 @@ func (f *follower) step(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if len(found.asked) > 0 {
-		// Before the cursor moves: doing it twice does no harm.
-		ready, err := f.deps.Runs.AskToStop(ctx, f.key, found.asked, f.cfg.CancelGrace)
-		if err != nil {
+		if err := f.askToStop(ctx, found.asked); err != nil {
 			return false, err
 		}
-		f.ready(ready)
 	}
 	if len(found.ended) > 0 {
 		if err := f.endChildren(ctx, found.ended); err != nil {

@@ -61,8 +61,17 @@ func runError(err error) *graph.RunError {
 	return &graph.RunError{Code: string(graph.CodeInternal), Message: "the server could not do this; its log says why"}
 }
 
-// handle calls the handler.
+// handle calls the handler. What it gives once ctx has ended comes too late: a
+// handler may return in whatever way when it is told to.
 func (a *attempt) handle(ctx context.Context) (answer, error) {
+	out, err := a.call(ctx)
+	if err == nil && ctx.Err() != nil {
+		return answer{}, context.Cause(ctx)
+	}
+	return out, err
+}
+
+func (a *attempt) call(ctx context.Context) (answer, error) {
 	h := a.handler
 	switch {
 	case h.Script != "":

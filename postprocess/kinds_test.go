@@ -73,3 +73,37 @@ func TestEveryKindOfHandlerEndsInTimeAndWhenAsked(t *testing.T) {
 		}
 	}
 }
+
+// What a handler gives once it was cut off is not taken, however it returns.
+func TestWhatAHandlerGivesAfterItsTimeIsNotTaken(t *testing.T) {
+	t.Parallel()
+	late := func(ctx context.Context, c *Call) (json.RawMessage, error) {
+		<-ctx.Done()
+		return json.RawMessage(`{"result":1,"patch":[{"op":"add","path":"/objects/` + newID() + `","value":{"type":"Thing","body":{"late":true}}}]}`), nil
+	}
+	s := setup(t, operations(`
+late: {handler: {go: late}, timeout: 50ms}
+asked: {handler: {go: late}}`)+`rules:
+  follow: {on: {object: Thing, events: [create]}, handler: {go: late}, timeout: 50ms, retries: 0}
+`, map[string]GoHandler{"late": late}, func(c *Config) { c.CancelGrace = time.Millisecond })
+	if b := s.waitDone(s.operation("late", `{}`)); b["state"] != "timed-out" || b["result"] != nil {
+		t.Errorf("too late: %v", b)
+	}
+	id := s.operation("asked", `{}`)
+	s.waitBody(id, func(b map[string]any) bool { return b["state"] == "running" })
+	s.set(id, "cancel", "true")
+	if b := s.waitDone(id); b["state"] != "cancelled" || b["result"] != nil {
+		t.Errorf("asked to stop: %v", b)
+	}
+	s.create("Thing", `{}`)
+	if run := s.waitState("follow", graph.RunDead)[0]; run.Error.Code != "timed-out" {
+		t.Errorf("a rule: %+v", run.Error)
+	}
+	for _, c := range s.log() {
+		for i := range c.Changes {
+			if o := c.Changes[i].ObjAfter; o != nil && strings.Contains(string(o.Body), `"late":true`) {
+				t.Errorf("version %d was written too late", c.Version)
+			}
+		}
+	}
+}

@@ -28,8 +28,14 @@ type matcher struct {
 type matched struct {
 	runs   []*graph.Run
 	faults []graph.RuleFault
-	asked  []graph.ObjectID // operations that are asked to stop
+	asked  []askedToStop
 	ended  []graph.ObjectID // operations that got to their final state
+}
+
+// askedToStop is an operation that a commit asks to stop.
+type askedToStop struct {
+	id graph.ObjectID
+	at graph.Version
 }
 
 // match gives the runs that commits fire, in version order. It is a function of
@@ -86,7 +92,7 @@ func (m *matcher) commit(ctx context.Context, reg *schema.Registry, c *graph.Com
 		}
 		if ch.Event == graph.Modified && ch.ObjAfter != nil && ch.ObjAfter.Type == operationType {
 			if asksToStop(ch) {
-				out.asked = append(out.asked, ch.ObjAfter.ID)
+				out.asked = append(out.asked, askedToStop{ch.ObjAfter.ID, c.Version})
 			}
 			if bytes.Contains(ch.Patch, []byte(`/body/done"`)) {
 				out.ended = append(out.ended, ch.ObjAfter.ID)

@@ -94,10 +94,17 @@ func (s *system) put(text string) {
 // node makes another process on the same store; start sets it going.
 func (s *system) node(name string, handlers map[string]GoHandler, opts ...option) *node {
 	s.t.Helper()
+	return s.nodeThatLooks(20*time.Millisecond, name, handlers, opts...)
+}
+
+// nodeThatLooks makes a node that looks for commits of others at a pace, and else
+// when it has to know.
+func (s *system) nodeThatLooks(poll time.Duration, name string, handlers map[string]GoHandler, opts ...option) *node {
+	s.t.Helper()
 	n := &node{sys: s, name: name, runs: &nodeRuns{observedRuns: s.runs}, handlers: handlers}
 	log := slog.New(slog.NewTextHandler(s.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})).With("node", name)
 	n.live = schema.NewLive(s.store)
-	n.replicas = replica.New(replica.Config{Store: s.store, Poll: 20 * time.Millisecond, Log: log,
+	n.replicas = replica.New(replica.Config{Store: s.store, Poll: poll, Log: log,
 		OnSchema: func(ctx context.Context, _ int64) { _ = n.live.Refresh(ctx) }})
 	if err := n.replicas.Start(s.t.Context()); err != nil {
 		s.t.Fatal(err)
@@ -194,7 +201,8 @@ func (o *observedRuns) Cancel(ctx context.Context, g graph.GraphKey, run string)
 // nodeRuns is one node's way to the runs, which a test can cut.
 type nodeRuns struct {
 	*observedRuns
-	cut atomic.Bool
+	cut  atomic.Bool
+	idle atomic.Bool // it begins no runs
 }
 
 var errCut = errors.New("the node is cut off")
@@ -211,6 +219,9 @@ func (n *nodeRuns) Dispatch(ctx context.Context, d *graph.Dispatch) (graph.Dispa
 func (n *nodeRuns) Claim(ctx context.Context, c graph.RunClaims) ([]*graph.Run, error) {
 	if n.cut.Load() {
 		return nil, errCut
+	}
+	if n.idle.Load() {
+		return nil, nil
 	}
 	return n.observedRuns.Claim(ctx, c)
 }
