@@ -23,9 +23,9 @@ type Registry struct {
 	// Warnings tell what is allowed but hardly meant, in the form of faults.
 	Warnings []graph.Violation
 
-	objectRules map[string][]*Rule // by type, subtypes included
-	edgeRules   map[string][]*Rule // by label
-	edgeShapes  sync.Map           // [2]*EdgeDecl → *shape, for edges with a body on both sides
+	objectRules map[string]*ruleIndex // by type, subtypes included
+	edgeRules   map[string]*ruleIndex // by label
+	edgeShapes  sync.Map              // [2]*EdgeDecl → *shape, for edges with a body on both sides
 }
 
 // Type is a type with everything it inherits.

@@ -12,7 +12,8 @@ import (
 // Explain says why a rule does not fire for a change; "" where it does. It asks
 // what Match asks, in the same order.
 func (r *Registry) Explain(rule *Rule, c *graph.Commit, ch *graph.Change, typeOf func(graph.ObjectID) string) string {
-	if !slices.Contains(r.candidates(ch), rule) {
+	x := r.rulesFor(ch)
+	if x == nil || !slices.Contains(x.all, rule) {
 		what := "objects of type " + rule.Object
 		if rule.Edge != "" {
 			what = "edges " + rule.Edge
@@ -26,11 +27,10 @@ func (r *Registry) Explain(rule *Rule, c *graph.Commit, ch *graph.Change, typeOf
 		}
 		return fmt.Sprintf("it listens to %s, and this is a %s", strings.Join(names, ", "), ch.Event)
 	}
-	if rule.Edge != "" && !r.endsMatch(rule, ch, typeOf) {
+	if rule.Edge != "" && !r.endsMatch(rule, &edgeEnds{change: ch, typeOf: typeOf}) {
 		return "an end of the edge is of another type"
 	}
-	touched := touchedPaths{change: ch}
-	if ch.Event == graph.Modified && len(rule.Paths) > 0 && !touched.any(rule.Paths) {
+	if !slices.Contains(x.concerned(ch), rule) {
 		var paths []string
 		for _, p := range rule.Paths {
 			paths = append(paths, p.String())

@@ -3,7 +3,6 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/patch"
@@ -19,20 +18,17 @@ type Match struct {
 // Match gives the rules that a change of a commit fires, and those whose
 // condition failed, by name. typeOf gives the type of an object that exists
 // before or after the commit ("" for none), for the ends of edges. Rules of
-// other types cost nothing.
+// other types, events and paths cost nothing.
 func (r *Registry) Match(c *graph.Commit, ch *graph.Change, typeOf func(graph.ObjectID) string) []Match {
-	rules := r.candidates(ch)
+	rules := r.rulesFor(ch).concerned(ch)
 	if len(rules) == 0 {
 		return nil
 	}
 	var matches []Match
-	touched := touchedPaths{change: ch}
+	ends := edgeEnds{change: ch, typeOf: typeOf}
 	input := conditionInput{commit: c, change: ch}
 	for _, rule := range rules {
-		if !rule.events[ch.Event] || rule.Edge != "" && !r.endsMatch(rule, ch, typeOf) {
-			continue
-		}
-		if ch.Event == graph.Modified && len(rule.Paths) > 0 && !touched.any(rule.Paths) {
+		if rule.Edge != "" && !r.endsMatch(rule, &ends) {
 			continue
 		}
 		ok, err := rule.holds(&input)
@@ -46,7 +42,9 @@ func (r *Registry) Match(c *graph.Commit, ch *graph.Change, typeOf func(graph.Ob
 	return matches
 }
 
-func (r *Registry) candidates(ch *graph.Change) []*Rule {
+// rulesFor gives the rules on the type, or the label, of what was changed; nil
+// for none.
+func (r *Registry) rulesFor(ch *graph.Change) *ruleIndex {
 	switch {
 	case ch.ObjAfter != nil:
 		return r.objectRules[ch.ObjAfter.Type]
@@ -60,12 +58,26 @@ func (r *Registry) candidates(ch *graph.Change) []*Rule {
 	return nil
 }
 
-func (r *Registry) endsMatch(rule *Rule, ch *graph.Change, typeOf func(graph.ObjectID) string) bool {
-	e := ch.EdgeAfter
-	if e == nil {
-		e = ch.EdgeBefore
+// edgeEnds are the types of a changed edge's ends, looked up once.
+type edgeEnds struct {
+	change   *graph.Change
+	typeOf   func(graph.ObjectID) string
+	read     bool
+	from, to string
+}
+
+func (r *Registry) endsMatch(rule *Rule, ends *edgeEnds) bool {
+	if rule.From == "" && rule.To == "" {
+		return true
 	}
-	return (rule.From == "" || r.IsA(typeOf(e.From), rule.From)) && (rule.To == "" || r.IsA(typeOf(e.To), rule.To))
+	if !ends.read {
+		e := ends.change.EdgeAfter
+		if e == nil {
+			e = ends.change.EdgeBefore
+		}
+		ends.from, ends.to, ends.read = ends.typeOf(e.From), ends.typeOf(e.To), true
+	}
+	return (rule.From == "" || r.IsA(ends.from, rule.From)) && (rule.To == "" || r.IsA(ends.to, rule.To))
 }
 
 // touchedPaths are the pointers that the change's patch writes, read once.
@@ -75,26 +87,13 @@ type touchedPaths struct {
 	paths  []patch.Pointer
 }
 
-// any reports whether the value at one of the pointers changed. An operation at
-// a pointer or below it changes it; one above it (the body replaced whole) does
-// where the values before and after differ.
-func (t *touchedPaths) any(pointers []patch.Pointer) bool {
+// list gives them.
+func (t *touchedPaths) list() []patch.Pointer {
 	if !t.read {
 		t.read = true
 		t.parse()
 	}
-	for _, p := range pointers {
-		for _, at := range t.paths {
-			n := min(len(at), len(p))
-			if !slices.Equal(at[:n], p[:n]) {
-				continue
-			}
-			if len(at) >= len(p) || t.differs(p) {
-				return true
-			}
-		}
-	}
-	return false
+	return t.paths
 }
 
 func (t *touchedPaths) parse() {

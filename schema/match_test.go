@@ -3,11 +3,13 @@ package schema_test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/patch"
 	"github.com/graphtide/graphtide/schema"
 )
 
@@ -72,6 +74,67 @@ func TestRulesMatchByTypeEventPathAndCondition(t *testing.T) {
 	} {
 		if got := names(r.Match(&graph.Commit{}, c.change, nil)); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// However many rules there are, each matches as it would alone.
+func TestManyRulesMatchAsEachWouldAlone(t *testing.T) {
+	t.Parallel()
+	const seed = 7
+	rng := rand.New(rand.NewPCG(seed, 0))
+	place := func() string { // 1 to 3 deep, of two names
+		p := "/body"
+		for range 1 + rng.IntN(3) {
+			p += "/" + string("ab"[rng.IntN(2)])
+		}
+		return p
+	}
+	var doc strings.Builder
+	doc.WriteString("types:\n  T: {open: true}\nrules:\n")
+	on := map[string][]string{}
+	for i := range 60 {
+		name := fmt.Sprintf("r%02d", i)
+		for range rng.IntN(3) {
+			on[name] = append(on[name], place())
+		}
+		list := ""
+		if len(on[name]) > 0 {
+			list = ", paths: [" + strings.Join(on[name], ", ") + "]"
+		}
+		fmt.Fprintf(&doc, "  %s: {on: {object: T, events: [modify]%s}, handler: {go: x}}\n", name, list)
+	}
+	r := compile(t, doc.String())
+	var value func(depth int) string
+	value = func(depth int) string {
+		if depth == 0 || rng.IntN(4) == 0 {
+			return fmt.Sprint(rng.IntN(2))
+		}
+		return fmt.Sprintf(`{"a":%s,"b":%s}`, value(depth-1), value(depth-1))
+	}
+	for range 500 {
+		before, after, at := value(3), value(3), place()
+		if rng.IntN(4) == 0 {
+			at = "/body"
+		}
+		ch := &graph.Change{Event: graph.Modified, ObjBefore: object("T", before), ObjAfter: object("T", after), Patch: json.RawMessage(`[{"op":"replace","path":"` + at + `","value":0}]`)}
+		var want []string
+		for i := range 60 {
+			name := fmt.Sprintf("r%02d", i)
+			fires := len(on[name]) == 0
+			for _, p := range on[name] {
+				pointer, _ := patch.ParsePointer(strings.TrimPrefix(p, "/body"))
+				a, inA := patch.Get(json.RawMessage(before), pointer)
+				b, inB := patch.Get(json.RawMessage(after), pointer)
+				differs := inA != inB || inA && !patch.Equal(a, b)
+				fires = fires || at == p || strings.HasPrefix(at, p+"/") || strings.HasPrefix(p, at+"/") && differs
+			}
+			if fires {
+				want = append(want, name)
+			}
+		}
+		if got := names(r.Match(&graph.Commit{}, ch, nil)); got != strings.Join(want, " ") {
+			t.Fatalf("a write at %s, from %s to %s: got %s, want %v", at, before, after, got, want)
 		}
 	}
 }

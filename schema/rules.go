@@ -149,14 +149,20 @@ func (c *compiler) pathLeadsSomewhere(rule *Rule, p patch.Pointer, at cursor) {
 
 // index sorts the rules by what they listen to.
 func (r *Registry) index() {
-	r.objectRules, r.edgeRules = map[string][]*Rule{}, map[string][]*Rule{}
+	r.objectRules, r.edgeRules = map[string]*ruleIndex{}, map[string]*ruleIndex{}
+	add := func(to map[string]*ruleIndex, name string, rule *Rule) {
+		if to[name] == nil {
+			to[name] = &ruleIndex{}
+		}
+		to[name].add(rule)
+	}
 	for _, rule := range r.Rules {
 		if rule.Edge != "" {
-			r.edgeRules[rule.Edge] = append(r.edgeRules[rule.Edge], rule)
+			add(r.edgeRules, rule.Edge, rule)
 			continue
 		}
 		for _, name := range r.Subtypes(rule.Object) {
-			r.objectRules[name] = append(r.objectRules[name], rule)
+			add(r.objectRules, name, rule)
 		}
 	}
 }
