@@ -52,13 +52,9 @@ func TestALostWorkersRunIsTakenOverAndItsWritesAreFenced(t *testing.T) {
 			second := s.node("n2", handler("n2"))
 			second.start()
 			s.first.runs.cut.Store(true)
-			died := time.Now()
 			heir := take(t, calls)
 			if heir.node != "n2" || eventOf(t, heir.c.Event).Attempt != 2 {
 				t.Fatalf("the run was taken over by %s: %s", heir.node, heir.c.Event)
-			}
-			if d := time.Since(died); d > 10*time.Second {
-				t.Errorf("it took %v", d)
 			}
 			write := func(c call) error {
 				_, err := c.c.Graph.Patch(context.WithoutCancel(c.ctx), json.RawMessage(`[{"op":"add","path":"/objects/`+id+`/body/by","value":"`+c.node+`"}]`), "")

@@ -249,6 +249,11 @@ func (j *journal) all() []*hookCall {
 	return slices.Clone(j.calls)
 }
 
+// repeated reports whether a run of a rule was called for more than once.
+func (j *journal) repeated(rule string) bool {
+	return slices.ContainsFunc(j.all(), func(c *hookCall) bool { return c.rule == rule && c.number > 1 })
+}
+
 // postRedis is a Redis at a fixed address, which can die and come back empty.
 type postRedis struct {
 	t    *testing.T
