@@ -9,9 +9,11 @@ const svelte = {
     file.endsWith('.svelte') ? compile(source, { filename: file, generate: 'client' }).js : undefined,
 }
 
-/** The binding to React is tested with both versions of it. */
+/** The binding to React is tested with both versions of it. Time limits are for what hangs, not for what is slow. */
 export default defineConfig({
   test: {
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     projects: [
       {
         plugins: [svelte],

@@ -70,7 +70,9 @@ export class Outgoing {
     }
     // A message over the limit would cost the connection: refuse it here.
     const limit = session.limits.messageBytes
-    if (limit && new TextEncoder().encode(JSON.stringify(text)).length > limit) {
+    const json = JSON.stringify(text)
+    // No character takes more than three bytes.
+    if (limit && json.length * 3 > limit && new TextEncoder().encode(json).length > limit) {
       const detail = `the transaction is over ${limit} bytes: write it in parts`
       const problem = { code: 'too-large', title: 'Over a limit', status: 413, detail, limit: 'messageBytes' }
       queueMicrotask(() => session.store.batch(() => this.rejected(m.id, problem)))

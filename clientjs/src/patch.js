@@ -50,11 +50,10 @@ export const isRecord = (v) => typeof v === 'object' && v !== null && !Array.isA
  */
 export function parsePointer(text) {
   if (text === '') return []
-  if (typeof text !== 'string' || !/^\/(~[01]|[^~])*$/s.test(text)) throw malformed('no JSON Pointer', String(text))
-  return text
-    .slice(1)
-    .split('/')
-    .map((t) => t.replace(/~1/g, '/').replace(/~0/g, '~'))
+  if (typeof text !== 'string' || text[0] !== '/' || /~(?![01])/.test(text))
+    throw malformed('no JSON Pointer', String(text))
+  const tokens = text.slice(1).split('/')
+  return text.includes('~') ? tokens.map((t) => t.replace(/~1/g, '/').replace(/~0/g, '~')) : tokens
 }
 
 /** @param {string} token */

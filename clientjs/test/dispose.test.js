@@ -30,7 +30,7 @@ test('a client that is closed leaves no timer, socket, channel, lock, listener o
   const { sim } = w
   const { open, inUse } = browser(sim)
   const page = open()
-  const Socket = fakeWebSocket(sim, w.server, { delay: () => 5 })
+  const Socket = fakeWebSocket({ sim, server: w.server, delay: () => 5 })
   const { WebSocket, leave } = share('all', Socket, page.platform)
   const db = w.make({ WebSocket, token: token(sim) })
   db.on('status', (s) => s === 'closed' && leave())
@@ -109,7 +109,7 @@ test('listeners on the page are taken away', async () => {
   vi.stubGlobal('removeEventListener', count(-1))
   vi.stubGlobal('document', { addEventListener: count(1), removeEventListener: count(-1) })
   try {
-    const Socket = fakeWebSocket(w.sim, w.server, { delay: () => 5 })
+    const Socket = fakeWebSocket({ sim: w.sim, server: w.server, delay: () => 5 })
     const opening = connect({
       url: 'http://fake',
       WebSocket: Socket,

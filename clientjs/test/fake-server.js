@@ -4,6 +4,7 @@
  * refuse, to merge deltas, to split frames, to part views and to lose commits.
  */
 
+import { clone } from '../src/clone.js'
 import { entityHash } from '../src/digest.js'
 import { inverse } from '../src/inverse.js'
 import { applySteps, compileGraphOp } from '../src/mutation.js'
@@ -16,21 +17,33 @@ import { isRecord } from '../src/patch.js'
  *   denied: `<user> <object id>` of what a user may not read
  */
 
-/** Texts of what is handed out often. @type {WeakMap<object, string>} */
+/** Texts of what goes to many. @type {WeakMap<object, string>} */
 const texts = new WeakMap()
+
+/** @param {any} v what does not change */
+function textOf(v) {
+  let text = texts.get(v)
+  if (text === undefined) texts.set(v, (text = JSON.stringify(v)))
+  return text
+}
+
+/** Schemas as they arrive; nobody can change one. @type {WeakMap<object, any>} */
+const arrived = new WeakMap()
 
 /** What travels as JSON arrives as a copy. @param {any} v */
 function copy(v) {
-  const text = texts.get(v) ?? JSON.stringify(v)
-  if (v.types) texts.set(v, text)
-  return JSON.parse(text)
+  if (!v.types) return JSON.parse(JSON.stringify(v))
+  let schema = arrived.get(v)
+  if (!schema) arrived.set(v, (schema = clone(v)))
+  return schema
 }
 
 export class FakeServer {
   /**
    * @param {Sim} sim
-   * @param {{schema?: any, refuse?: (patch: any[], mutation: string) => any, reverting?: () => Promise<void>, flushDelay?: () => number, split?: number, part?: number, lose?: number, again?: number}} [options]
-   *   split, part, lose, again: how likely a frame is split, a view parts, an entry is wrongly left out, a delta comes twice
+   * @param {{schema?: any, refuse?: (patch: any[], mutation: string) => any, reverting?: () => Promise<void>, flushDelay?: () => number, split?: number, part?: number, lose?: number, again?: number, apart?: boolean}} [options]
+   *   split, part, lose, again: how likely a frame is split, a view parts, an entry is wrongly left out, a delta comes twice;
+   *   apart: answers come in a message of their own, behind the deltas of their version
    */
   constructor(sim, options = {}) {
     this.sim = sim
@@ -353,7 +366,7 @@ class FakeSession {
     const resume = m.since !== undefined && m.epoch === server.epoch && m.key === 'k'
     const body = resume
       ? difference(server, evaluate(projection, server.states[m.since], this.user), now, m.since)
-      : { ...now, objects: wholes(now.objects), edges: wholes(now.edges) }
+      : wholes(now)
     const reset = m.since !== undefined && !resume ? { reset: true } : {}
     this.#frames({ t: 'load', sub: m.sub, view: view.view, key: 'k', ...reset, version }, body, {
       roots: now.roots,
@@ -379,13 +392,14 @@ class FakeSession {
       const before = v.held
       const now = evaluate(v.projection, server.state, this.user)
       v.held = now
-      const body = difference(server, before, now, v.version)
+      let body = difference(server, before, now, v.version)
       const mutations = server.log.slice(v.version).map((c) => c.mutation)
       const roots = before.roots.join() === now.roots.join() ? {} : { roots: now.roots }
       const touched = Object.keys(body.objects).length + Object.keys(body.edges).length
       v.version = server.head
       if (sim.chance(options.lose ?? 0)) {
-        for (const id of Object.keys(body.objects).slice(0, 1)) delete body.objects[id]
+        const [_, ...kept] = Object.entries(body.objects)
+        body = { objects: Object.fromEntries(kept), edges: body.edges }
       }
       if (sim.chance(options.part ?? 0)) {
         v.view = `v${++server.viewCount}`
@@ -395,30 +409,30 @@ class FakeSession {
         })
       } else if (touched || 'roots' in roots) {
         const tail = { mutations, ...roots }
-        const twice = sim.chance(options.again ?? 0) && { objects: { ...body.objects }, edges: body.edges }
-        this.#frames({ t: 'delta', view: v.view, version: server.head, at: '', by: '' }, body, tail)
-        if (twice) this.#frames({ t: 'delta', view: v.view, version: server.head, at: '', by: '' }, twice, tail)
+        for (let n = sim.chance(options.again ?? 0) ? 2 : 1; n > 0; n--)
+          this.#frames({ t: 'delta', view: v.view, version: server.head, at: '', by: '' }, body, tail)
       }
     }
+    if (options.apart) this.#send()
     this.#write(this.answers)
     this.answers = []
     this.#send()
   }
 
-  /** @param {any} head @param {{objects: any, edges: any}} body @param {any} tail */
+  /** @param {any} head @param {Body} body @param {any} tail */
   #frames(head, body, tail) {
     const { sim, options } = this.server
-    const objects = Object.keys(body.objects)
-    while (objects.length > 1 && sim.chance(options.split ?? 0)) {
-      const id = /** @type {string} */ (objects.shift())
+    let rest = body
+    for (let ids = Object.keys(body.objects); ids.length > 1 && sim.chance(options.split ?? 0); ) {
+      const id = /** @type {string} */ (ids.shift())
       this.#write([{ ...head, objects: { [id]: body.objects[id] }, edges: {}, done: false }])
-      delete body.objects[id]
       this.#send() // in a message of its own
+      rest = { objects: Object.fromEntries(ids.map((i) => [i, body.objects[i]])), edges: body.edges }
     }
-    this.#write([{ ...head, objects: body.objects, edges: body.edges, ...tail, done: true }])
+    this.#write([`${JSON.stringify({ ...head, ...tail, done: true }).slice(0, -1)},${textOf(rest).slice(1)}`])
   }
 
-  /** @type {any[]} */
+  /** Messages, or their texts. @type {any[]} */
   outbox = []
 
   /** @param {any[]} messages */
@@ -435,7 +449,7 @@ class FakeSession {
 
   #send() {
     if (!this.open || this.outbox.length === 0) return
-    this.peer.send(this.outbox.map((m) => JSON.stringify(m)).join('\n'))
+    this.peer.send(this.outbox.map((m) => (typeof m === 'string' ? m : JSON.stringify(m))).join('\n'))
     this.outbox = []
   }
 }
@@ -450,13 +464,26 @@ const relative = (op, n) => ({
 /** @param {number} status @param {any} body */
 const json = (status, body) => /** @type {any} */ ({ ok: status < 400, status, json: async () => copy(body) })
 
-/** @param {Map<string, any>} map */
-const wholes = (map) => Object.fromEntries(map)
+/** @typedef {{objects: Record<string, any>, edges: Record<string, any>}} Body of a load or a delta; not changed once it is made */
+/** @typedef {{objects: Map<string, any>, edges: Map<string, any>, roots: string[], digest?: number, body?: Body, since?: Map<any, Body>}} Shown what a view shows of a state, and what is said of it */
+
+/** All of it. @param {Shown} now @returns {Body} */
+const wholes = (now) =>
+  (now.body ??= { objects: Object.fromEntries(now.objects), edges: Object.fromEntries(now.edges) })
 
 /**
- * @param {FakeServer} server @param {any} before @param {any} now @param {number} since
+ * What has changed: the same for all who saw the same.
+ * @param {FakeServer} server @param {Shown} before @param {Shown} now @param {number} since @returns {Body}
  */
 function difference(server, before, now, since) {
+  now.since ??= new Map()
+  let body = now.since.get(before)
+  if (!body) now.since.set(before, (body = compare(server, before, now, since)))
+  return body
+}
+
+/** @param {FakeServer} server @param {Shown} before @param {Shown} now @param {number} since @returns {Body} */
+function compare(server, before, now, since) {
   /** @type {any} */
   const out = { objects: {}, edges: {} }
   for (const kind of /** @type {const} */ (['objects', 'edges'])) {
@@ -486,7 +513,7 @@ export function digestOf(view) {
 
 /**
  * What was computed of a state, by projection and user: states never change.
- * @type {WeakMap<State, Map<string, {objects: Map<string, any>, edges: Map<string, any>, roots: string[]}>>}
+ * @type {WeakMap<State, Map<string, Shown>>}
  */
 const shows = new WeakMap()
 
@@ -498,7 +525,7 @@ export function evaluate(projection, state, user) {
   let known = shows.get(state)
   if (!known) shows.set(state, (known = new Map()))
   // To whom nothing is denied, all are alike.
-  const key = `${state.denied.size ? user : ''} ${JSON.stringify(projection)}`
+  const key = `${state.denied.size ? user : ''} ${textOf(projection)}`
   let shown = known.get(key)
   if (!shown) known.set(key, (shown = show(projection, state, user)))
   return shown

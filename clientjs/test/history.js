@@ -5,12 +5,13 @@
  */
 
 import { digestOf, evaluate } from './fake-server.js'
-import { seeded } from './sim.js'
+import { seeded, within } from './sim.js'
 import { addEdge, addObject, id, world } from './world.js'
 
 const STORE = id(1)
 const PAIR = [id(2), id(3)]
 
+/** @typedef {{clients: number, edits: number, commits: number, refused: number, again: number, faults: number}} Told what there was of each */
 /** @typedef {(before: string[], after: string[], stayed: (tag: string) => boolean) => void} Meant */
 
 const projections = [
@@ -186,7 +187,7 @@ function equalToServer(db, view, server, user) {
  * Plays the history of a seed; throws where a promise is broken. Time and chance
  * of the whole process are the seed's while it plays.
  * @param {number} seed
- * @returns {Promise<{commits: number, again: number, refused: number}>}
+ * @returns {Promise<Told>}
  */
 export async function history(seed) {
   const { now } = Date
@@ -220,23 +221,32 @@ async function play(seed) {
   const broken = []
   /** @type {any[]} */
   const clients = []
+  let [edits, faults] = [0, 0]
+  /** @param {number} p */
+  const fault = (p) => {
+    const happens = !quiet && w.sim.chance(p)
+    if (happens) faults++
+    return happens
+  }
   const w = world({
     seed,
+    turn: within,
     delay: () => w.sim.int(slow),
-    refuse: () => !quiet && w.sim.chance(0.2),
-    twice: () => !quiet && w.sim.chance(0.05),
+    refuse: () => fault(0.2),
+    twice: () => fault(0.05),
     server: {
       flushDelay: () => w.sim.int(40),
       reverting: () => new Promise((resolve) => w.sim.after(w.sim.int(60), () => resolve(undefined))),
       split: 0.2,
+      apart: seed % 4 === 1,
       part: 0.05,
       again: 0.1,
       refuse: (/** @type {any[]} */ _, /** @type {string} */ mutation) => {
         afterUndo(mutation)
         if (quiet) return undefined
-        if (w.sim.chance(0.06)) return { code: 'rate-limited', title: 'Too many', retryAfterMs: 20 }
+        if (fault(0.06)) return { code: 'rate-limited', title: 'Too many', retryAfterMs: 20 }
         // What breaks the schema does so however often it comes.
-        if (w.sim.chance(0.06) && !server.applied.has(mutation)) bad.add(mutation)
+        if (fault(0.06) && !server.applied.has(mutation)) bad.add(mutation)
         return bad.has(mutation) ? { code: 'schema', title: 'No' } : undefined
       },
     },
@@ -257,7 +267,11 @@ async function play(seed) {
     ...PAIR.map((p, i) => addObject(p, 'Record', { rank: i, n: 0, open: i === 0 })),
     ...PAIR.map((p, i) => addEdge(id(10 + i), 'dataStore', p, STORE)),
   ])
-  const users = ['ann', 'bob', 'cleo'].slice(0, 2 + sim.int(2))
+  const few = 2 + sim.int(2)
+  const users = ['ann', 'bob', 'cleo', 'dan', 'eve', 'fay', 'gus', 'hal'].slice(
+    0,
+    seed % 20 === 0 ? 4 + ((seed / 20) % 5) : few,
+  )
   for (const user of users) clients.push(await w.connect({ token: user }))
   const views = clients.map((db, i) =>
     projections.filter((_, p) => p === 0 || (p + i + seed) % 3 === 0).map((p) => db.subscribe(p)),
@@ -280,6 +294,8 @@ async function play(seed) {
     db.on('change', () => {
       const [a, b] = PAIR.map((p) => db.get(p))
       if (a && b && a.n + b.n !== 0) broken.push(`client ${i} saw half of a transaction at ${db.version}`)
+      const tags = db.get(STORE)?.tags ?? [] // none is written twice
+      if (new Set(tags).size < tags.length) broken.push(`client ${i} saw a transaction twice: ${tags}`)
     })
   })
 
@@ -287,9 +303,9 @@ async function play(seed) {
   for (let step = 0; step < steps; step++) {
     const i = sim.int(clients.length)
     const store = clients[i].get(STORE)
-    for (let n = sim.int(3); n >= 0 && store?.$exists; n--) edit(clients[i], store, sim, meant)
-    if (sim.chance(0.08)) sim.pick(w.sockets).cut(1006)
-    if (sim.chance(0.06)) {
+    for (let n = sim.int(3); n >= 0 && store?.$exists; n--, edits++) edit(clients[i], store, sim, meant)
+    if (fault(0.08)) sim.pick(w.sockets).cut(1006)
+    if (fault(0.06)) {
       const records = [...server.state.objects.keys()].filter((o) => o !== STORE && !PAIR.includes(o))
       const target = sim.chance(0.1) || !records.length ? STORE : sim.pick(records)
       const user = sim.pick(users)
@@ -302,10 +318,14 @@ async function play(seed) {
   const atRest = (/** @type {any} */ db) =>
     db.status === 'live' && db.pending.length === 0 && !db.writing.undos?.doing.length
   await sim.until(() => clients.every(atRest), 120_000)
-  for (let i = 0; i < 2; i++) {
-    for (const db of clients) db.reconnect() // a ping brings the digests
-    await sim.run(1_000)
+  await sim.run(200) // what is on its way arrives
+  const equal = () => {
+    for (const [i, db] of clients.entries()) for (const view of views[i]) equalToServer(db, view, server, users[i])
   }
+  equal()
+  for (const db of clients) db.reconnect() // a ping brings the digests
+  await sim.run(1_000)
+  equal()
   must(broken.length === 0, broken.join('\n'))
   for (const { mutation, version } of server.log) {
     const check = meant.get(mutation)
@@ -320,13 +340,13 @@ async function play(seed) {
     check(tags(version - 1), tags(version), stayed)
   }
   must(new Set(server.log.map((c) => c.mutation)).size === server.log.length, 'a transaction was committed twice')
-  clients.forEach((db, i) => {
-    for (const view of views[i]) equalToServer(db, view, server, users[i])
+  for (const db of clients) {
     must(db.writing.layers.list.length === 0, 'a layer is left')
     must(sameMaps(db.store.shown, db.store.confirmed), 'what is shown is not what is confirmed')
     db.close()
     must(db.store.confirmed.size === 0 && db.store.shown.size === 0, 'something is left after close')
-  })
+  }
   const sent = server.heard.filter((m) => m.t === 'mutate')
-  return { commits: server.head, again: sent.length - new Set(sent.map((m) => m.mutation)).size, refused }
+  const again = sent.length - new Set(sent.map((m) => m.mutation)).size
+  return { clients: clients.length, edits, commits: server.head, refused, again, faults }
 }

@@ -12,7 +12,7 @@ async function tabs(count, apart) {
   const w = world({})
   w.seed([addObject(STORE, 'DataStore', { name: 'Book' })])
   const { open } = browser(w.sim)
-  const Real = fakeWebSocket(w.sim, w.server, { delay: () => 5 })
+  const Real = fakeWebSocket({ sim: w.sim, server: w.server, delay: () => 5 })
   /** @type {any[]} */
   const lines = []
   const options = { silent: false }

@@ -14,9 +14,13 @@ export function seeded(seed) {
   }
 }
 
+/** A turn that begins when no microtask is left. It is quick, and nothing comes from outside the world meanwhile. @param {() => void} fn */
+export const within = (fn) => process.nextTick(fn)
+
 export class Sim {
-  /** @param {number} [seed] */
-  constructor(seed = 1) {
+  /** @param {number} [seed] @param {(fn: () => void) => void} [turn] `within` for a world that holds all that happens in it */
+  constructor(seed = 1, turn = setImmediate) {
+    this.turn = turn
     this.random = seeded(seed)
     this.time = 0
     this.count = 0
@@ -38,12 +42,12 @@ export class Sim {
 
   /** Lets promises settle. */
   async settle() {
-    await new Promise((resolve) => setImmediate(resolve))
+    await undefined
+    await new Promise((resolve) => this.turn(() => resolve(undefined)))
   }
 
-  /** Runs the next event. @returns {Promise<boolean>} whether there was one before `until` */
+  /** Runs the next event, and what follows from it. @returns {Promise<boolean>} whether there was one before `until` */
   async step(until = Number.POSITIVE_INFINITY) {
-    await this.settle()
     /** @type {{at: number, n: number, fn: () => void} | null} */
     let next = null
     for (const e of this.events.values()) if (!next || e.at < next.at || (e.at === next.at && e.n < next.n)) next = e
@@ -51,15 +55,16 @@ export class Sim {
     this.events.delete(next.n)
     this.time = Math.max(this.time, next.at)
     next.fn()
+    await this.settle()
     return true
   }
 
   /** Runs all events of the next `ms`. @param {number} ms */
   async run(ms) {
     const until = this.time + ms
+    await this.settle()
     while (await this.step(until));
     this.time = until
-    await this.settle()
   }
 
   /** Runs until something holds. @param {() => unknown} condition @param {number} [ms] */
@@ -68,7 +73,6 @@ export class Sim {
     await this.settle()
     while (!condition()) {
       if (!(await this.step(limit))) throw new Error(`not within ${ms} ms of simulated time: ${condition}`)
-      await this.settle()
     }
   }
 
@@ -100,63 +104,91 @@ export class Sim {
 }
 
 /**
- * A WebSocket class whose sockets end at a fake server.
- * @param {Sim} sim
- * @param {{accept: (peer: any, url: string) => any}} server
- * @param {{delay?: () => number, refuse?: () => boolean, twice?: () => boolean}} [options] twice: whether a message comes twice
+ * What joins sockets to a fake server.
+ * @typedef {object} Network
+ * @property {Sim} sim
+ * @property {{accept: (peer: any, url: string) => any}} server
+ * @property {() => number} [delay]
+ * @property {() => boolean} [refuse]
+ * @property {() => boolean} [twice] whether a message comes twice
  */
-export function fakeWebSocket(sim, server, { delay = () => 1, refuse = () => false, twice = () => false } = {}) {
-  return class FakeWebSocket {
+
+/**
+ * A WebSocket class whose sockets end at a fake server.
+ * @param {Network} network
+ * @param {(socket: FakeSocket) => void} [onMade]
+ */
+export function fakeWebSocket(network, onMade) {
+  return class FakeWebSocket extends FakeSocket {
     /** @param {string} url */
     constructor(url) {
-      /** @type {any} */
-      this.onopen = this.onmessage = this.onclose = this.onerror = null
-      this.closed = false
-      this.lastUp = 0
-      this.lastDown = 0
-      if (refuse()) {
-        sim.after(delay(), () => this.cut(1006))
-        return
-      }
-      sim.after(delay(), () => {
-        if (this.closed) return
-        this.session = server.accept(
-          {
-            send: (/** @type {string} */ text) => this.#down(() => this.onmessage?.({ data: text })),
-            close: (/** @type {number} */ code) => this.#down(() => this.cut(code)),
-          },
-          url,
-        )
-        this.onopen?.({})
-      })
+      super(network, url)
+      onMade?.(this)
     }
+  }
+}
 
-    /** In order, each after a delay of its own. @param {() => void} fn */
-    #down(fn) {
-      this.lastDown = Math.max(this.lastDown, sim.time + delay())
-      sim.after(this.lastDown - sim.time, () => !this.closed && fn())
+/** What is the same in all worlds, and so compiled once. */
+class FakeSocket {
+  /** @param {Network} network @param {string} url */
+  constructor(network, url) {
+    this.network = network
+    /** @type {any} */
+    this.onopen = this.onmessage = this.onclose = this.onerror = null
+    /** @type {any} */
+    this.session = undefined
+    this.closed = false
+    this.lastUp = 0
+    this.lastDown = 0
+    const { sim, server, refuse } = network
+    if (refuse?.()) {
+      sim.after(this.#delay(), () => this.cut(1006))
+      return
     }
-
-    /** @param {string} text */
-    send(text) {
+    sim.after(this.#delay(), () => {
       if (this.closed) return
-      this.lastUp = Math.max(this.lastUp, sim.time + delay())
-      const { session } = this
-      const again = text.includes('"mutate"') && twice()
-      for (let n = again ? 2 : 1; n > 0; n--) sim.after(this.lastUp - sim.time, () => session?.receive(text))
-    }
+      this.session = server.accept(
+        {
+          send: (/** @type {string} */ text) => this.#down(() => this.onmessage?.({ data: text })),
+          close: (/** @type {number} */ code) => this.#down(() => this.cut(code)),
+        },
+        url,
+      )
+      this.onopen?.({})
+    })
+  }
 
-    close() {
-      this.closed = true
-      this.session?.gone()
-    }
+  #delay() {
+    return this.network.delay?.() ?? 1
+  }
 
-    /** The line breaks: what was on its way to this side is lost. @param {number} code */
-    cut(code) {
-      if (this.closed) return
-      this.closed = true
-      this.session?.gone()
-      this.onclose?.({ code })
-    }
+  /** In order, each after a delay of its own. @param {() => void} fn */
+  #down(fn) {
+    const { sim } = this.network
+    this.lastDown = Math.max(this.lastDown, sim.time + this.#delay())
+    sim.after(this.lastDown - sim.time, () => !this.closed && fn())
+  }
+
+  /** @param {string} text */
+  send(text) {
+    if (this.closed) return
+    const { sim, twice } = this.network
+    this.lastUp = Math.max(this.lastUp, sim.time + this.#delay())
+    const { session } = this
+    const again = text.includes('"mutate"') && twice?.()
+    for (let n = again ? 2 : 1; n > 0; n--) sim.after(this.lastUp - sim.time, () => session?.receive(text))
+  }
+
+  close() {
+    this.closed = true
+    this.session?.gone()
+  }
+
+  /** The line breaks: what was on its way to this side is lost. @param {number} code */
+  cut(code) {
+    if (this.closed) return
+    this.closed = true
+    this.session?.gone()
+    this.onclose?.({ code })
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from 'vitest'
 import { digestOf, evaluate } from './fake-server.js'
 import { history } from './history.js'
+import { within } from './sim.js'
 import { addEdge, addObject, id, world } from './world.js'
 
 const STORE = id(1)
@@ -68,6 +69,7 @@ async function run(seed, faults) {
   let refusing = false
   const w = world({
     seed,
+    turn: within,
     delay: () => w.sim.int(faults.delay ?? 30),
     refuse: () => refusing && w.sim.chance(0.2),
     server: {

@@ -25,7 +25,7 @@ async function shared(pages, options) {
   seed(w)
   const { open } = browser(w.sim)
   let sockets = 0
-  const Real = fakeWebSocket(w.sim, w.server, { delay: () => 5 })
+  const Real = fakeWebSocket({ sim: w.sim, server: w.server, delay: () => 5 })
   const Counted = class extends Real {
     /** @param {string} url */
     constructor(url) {
@@ -525,7 +525,7 @@ describe('what is kept', () => {
     const options = {
       url,
       fetch: /** @type {any} */ (w.server.fetch),
-      WebSocket: fakeWebSocket(w.sim, w.server),
+      WebSocket: fakeWebSocket({ sim: w.sim, server: w.server }),
       clock: w.sim.clock,
       random: w.sim.random,
       persist: true,

@@ -29,35 +29,28 @@ export const schema = {
 }
 
 /**
- * @param {{seed?: number, server?: any, delay?: () => number, refuse?: () => boolean, twice?: () => boolean, token?: any, classes?: any}} [options]
+ * @param {{seed?: number, turn?: (fn: () => void) => void, server?: any, delay?: () => number, refuse?: () => boolean, twice?: () => boolean, token?: any, classes?: any}} [options]
  */
 export function world(options = {}) {
-  const sim = new Sim(options.seed ?? 1)
+  const sim = new Sim(options.seed ?? 1, options.turn)
   const server = new FakeServer(sim, { schema, ...options.server })
   /** @type {any[]} */
   const sockets = []
-  const make = (/** @type {any} */ more = {}) => {
-    const Base = fakeWebSocket(sim, server, { delay: options.delay, refuse: options.refuse, twice: options.twice })
-    class Tracked extends Base {
-      /** @param {string} url */
-      constructor(url) {
-        super(url)
-        sockets.push(this)
-      }
-    }
-    return new Client({
+  const { delay, refuse, twice } = options
+  const WebSocket = fakeWebSocket({ sim, server, delay, refuse, twice }, (socket) => sockets.push(socket))
+  const make = (/** @type {any} */ more = {}) =>
+    new Client({
       url: 'http://fake',
       graph: 'main',
       token: options.token,
       classes: options.classes,
       fetch: /** @type {any} */ (server.fetch),
-      WebSocket: Tracked,
+      WebSocket,
       clock: sim.clock,
       random: sim.random,
       modules: { parts, presence, operations, undo },
       ...more,
     })
-  }
   return {
     sim,
     server,
