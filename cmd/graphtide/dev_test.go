@@ -57,7 +57,7 @@ func gone(pids []int) bool {
 // postgresOf gives the processes of dev's private Postgres.
 func postgresOf(t *testing.T, sv *running) []int {
 	t.Helper()
-	pids := below(t, sv.cmd.Process.Pid)
+	pids := below(t, sv.pid)
 	if len(pids) < 3 { // the server and its helpers
 		t.Fatalf("dev has only the processes %v below it", pids)
 	}
@@ -85,7 +85,7 @@ func TestDevKeepsItsDataHoweverItEnds(t *testing.T) {
 	add(sv)
 
 	// A second one is told who is there, and where.
-	sh.run("dev", "--listen=127.0.0.1:0").ends(exitFailed, "already running", "pid "+strconv.Itoa(sv.cmd.Process.Pid), sv.url, "--data").silent()
+	sh.run("dev", "--listen=127.0.0.1:0").ends(exitFailed, "already running", "pid "+strconv.Itoa(sv.pid), sv.url, "--data").silent()
 
 	children := postgresOf(t, sv)
 	sv.signal(syscall.SIGKILL)
@@ -128,8 +128,7 @@ func TestDevAppliesTheSchemaAgainWhenItOrAHandlerChanges(t *testing.T) {
 	t.Parallel()
 	sh := newShell(t)
 	const broken = "graphtide: 1\ntypes:\n  Note: {extends: Nothing}\n"
-	sh.write("app.yaml", broken)
-	sv := sh.dev("--schema=app.yaml", "--database-url="+testdb.EmptyURL(t))
+	sv := sh.devWithin("--schema="+sh.write("app.yaml", broken), "--database-url="+testdb.EmptyURL(t))
 	sv.waitFor(`invalid-schema[\s\S]*app\.yaml:3:[\s\S]*mend it and save`)
 	api := sv.shell(t, "main", "")
 	api.in(addNote(newID(), "x")).run("patch").ends(exitFailed, "unknown-type")
@@ -216,7 +215,7 @@ func TestASignalDuringTheStartEndsEverything(t *testing.T) {
 	p := sh.start("dev", "--listen=127.0.0.1:0", "--schema=app.yaml")
 	var children []int
 	eventually(t, "dev starts something", func() bool {
-		children = below(t, p.cmd.Process.Pid)
+		children = below(t, p.pid)
 		return len(children) > 0
 	})
 	p.signal(syscall.SIGINT)

@@ -33,7 +33,9 @@ func TestMain(m *testing.M) {
 		fail(err)
 	}
 	program = filepath.Join(dir, "graphtide")
-	if out, err := exec.Command("go", "build", raceFlag, "-o", program, ".").CombinedOutput(); err != nil {
+	// Without the race detector, which makes each start five times as dear; what
+	// runs in this process (here, within) has it.
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		os.RemoveAll(dir)
 		fail(fmt.Errorf("build the program: %w\n%s", err, out))
 	}
@@ -113,8 +115,7 @@ func (s shell) write(name, text string) string {
 func (s shell) command(args []string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
-	cmd.Env = append(cmd.Env, s.vars...)
+	cmd.Env = append(os.Environ(), s.vars...)
 	cmd.Stdin = strings.NewReader(s.stdin)
 	return cmd
 }
@@ -191,12 +192,15 @@ func (r result) silent() result {
 	return r
 }
 
-// process is a command that runs on.
+// process is a command that runs on, in a process of its own or in this one.
 type process struct {
-	t    testing.TB
-	cmd  *exec.Cmd
-	args []string
-	done chan struct{} // closed once it was waited for
+	t      testing.TB
+	args   []string
+	pid    int // 0: this one
+	kill   func()
+	notify func(syscall.Signal) error
+	done   chan struct{} // closed at its end
+	status int           // how it ended; read after done
 
 	mu      sync.Mutex // guards the fields below
 	text    bytes.Buffer
@@ -206,12 +210,23 @@ type process struct {
 // start starts a command that runs on. It is killed with the test.
 func (s shell) start(args ...string) *process {
 	s.t.Helper()
-	p := s.launch(args...)
+	return s.ending(s.launch(args...))
+}
+
+// within starts a command that runs on in this process, where the race detector
+// looks on. It has the tests' own folder and variables, and ends with the test.
+func (s shell) within(args ...string) *process {
+	s.t.Helper()
+	return s.ending(s.inside(args...))
+}
+
+// ending kills a command with the test.
+func (s shell) ending(p *process) *process {
 	s.t.Cleanup(func() {
-		p.cmd.Process.Kill()
+		p.kill()
 		<-p.done
 		if s.t.Failed() {
-			s.t.Logf("graphtide %s said:\n%s", strings.Join(args, " "), p.said())
+			s.t.Logf("graphtide %s said:\n%s", strings.Join(p.args, " "), p.said())
 		}
 	})
 	return p
@@ -220,13 +235,41 @@ func (s shell) start(args ...string) *process {
 // launch starts a command that the caller ends.
 func (s shell) launch(args ...string) *process {
 	s.t.Helper()
-	p := &process{t: s.t, cmd: s.command(args), args: args, done: make(chan struct{}), changed: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = p, p
-	if err := p.cmd.Start(); err != nil {
+	p := &process{t: s.t, args: args, done: make(chan struct{}), changed: make(chan struct{})}
+	cmd := s.command(args)
+	cmd.Stdout, cmd.Stderr = p, p
+	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
+	p.pid = cmd.Process.Pid
+	p.kill = func() { cmd.Process.Kill() }
+	p.notify = func(sig syscall.Signal) error { return cmd.Process.Signal(sig) }
 	go func() {
-		p.cmd.Wait() // ended reads the status
+		cmd.Wait() // the status says it
+		p.status = cmd.ProcessState.ExitCode()
+		close(p.done)
+	}()
+	return p
+}
+
+// inside starts a command in this process that the caller ends. As from a shell,
+// the first signal asks it to end, and the second cuts what drains.
+func (s shell) inside(args ...string) *process {
+	p := &process{t: s.t, args: args, done: make(chan struct{}), changed: make(chan struct{})}
+	ctx, asked := context.WithCancel(context.Background())
+	hurry, hurried := context.WithCancel(context.Background())
+	p.kill = func() { asked(); hurried() }
+	p.notify = func(syscall.Signal) error {
+		if ctx.Err() != nil {
+			hurried()
+		}
+		asked()
+		return nil
+	}
+	a := &app{ctx: ctx, hurry: hurry, stdin: strings.NewReader(s.stdin), stdout: p, stderr: p}
+	go func() {
+		defer p.kill()
+		p.status = a.run(args)
 		close(p.done)
 	}()
 	return p
@@ -284,7 +327,7 @@ func (p *process) forget() {
 
 func (p *process) signal(sig syscall.Signal) {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(sig); err != nil {
+	if err := p.notify(sig); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -294,7 +337,7 @@ func (p *process) ended() int {
 	p.t.Helper()
 	select {
 	case <-p.done:
-		return p.cmd.ProcessState.ExitCode()
+		return p.status
 	case <-time.After(patience):
 		p.t.Fatalf("graphtide %s does not end", strings.Join(p.args, " "))
 		return 0

@@ -41,7 +41,18 @@ func (s shell) serving(p *process) *running {
 // dev starts `graphtide dev` on a free port and waits until it is ready.
 func (s shell) dev(args ...string) *running {
 	s.t.Helper()
-	p := s.start(plus([]string{"dev", "--listen=127.0.0.1:0"}, args...)...)
+	return s.served(s.start(plus([]string{"dev", "--listen=127.0.0.1:0"}, args...)...))
+}
+
+// devWithin starts it in this process: see within.
+func (s shell) devWithin(args ...string) *running {
+	s.t.Helper()
+	return s.served(s.within(plus([]string{"dev", "--listen=127.0.0.1:0"}, args...)...))
+}
+
+// served waits until a dev is ready.
+func (s shell) served(p *process) *running {
+	s.t.Helper()
 	sv := &running{process: p, url: p.waitFor(`Try: graphtide log --url (\S+)`)[1]}
 	sv.ready(s.t)
 	return sv
@@ -103,13 +114,12 @@ func sharedDev(t *testing.T) (shell, *running) {
 		}
 		testdb.AtEnd(func() error { return os.RemoveAll(dir) })
 		sh := shell{t: t, dir: dir}
-		sh.write("app.yaml", noteSchema)
-		p := sh.launch("dev", "--listen=127.0.0.1:0", "--schema=app.yaml", "--database-url="+testdb.URL(t))
+		p := sh.inside("dev", "--listen=127.0.0.1:0", "--schema="+sh.write("app.yaml", noteSchema), "--database-url="+testdb.URL(t))
 		testdb.AtEnd(func() error {
-			p.cmd.Process.Signal(syscall.SIGTERM)
+			p.signal(syscall.SIGTERM)
 			<-p.done
-			if status := p.cmd.ProcessState.ExitCode(); status != exitOK {
-				return fmt.Errorf("the shared dev ended with %d\n%s", status, p.said())
+			if p.status != exitOK {
+				return fmt.Errorf("the shared dev ended with %d\n%s", p.status, p.said())
 			}
 			return nil
 		})
