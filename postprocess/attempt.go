@@ -35,13 +35,14 @@ type attempt struct {
 	operation *Operation // nil for a rule
 	event     []byte     // see appendEvent
 	request   json.RawMessage
+	vacate    func() // gives up the slot that the handler had; nil without one
 
 	mu        sync.Mutex // guards the field below
 	committed []graph.Version
 }
 
 // try claims a run and, where that succeeds, tries it.
-func (s *Service) try(ref graph.RunRef) {
+func (s *Service) try(ref graph.RunRef, vacate func()) {
 	token, hash := newToken(ref.Run)
 	began := time.Now()
 	run, err := s.claims.do(s.life, ref.Graph, graph.RunClaim{Run: ref.Run, TokenHash: hash})
@@ -57,7 +58,7 @@ func (s *Service) try(ref graph.RunRef) {
 	life, cancel := context.WithCancelCause(s.life)
 	defer cancel(nil)
 	defer s.leases.hold(run, began, cancel)()
-	a := &attempt{svc: s, run: run, token: token}
+	a := &attempt{svc: s, run: run, token: token, vacate: vacate}
 	a.end(life, a.do(life))
 }
 
@@ -382,6 +383,9 @@ func (a *attempt) finish(ctx context.Context, state graph.RunState, why *graph.R
 // finishWith writes the end of the attempt, for as long as it takes and the
 // lease lasts.
 func (a *attempt) finishWith(ctx context.Context, e graph.RunEnd) error {
+	if a.vacate != nil {
+		a.vacate()
+	}
 	e.Run, e.Attempt = a.run.ID, a.run.Attempt
 	e.Hops = append(e.Hops, a.commitHops()...)
 	if e.State.Final() {

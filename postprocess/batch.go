@@ -2,6 +2,7 @@ package postprocess
 
 import (
 	"context"
+	"runtime"
 	"sync"
 
 	"github.com/graphtide/graphtide/graph"
@@ -65,6 +66,7 @@ func (b *batcher[In, Out]) wait() { b.wg.Wait() }
 
 // drain sends what gathers for a graph, and ends when nothing does.
 func (b *batcher[In, Out]) drain(g graph.GraphKey, gathered *gathering[In, Out]) {
+	runtime.Gosched() // those who come at the same moment go together
 	for {
 		b.mu.Lock()
 		n := min(len(gathered.calls), batchAtOnce)

@@ -162,7 +162,7 @@ func TestWhatTheQueueLosesIsDoneAllTheSame(t *testing.T) {
 		c.RedisURL, c.Queue = "redis://"+redis.Addr(), queueName
 		c.Concurrency = 1
 	})
-	const n = 300
+	const n = queueBurst + 30
 	var want []graph.RunState
 	for range n {
 		s.create("Thing", `{}`)
@@ -171,7 +171,7 @@ func TestWhatTheQueueLosesIsDoneAllTheSame(t *testing.T) {
 	// One runs; of the others most are in the queue, where the sweeper was not faster.
 	for end := time.After(patience); ; {
 		changed := s.runs.next()
-		if info, err := inspector.GetQueueInfo(queueName); err == nil && info.Pending >= n/2 {
+		if info, err := inspector.GetQueueInfo(queueName); err == nil && info.Pending >= queueBurst/2 {
 			break
 		}
 		select {

@@ -12,16 +12,13 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/time/rate"
 
 	"github.com/graphtide/graphtide/graph"
 )
 
 // taskRun is the kind of the queue's only task: a run is due.
 const taskRun = "run"
-
-// outboxSize bounds what waits for the queue; beyond it the sweeper finds the
-// runs.
-const outboxSize = 4096
 
 // sentAtOnce is how many runs are noted as sent in one statement.
 const sentAtOnce = 100
@@ -32,6 +29,14 @@ const sentAtOnce = 100
 const (
 	queueHands    = 4
 	queuePatience = 50 * time.Millisecond
+)
+
+// Of a backlog only so many runs a second go through the queue: a node that takes
+// one looks into the table for more, and each task costs as much as a good part
+// of a run.
+const (
+	queueRate  = 50
+	queueBurst = 64
 )
 
 // errBusy sends a task back into the queue.
@@ -47,6 +52,7 @@ type queue struct {
 	sched  *scheduler
 	sent   func(context.Context, []graph.RunRef) // what is in the queue now
 
+	limit  *rate.Limiter
 	outbox chan graph.RunRef
 	wg     sync.WaitGroup
 	cancel context.CancelFunc
@@ -83,7 +89,8 @@ func newQueue(cfg Config, sched *scheduler, sent func(context.Context, []graph.R
 		opt = o
 	}
 	q := &queue{
-		name: cfg.Queue, client: asynq.NewClient(opt), log: cfg.Log, sched: sched, sent: sent, outbox: make(chan graph.RunRef, outboxSize),
+		name: cfg.Queue, client: asynq.NewClient(opt), log: cfg.Log, sched: sched, sent: sent,
+		limit: rate.NewLimiter(queueRate, queueBurst), outbox: make(chan graph.RunRef, queueBurst),
 	}
 	q.server = asynq.NewServer(opt, asynq.Config{
 		Concurrency:              queueHands,
@@ -138,6 +145,8 @@ func (q *queue) handle(ctx context.Context, t *asynq.Task) error {
 		freed := q.sched.freed()
 		switch q.sched.now(ref) {
 		case roomTaken:
+			// There are more where it came from, as a rule.
+			q.sched.left()
 			return nil
 		case roomRule:
 			q.sched.left()
@@ -153,8 +162,12 @@ func (q *queue) handle(ctx context.Context, t *asynq.Task) error {
 	}
 }
 
-// put sends a run to the queue without waiting; a full outbox drops it.
+// put sends a run to the queue without waiting, or not at all where others have
+// been sent of late: sweepers find it.
 func (q *queue) put(ref graph.RunRef) {
+	if !q.limit.Allow() {
+		return
+	}
 	select {
 	case q.outbox <- ref:
 	default:

@@ -15,14 +15,17 @@ const waitingPerRule = 256
 // rules have handlers that hang, the next one finds a free slot.
 //
 // Who offers a run does not know whether it may start: that is the claim's
-// affair.
+// affair. A run keeps its slot for as long as its handler needs it; that its end
+// is written down need not keep the next one waiting, and as many as there are
+// slots may be at that.
 type scheduler struct {
 	slots   int
-	start   func(graph.RunRef) // in a goroutine of its own
-	drained func()             // fewer wait than there are slots, and some were turned away
+	start   func(ref graph.RunRef, vacate func()) // in a goroutine of its own; vacate gives the slot up early
+	drained func()                                // fewer wait than there are slots, and some were turned away
 
 	mu      sync.Mutex // guards the fields below
 	busy    int
+	ending  int // runs that gave their slot up and have not ended
 	rules   map[lane]*laneState
 	ready   []lane // rules with something waiting, in turn
 	waiting int
@@ -45,7 +48,7 @@ type laneState struct {
 	inTurn  bool
 }
 
-func newScheduler(slots int, start func(graph.RunRef), drained func()) *scheduler {
+func newScheduler(slots int, start func(graph.RunRef, func()), drained func()) *scheduler {
 	return &scheduler{
 		slots: slots, start: start, drained: drained,
 		rules: map[lane]*laneState{}, known: map[string]bool{},
@@ -183,18 +186,42 @@ func (s *scheduler) begin(ref graph.RunRef, st *laneState) {
 	s.running.Add(1)
 	go func() {
 		defer s.running.Done()
-		defer s.end(ref)
-		s.start(ref)
+		var vacated bool
+		s.start(ref, func() { vacated = vacated || s.vacate(ref) })
+		s.end(ref, vacated)
 	}()
 }
 
-func (s *scheduler) end(ref graph.RunRef) {
+// vacate gives a run's slot to others; false where too many are ending already.
+func (s *scheduler) vacate(ref graph.RunRef) bool {
 	s.mu.Lock()
+	if s.ending >= s.slots {
+		s.mu.Unlock()
+		return false
+	}
+	s.ending++
+	s.release(ref)
+	return true
+}
+
+func (s *scheduler) end(ref graph.RunRef, vacated bool) {
+	s.mu.Lock()
+	delete(s.known, ref.Run)
+	if vacated {
+		s.ending--
+		s.mu.Unlock()
+		return
+	}
+	s.release(ref)
+}
+
+// release frees the slot of a run. The caller holds mu, and has not when it
+// returns.
+func (s *scheduler) release(ref graph.RunRef) {
 	k := lane{ref.Graph, ref.Rule}
 	st := s.rules[k]
 	s.busy--
 	st.busy--
-	delete(s.known, ref.Run)
 	s.line(ref, st)
 	if st.busy == 0 && len(st.waiting) == 0 {
 		delete(s.rules, k)

@@ -19,12 +19,14 @@ type stage struct {
 
 func newStage(slots int) *stage {
 	s := &stage{running: map[string]chan struct{}{}}
-	s.scheduler = newScheduler(slots, func(ref graph.RunRef) {
+	s.scheduler = newScheduler(slots, func(ref graph.RunRef, vacate func()) {
 		ch := make(chan struct{})
 		s.mu.Lock()
 		s.running[ref.Run] = ch
 		s.mu.Unlock()
-		<-ch
+		for range ch {
+			vacate()
+		}
 	}, func() {
 		s.mu.Lock()
 		s.drains++
@@ -46,6 +48,16 @@ func (s *stage) finish(run string) {
 	synctest.Wait()
 }
 
+// leave makes a run give its slot up; it has not ended.
+func (s *stage) leave(run string) {
+	synctest.Wait()
+	s.mu.Lock()
+	ch := s.running[run]
+	s.mu.Unlock()
+	ch <- struct{}{}
+	synctest.Wait()
+}
+
 func (s *stage) is(run string) bool {
 	synctest.Wait()
 	s.mu.Lock()
@@ -55,6 +67,45 @@ func (s *stage) is(run string) bool {
 
 func refOf(rule string, n int) graph.RunRef {
 	return graph.RunRef{Graph: 1, Rule: rule, Run: fmt.Sprintf("%s%d", rule, n)}
+}
+
+func TestASlotIsFreeOnceTheHandlerHasEnded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(2)
+		for i := range 9 {
+			s.offer(refOf("a", i))
+		}
+		// One of the two slots is the rule's; two may be ending besides.
+		for i := range 2 {
+			if !s.is(refOf("a", i).Run) || s.is(refOf("a", i+1).Run) {
+				t.Fatalf("run %d has no slot, or the next one has", i)
+			}
+			s.leave(refOf("a", i).Run)
+			s.leave(refOf("a", i).Run) // once is enough
+		}
+		if !s.is("a2") || s.is("a3") || s.now(refOf("a", 0)) != roomTaken {
+			t.Fatal("a run that is ending is not known any more, or too many run")
+		}
+		s.leave("a2")
+		if s.is("a3") {
+			t.Fatal("too many are ending")
+		}
+		s.finish("a0")
+		if s.is("a3") {
+			t.Fatal("a slot was given twice")
+		}
+		s.leave("a2")
+		if !s.is("a3") {
+			t.Fatal("the slot of a run that is ending is not free")
+		}
+		for _, run := range []string{"a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8"} {
+			s.finish(run)
+		}
+		if s.busy != 0 || s.ending != 0 || len(s.rules) != 0 || len(s.known) != 0 {
+			t.Fatalf("%d busy, %d ending, %d rules, %d known", s.busy, s.ending, len(s.rules), len(s.known))
+		}
+	})
 }
 
 func TestSlotsAreSharedByRule(t *testing.T) {

@@ -369,7 +369,26 @@ func TestPostProcessingUnderFaults(t *testing.T) {
 				t.Errorf("%s became final %d times", id, finals)
 			}
 		}
-		t.Logf("operations ended as %v", states)
+		// A deadline counts from the first attempt; its end may have to wait for
+		// whoever takes over.
+		var past time.Duration
+		for _, r := range p.allRuns("") {
+			timeout, ok := map[string]time.Duration{"told": 20 * time.Second, "silent": 8 * time.Second}[r.str("rule")]
+			if !ok {
+				continue
+			}
+			attempts := p.root().get(p.path("/runs/" + r.str("id"))).want(200).json().list("attempts")
+			if len(attempts) == 0 {
+				continue // it ended before it began
+			}
+			began := timeOf(t, attempts[0].str("startedAt"))
+			ended := timeOf(t, ann.object(r.str("entity")).want(200).json().str("meta.updatedAt"))
+			past = max(past, ended.Sub(began)-timeout)
+		}
+		t.Logf("operations ended as %v, at the most %v after their deadline", states, past)
+		if past > time.Minute {
+			t.Errorf("an operation was open %v after its deadline", past)
+		}
 	})
 
 	// The promise is ten seconds, and postprocess proves it by the clock alone.

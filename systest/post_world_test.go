@@ -330,3 +330,13 @@ func quantiles(d []time.Duration) (p50, p99, most time.Duration) {
 	slices.Sort(d)
 	return d[len(d)/2], d[len(d)*99/100], d[len(d)-1]
 }
+
+// timeOf reads a time as the server writes it.
+func timeOf(t *testing.T, text string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
