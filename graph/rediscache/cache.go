@@ -2,8 +2,9 @@ package rediscache
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -14,50 +15,69 @@ const (
 	// DefaultTTL is how long an entry stays that nobody writes again.
 	DefaultTTL = 24 * time.Hour
 
-	// A Get is given getTime, and a little for each of the keys: about three times
-	// what Redis on the same machine needs.
-	getTime   = 150 * time.Millisecond
-	perKey    = 30 * time.Microsecond
-	getChunk  = 500
-	putTime   = time.Second
-	tripPause = time.Second // after the first failure; doubled by each further one
-	tripMost  = 30 * time.Second
+	// getKeys are asked for in one round: few enough that on a slow machine, too,
+	// an answer comes often.
+	getKeys = 200
+	// getTime and perKey bound a whole Get from a Redis that answers all the time:
+	// it would be a hundred times as slow as one on a busy machine.
+	getTime = 10 * time.Second
+	perKey  = time.Millisecond
+	// roundTime bounds one round, which is then tried again. It is no measure of
+	// Redis, which the pulse takes, but frees the connection of a round that nobody
+	// waits for any more.
+	roundTime = 2 * time.Second
 )
 
-// Cache is the second level of replicas in Redis: see replica.Cache. It promises
-// only that it is quick: a call that takes too long is given up, and after a
-// failure Redis is left alone for a while, during which nothing is found and
-// nothing is kept. What it gives may be old, or wrong.
+// Cache is the second level of replicas in Redis: see replica.Cache. Redis may be
+// slow, and then it is waited for; once it is judged dead (it refuses
+// connections, or gives no sign of life for as long as patience) nobody waits for
+// it any more, and until it answers again nothing is found and nothing is kept.
+// What it gives may be old, or wrong.
 type Cache struct {
 	client redis.UniversalClient
 	log    *slog.Logger
 	ttl    time.Duration
-	fuse   fuse
+	pulse  *pulse
+	// refuses is set while Redis answers that it will not.
+	refuses atomic.Bool
 }
 
-// NewCache makes a Cache. The client must obey deadlines (ContextTimeoutEnabled).
-// Config.Channel is of no use to it.
+// NewCache makes a Cache, which works until Stop. Config.Channel is of no use to
+// it.
 func NewCache(cfg Config) *Cache {
 	c := &Cache{client: cfg.Client, log: cfg.Log, ttl: DefaultTTL}
+	if single, ok := cfg.Client.(*redis.Client); ok {
+		c.client = single.WithTimeout(roundTime)
+	}
 	if c.log == nil {
 		c.log = slog.Default()
 	}
+	c.pulse = newPulse(c.log, func(ctx context.Context) error { return c.client.Ping(ctx).Err() })
 	return c
 }
 
+// Stop ends what goes on with Redis and returns once it has ended. It may be
+// called twice.
+func (c *Cache) Stop(context.Context) error {
+	c.pulse.stop()
+	return nil
+}
+
 // Get gives the values of keys, in their order; nil for one that is not there, or
-// that could not be had in time.
+// that could not be had.
 func (c *Cache) Get(ctx context.Context, keys []string) [][]byte {
 	values := make([][]byte, len(keys))
-	if len(keys) == 0 || !c.fuse.holds(time.Now()) {
+	ctx, cancel := context.WithTimeout(ctx, getTime+time.Duration(len(keys))*perKey)
+	defer cancel()
+	ctx, leave, ok := c.pulse.join(ctx)
+	if !ok {
 		return values
 	}
-	bounded, cancel := context.WithTimeout(ctx, getTime+time.Duration(len(keys))*perKey)
-	defer cancel()
-	for from := 0; from < len(keys); from += getChunk {
-		to := min(from+getChunk, len(keys))
-		found, err := c.client.MGet(bounded, keys[from:to]...).Result()
-		if c.judge(ctx, err); err != nil {
+	defer leave()
+	for from := 0; from < len(keys); from += getKeys {
+		some := keys[from:min(from+getKeys, len(keys))]
+		found, ok := round(ctx, c, func(ctx context.Context) ([]any, error) { return c.client.MGet(ctx, some...).Result() })
+		if !ok {
 			return values
 		}
 		for i, v := range found {
@@ -69,69 +89,66 @@ func (c *Cache) Get(ctx context.Context, keys []string) [][]byte {
 	return values
 }
 
-// Put keeps values for a while. It reports whether Redis took them.
+// Put keeps values for a while. It reports whether Redis took them: where it is
+// slow, Put waits; where it is dead, or refuses, Put returns at once. The values
+// must not change afterwards.
 func (c *Cache) Put(ctx context.Context, keys []string, values [][]byte) bool {
-	if !c.fuse.holds(time.Now()) {
+	ctx, leave, ok := c.pulse.join(ctx)
+	if !ok {
 		return false
 	}
-	bounded, cancel := context.WithTimeout(ctx, putTime)
-	defer cancel()
-	_, err := c.client.Pipelined(bounded, func(p redis.Pipeliner) error {
-		for i, key := range keys {
-			p.Set(bounded, key, values[i], c.ttl)
-		}
-		return nil
+	defer leave()
+	_, ok = round(ctx, c, func(ctx context.Context) ([]redis.Cmder, error) {
+		return c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, key := range keys {
+				p.Set(ctx, key, values[i], c.ttl)
+			}
+			return nil
+		})
 	})
-	c.judge(ctx, err)
-	return err == nil
+	return ok
 }
 
-// judge notes how a call went. Who gave up himself says nothing about Redis.
-func (c *Cache) judge(ctx context.Context, err error) {
-	switch {
-	case err == nil:
-		if c.fuse.mend() {
-			c.log.Info("the second level in Redis is used again")
+// round asks Redis, again and again while it is alive and does not answer; false
+// where it is dead, refuses, or ctx ended.
+func round[T any](ctx context.Context, c *Cache, ask func(context.Context) (T, error)) (answer T, ok bool) {
+	type result struct {
+		answer T
+		err    error
+	}
+	var pause pause
+	for {
+		// The client does not heed the end of ctx while it waits for an answer.
+		done := make(chan result, 1)
+		if !c.pulse.spawn(func(ctx context.Context) {
+			answer, err := ask(ctx)
+			done <- result{answer, err}
+		}) {
+			return answer, false
 		}
-	case ctx.Err() == nil:
-		if c.fuse.trip(time.Now()) {
-			c.log.Warn("the second level in Redis is left alone for a while; what is missing comes from the database", "err", err)
+		var res result
+		select {
+		case res = <-done:
+		case <-ctx.Done():
+			return answer, false
+		}
+		if res.err == nil {
+			c.pulse.beat()
+			if c.refuses.Swap(false) {
+				c.log.Info("Redis takes the second level's requests again")
+			}
+			return res.answer, true
+		}
+		if refusal := redis.Error(nil); errors.As(res.err, &refusal) {
+			c.pulse.beat()
+			if !c.refuses.Swap(true) {
+				c.log.Warn("Redis refuses the second level's requests; what is missing comes from the database", "err", res.err)
+			}
+			return answer, false
+		}
+		c.pulse.failed(res.err)
+		if !pause.wait(ctx) {
+			return answer, false
 		}
 	}
-}
-
-// fuse keeps callers from something that fails, for a time that grows from
-// failure to failure.
-type fuse struct {
-	mu    sync.Mutex // guards the fields below
-	until time.Time
-	pause time.Duration // the last; 0 while all is well
-}
-
-func (f *fuse) holds(now time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return !now.Before(f.until)
-}
-
-// trip notes a failure; it reports whether it is the first.
-func (f *fuse) trip(now time.Time) (first bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	first = f.pause == 0
-	if now.Before(f.until) {
-		return first // others failed at the same time
-	}
-	f.pause = min(max(2*f.pause, tripPause), tripMost)
-	f.until = now.Add(f.pause)
-	return first
-}
-
-// mend notes a success; it reports whether there had been a failure.
-func (f *fuse) mend() (failed bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	failed = f.pause != 0
-	f.pause, f.until = 0, time.Time{}
-	return failed
 }

@@ -2,20 +2,21 @@ package replica
 
 import (
 	"context"
-	"time"
 
 	"github.com/graphtide/graphtide/graph"
 )
 
 // Cache is a second level that nodes share, and that may lose, mix up or keep
 // too long whatever it is given: nothing that comes from it is believed before
-// the log has been asked. Both methods take a short and bounded time, however
-// the cache fares.
+// the log has been asked. Both methods wait for a cache that is slow, and return
+// at once where it is dead: it judges that itself, by signs of life and not by
+// how much is asked of it.
 type Cache interface {
 	// Get gives the values of keys, in their order; nil for one that is not
-	// there, or that could not be had in time.
+	// there, or that could not be had.
 	Get(ctx context.Context, keys []string) [][]byte
-	// Put keeps values for a while. It reports whether they got there.
+	// Put keeps values for a while. It reports whether they got there; where not,
+	// it is worth trying again a while later.
 	Put(ctx context.Context, keys []string, values [][]byte) bool
 }
 
@@ -125,6 +126,8 @@ func (r *Replica) lookUp(ctx context.Context, p *piece, list []unit) (missing []
 // may, and gives the version up to which it can confirm them: the replica's,
 // which is brought up to the newest stamp first.
 func (r *Replica) confirmable(ctx context.Context, entries []*cached) graph.Version {
+	ctx, cancel := context.WithTimeout(ctx, flightTime)
+	defer cancel()
 	head := r.Head().Version
 	for _, e := range entries {
 		if e.stamp > head {
@@ -163,16 +166,3 @@ func (p *piece) add(e *cached) {
 		p.members[e.unit.label] = e.ids
 	}
 }
-
-const (
-	// writePause is how long units that were loaded wait before they are written
-	// to the second level; changed ones wait so many times as long, as they may
-	// change again.
-	writePause   = 200 * time.Millisecond
-	changedTicks = 15
-	writeBatch   = 256
-	// maxDirty bounds the units of a graph that wait to be written; maxChanged
-	// those that are written because they changed, in one go.
-	maxDirty   = 300_000
-	maxChanged = 20_000
-)

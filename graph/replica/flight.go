@@ -15,7 +15,8 @@ const (
 	// parallelFlights bounds the loads of one graph that are under way at the
 	// same time; what is asked for meanwhile gathers for the next.
 	parallelFlights = 3
-	// flightTime bounds one load, whoever waits for it.
+	// flightTime bounds what one load wants of the store and of the log, whoever
+	// waits for it. The second level judges itself how long it is worth waiting for.
 	flightTime = 20 * time.Second
 	// maxFlightTries bounds the tries of a load that others overtake: by commits
 	// that the ring has forgotten already, or by a new epoch.
@@ -87,9 +88,7 @@ func (l *loads) fly(ctx context.Context, r *Replica) {
 			return
 		}
 		l.mu.Unlock()
-		bounded, cancel := context.WithTimeout(ctx, flightTime)
-		err := r.bring(bounded, f)
-		cancel()
+		err := r.bring(ctx, f)
 		if err != nil {
 			err = fmt.Errorf("load a part of graph %s: %w", r.name, err)
 		}
@@ -136,6 +135,7 @@ type piece struct {
 	units []unit // that it answers
 	// members has the objects of types that are not in Objects, too.
 	members map[string][]graph.ObjectID
+	fresh   bool // from the store: the second level does not have it yet
 }
 
 // bring loads what a flight is about and is not held yet: from the second level
@@ -147,34 +147,46 @@ func (r *Replica) bring(ctx context.Context, f *flight) error {
 			return nil
 		}
 		pieces, list := r.fromCache(ctx, head, list)
-		if err := ctx.Err(); err != nil {
+		pieces, err := r.rest(ctx, head, pieces, list)
+		if err != nil {
 			return err
 		}
-		if len(list) > 0 {
-			p, err := r.fromStore(ctx, list)
-			if err != nil {
-				return err
-			}
-			pieces = append(pieces, p)
-		}
-		for _, p := range pieces {
-			// The replica never goes ahead of the log for a reader: the reader
-			// waits until it is there.
-			if p.Head.Epoch != head.Epoch {
-				r.follow.reloadNext()
-				if err := r.CatchUp(ctx); err != nil {
-					return err
+		if r.takeIn(f, pieces) {
+			for _, p := range pieces {
+				if p.fresh {
+					r.noteLoaded(p) // not before it is held: it is written from there
 				}
 			}
-			if err := r.Wait(ctx, p.Head.Version); err != nil {
-				return err
-			}
-		}
-		if r.takeIn(f, pieces) {
 			return nil
 		}
 	}
 	return graph.Errf(graph.CodeUnavailable, "the graph changes faster than parts of it can be loaded")
+}
+
+// rest adds to pieces what the second level did not have, and waits until the
+// replica is as far as each of them: it never goes ahead of the log for a reader.
+func (r *Replica) rest(ctx context.Context, head graph.Head, pieces []*piece, list []unit) ([]*piece, error) {
+	ctx, cancel := context.WithTimeout(ctx, flightTime)
+	defer cancel()
+	if len(list) > 0 {
+		p, err := r.fromStore(ctx, list)
+		if err != nil {
+			return nil, err
+		}
+		pieces = append(pieces, p)
+	}
+	for _, p := range pieces {
+		if p.Head.Epoch != head.Epoch {
+			r.follow.reloadNext()
+			if err := r.CatchUp(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if err := r.Wait(ctx, p.Head.Version); err != nil {
+			return nil, err
+		}
+	}
+	return pieces, nil
 }
 
 // missing gives those units of a flight that are not held. Those that are, are
@@ -217,8 +229,7 @@ func (r *Replica) fromStore(ctx context.Context, list []unit) (*piece, error) {
 	m.queries.Inc()
 	m.units.WithLabelValues(levelPostgres, "hit").Add(float64(len(list)))
 	m.loaded.WithLabelValues(levelPostgres).Add(float64(len(p.Objects) + len(p.Edges)))
-	r.noteLoaded(list, p.Objects)
-	return &piece{Piece: *p, units: list}, nil
+	return &piece{Piece: *p, units: list, fresh: true}, nil
 }
 
 // takeIn puts pieces into the state, each brought forward to its version; false

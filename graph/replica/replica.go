@@ -125,7 +125,7 @@ func (r *Replica) replace(c *core) {
 	r.mu.Unlock()
 	r.graves.clear()
 	r.trail.clear()
-	r.dirty.clear()
+	r.dirty.clear(r.set)
 	r.news.tell()
 }
 

@@ -99,6 +99,8 @@ type Set struct {
 	places    chan struct{} // a place for each read of parts of a state
 	over      chan struct{} // the replicas are over their bound; one waiting is as good as many
 	bytes     atomic.Int64  // of all open replicas
+	dirty     atomic.Int64  // bytes of all that waits for the second level
+	maxDirty  int64         // maxDirty, but in tests
 	metrics   *metrics
 	snapshots snapshots
 
@@ -118,14 +120,15 @@ type Set struct {
 // from Start on.
 func New(cfg Config) *Set {
 	s := &Set{
-		cfg:     cfg.WithDefaults(),
-		polls:   make(chan struct{}, 1),
-		rounds:  make(chan struct{}, parallelRounds),
-		places:  make(chan struct{}, parallelLoads),
-		over:    make(chan struct{}, 1),
-		schemas: make(chan struct{}, 1),
-		open:    map[string]*Replica{},
-		byKey:   map[graph.GraphKey]*Replica{},
+		cfg:      cfg.WithDefaults(),
+		polls:    make(chan struct{}, 1),
+		rounds:   make(chan struct{}, parallelRounds),
+		places:   make(chan struct{}, parallelLoads),
+		over:     make(chan struct{}, 1),
+		schemas:  make(chan struct{}, 1),
+		maxDirty: maxDirty,
+		open:     map[string]*Replica{},
+		byKey:    map[graph.GraphKey]*Replica{},
 	}
 	s.metrics = newMetrics(s)
 	s.snapshots.slots = make(chan struct{}, maxSnapshotLoads)
@@ -172,10 +175,12 @@ func (s *Set) Stop(ctx context.Context) error {
 	s.cancel()
 	s.wg.Wait()
 	s.ending.Do(func() {
+		var writing sync.WaitGroup
 		if s.cfg.Cache != nil {
-			s.write(ctx, true)
+			writing.Go(func() { s.finish(ctx) })
 		}
 		s.saveImages(ctx)
+		writing.Wait()
 	})
 	return nil
 }
@@ -307,6 +312,7 @@ func (s *Set) retire(r *Replica) {
 	delete(s.byKey, r.key)
 	s.mu.Unlock()
 	s.bytes.Add(-r.counted.Swap(0))
+	r.dirty.end(s)
 	r.news.end()
 }
 

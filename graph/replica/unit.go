@@ -42,6 +42,25 @@ func (u *units) add(x unit) {
 	u.list = append(u.list, x)
 }
 
+func (u *units) knows(x unit) bool {
+	_, ok := u.has[x]
+	return ok
+}
+
+// take removes the first n.
+func (u *units) take(n int) []unit {
+	list := u.list[:min(n, len(u.list))]
+	if len(list) == len(u.list) {
+		*u = units{}
+		return list
+	}
+	u.list = u.list[len(list):]
+	for _, x := range list {
+		delete(u.has, x)
+	}
+	return list
+}
+
 // want puts units into the words of the store.
 func want(list []unit) *graph.Want {
 	w := &graph.Want{}

@@ -259,6 +259,7 @@ func (n *Node) startRedis(ctx context.Context) error {
 	n.hints = rediscache.New(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
 	n.onStop(n.stopping("hints", n.hints.Stop))
 	n.cache = rediscache.NewCache(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
+	n.onStop(n.stopping("cache", n.cache.Stop))
 	n.bus = rediscache.NewBus(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
 	n.onStop(n.stopping("bus", n.bus.Stop))
 	return n.hints.Start(ctx)
