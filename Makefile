@@ -36,9 +36,8 @@ test-client: setup-test ## the JavaScript client's tests
 	cd clientjs && npm run --silent check && npm run --silent test
 
 test-example: setup-test build ## the examples in a real browser
-	cd examples/workbook && GRAPHTIDE_BIN=$(CURDIR)/$(BIN) npm run --silent test
-	cd examples/board && GRAPHTIDE_BIN=$(CURDIR)/$(BIN) npm run --silent test
-	GRAPHTIDE_BIN=$(CURDIR)/$(BIN) node --test --test-reporter=spec bench/browser/bench.test.mjs
+	GRAPHTIDE_BIN=$(CURDIR)/$(BIN) scripts/example board
+	GRAPHTIDE_BIN=$(CURDIR)/$(BIN) node examples/workbook/test/all.mjs
 
 check: test ## what review runs: format, vet, all tests
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "run make format"; exit 1; }

@@ -11,7 +11,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { startBrowser } from '../../examples/workbook/test/browser.mjs'
+import { launch } from '../../examples/workbook/test/browser.mjs'
 import { Server } from '../../examples/workbook/test/server.mjs'
 import { makeBook } from '../../examples/workbook/test/workbook.mjs'
 import { Floor } from './floor.mjs'
@@ -29,7 +29,7 @@ const samples = values.quick ? 15 : 60
 const figures = new Map() // name → {unit, floor: [], graphtide: []}
 let browser, server, floor
 try {
-  browser = await startBrowser([
+  browser = await launch([
     '--js-flags=--expose-gc', '--enable-precise-memory-info',
     '--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets', // the pages are given by this program
   ])

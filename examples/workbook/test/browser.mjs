@@ -3,23 +3,35 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 
-/** @param {string[]} [args] more for the program @returns {Promise<import('playwright-core').Browser>} */
-export function startBrowser(args = []) {
+/**
+ * A browser: the one that all files share where there is one (see `all.mjs`), else one of its own.
+ * @returns {Promise<import('playwright-core').Browser>}
+ */
+export function startBrowser() {
+  const shared = process.env.GRAPHTIDE_TEST_BROWSER
+  return shared ? chromium.connect(shared) : launch()
+}
+
+/** One of one's own. @param {string[]} [args] more for the program */
+export const launch = (args) => chromium.launch(program(args))
+
+/** The browser's program, and how it is started. @param {string[]} [args] more for it */
+export function program(args = []) {
   const places = [process.env.GRAPHTIDE_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
   const executablePath = places.find((p) => p && existsSync(p))
   if (!executablePath) throw new Error('no Chromium here: install one, or set GRAPHTIDE_CHROMIUM to the program')
   // Playwright gives each launch a fresh folder for the user's data.
-  return chromium.launch({
+  return {
     executablePath,
     args: [
       '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync', ...args,
     ],
-  })
+  }
 }
 
 /** So long a step may take on a machine that is busy with other things. */
-const PATIENCE = 90_000
+export const PATIENCE = 90_000
 
 /**
  * Somebody's browser: own storage, own connection, one window. Errors of its pages are kept.

@@ -130,7 +130,7 @@ test('a long import shows its progress to both, and either can stop it', async (
 test('an import that ends fills the workbook for both', async () => {
   await ann.page.getByLabel('Region').selectOption('Oceania')
   await button(ann.page, 'Import airports').click()
-  await bob.page.locator('.job.running').waitFor()
+  await bob.page.locator('.job.running, .job.succeeded').first().waitFor()
   await picture(bob.page, 'import')
   for (const { page } of [ann, bob]) await page.locator('.job.succeeded').waitFor()
   assert.match(await bob.page.locator('.job .result').first().innerText(), /^[\d,]+ airports imported/)
@@ -165,7 +165,7 @@ test('removing a column cleans every row up, and both see it', async () => {
     })
     const rows = Object.values((await answer.json()).objects)
     return rows.length > 200 && rows.every((o) => !('city' in o.body.values))
-  })
+  }, null, { polling: 250 })
   await live(page)
   await picture(bob.page, 'workbook')
 })

@@ -1,19 +1,17 @@
 /**
- * What goes wrong in real life: lines fail, tabs close, servers die, tokens
- * expire, schemas change. Nothing that somebody wrote is lost in silence, nothing
+ * What goes wrong in real life: lines fail, tabs close, servers die, schemas
+ * change (and tokens expire: `tokens.test.mjs`). Nothing that somebody wrote is lost in silence, nothing
  * happens twice, and in the end all see the same.
  */
 
 import assert from 'node:assert/strict'
 import { after, before, test as alone } from 'node:test'
 import { openWindow, picture, startBrowser, story } from './browser.mjs'
-import { Server, token } from './server.mjs'
+import { Server } from './server.mjs'
 import { button, live, makeBook, offline, shows, type } from './workbook.mjs'
 
 const test = story(alone)
 let server, browser, address, ann, bob
-/** Seconds for a token that is to expire: enough for a page to open on this machine, as busy as it is. */
-let brief
 
 before(async () => {
   server = await new Server().start()
@@ -22,10 +20,8 @@ before(async () => {
   browser = await startBrowser()
   ann = await openWindow(browser, address)
   await shows(ann.page, 0, 0, 'row 1')
-  const begun = performance.now()
   bob = await openWindow(browser, address)
   await shows(bob.page, 0, 0, 'row 1')
-  brief = 8 + Math.ceil((3 * (performance.now() - begun)) / 1000)
 })
 
 after(async () => {
@@ -108,40 +104,6 @@ test('a server that is killed and comes back finds its clients again, and each c
   assert.equal((await server.commitsWith('while the server was dead')).length, 1)
   await type(bob.page, 6, 0, 'all is well')
   await shows(ann.page, 6, 0, 'all is well')
-})
-
-test('a token is renewed before it expires, and the session goes on', async () => {
-  const cat = await openWindow(browser, 'about:blank')
-  let expires = 0 // when the first one does
-  const renewed = new Promise((resolve) => {
-    cat.context.route('**/login/token', (route) => {
-      const past = expires !== 0 && Date.now() > expires
-      if (past) resolve()
-      expires ||= Date.now() + 1_000 * brief
-      return route.fulfill({ body: token('cat', past ? 3600 : brief) })
-    })
-  })
-  await cat.page.goto(`${server.url}/#tokens=/login/token`)
-  await live(cat.page)
-  await cat.page.evaluate(() => (window.wasOffline = false))
-  await cat.page.evaluate(() => new MutationObserver(() => (window.wasOffline ||= !!document.querySelector('.status.off'))).observe(document.body, { subtree: true, childList: true, attributes: true }))
-  await renewed
-  await cat.page.getByRole('link', { name: 'Trouble' }).click()
-  await type(cat.page, 7, 0, 'with another token')
-  await shows(bob.page, 7, 0, 'with another token')
-  assert.equal(await cat.page.evaluate(() => window.wasOffline), false)
-  await cat.context.close()
-})
-
-test('a token that expires and is not renewed ends the session, which says so', async () => {
-  const dan = await openWindow(browser, server.url)
-  await live(dan.page)
-  await dan.page.goto('about:blank')
-  await dan.page.goto(`${server.url}/#token=${token('dan', brief)}`) // what it needs is in the cache: it is there in time
-  await dan.page.getByText('your token has expired or is not valid').waitFor()
-  await button(dan.page, 'Connect again').waitFor()
-  await picture(dan.page, 'expired')
-  await dan.context.close()
 })
 
 test('a tab from before a new schema is told, its edits are judged by the new one, and a reload mends it', async () => {

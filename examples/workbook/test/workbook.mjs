@@ -19,7 +19,7 @@ export const shows = (page, row, column, text) => cell(page, row, column).getByT
 export async function type(page, row, column, text) {
   await cell(page, row, column).dblclick()
   await page.keyboard.press('Control+A')
-  await page.keyboard.type(text)
+  await page.keyboard.insertText(text)
   await page.keyboard.press('Enter')
 }
 
