@@ -107,7 +107,7 @@ export class Client {
     this.modules = modules
     if (modules.parts) this.#equip(modules.parts)
     this.store.onChange = (refs) => {
-      this.presences?.review([...refs].filter((r) => r.startsWith('objects/')).map((r) => r.slice(8)))
+      this.presences?.review(refs)
       this.events.emit('change', { refs })
     }
   }
@@ -427,14 +427,15 @@ export class Client {
    * Takes back this client's last transaction (or group of them), as a new commit.
    * @returns {Promise<number | undefined>} its version; undefined if there is nothing to undo; rejects
    *   with `undo-conflict` where others have changed the same since
+   * @param {{skip?: boolean}} [options] skip: what was refused before is let go, and the step before it taken back
    */
-  async undo() {
-    return (await this.#write().history()).undo()
+  async undo(options) {
+    return (await this.#write().history()).undo(options)
   }
 
-  /** Brings back what was undone last. @returns {Promise<number | undefined>} */
-  async redo() {
-    return (await this.#write().history()).redo()
+  /** Brings back what was undone last. @param {{skip?: boolean}} [options] @returns {Promise<number | undefined>} */
+  async redo(options) {
+    return (await this.#write().history()).redo(options)
   }
 
   // More ------------------------------------------------------------------------

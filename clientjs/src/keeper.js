@@ -4,7 +4,7 @@
  * so that it is live, for as long as the app holds the object.
  */
 
-import { applySteps, UNSEEN } from './mutation.js'
+import { applySteps } from './mutation.js'
 
 /** @typedef {import('./mutation.js').Mutation} Mutation */
 
@@ -31,8 +31,8 @@ export class Keeper {
     this.timer = undefined
   }
 
-  /** A transaction is confirmed, and about to be no longer shown by itself. @param {Mutation} m */
-  committed(m) {
+  /** A transaction is confirmed, and about to be no longer shown by itself. @param {Mutation} m @param {number} version */
+  committed(m, version) {
     const { store } = this.layers
     const { members } = this.copies
     const lone = [...m.creates].filter((ref) => !store.confirmed.has(ref) && store.shown.has(ref))
@@ -50,9 +50,8 @@ export class Keeper {
         const { label, from } = entity
         if (label === undefined) this.kept.set(ref.slice(8), this.kept.get(ref.slice(8)) ?? new Set())
         else if (from !== undefined) this.kept.get(from)?.add(label)
-        // Version 0: whatever comes from the server is newer.
         store.release(this.copies, ref)
-        store.hold(this.copies, ref, { ...entity, meta: UNSEEN })
+        store.hold(this.copies, ref, { ...entity, meta: Object.freeze({ version }), guess: true })
       }
     }
     this.timer ??= this.client.connection.clock.setTimeout(() => this.#look(), PATIENCE)

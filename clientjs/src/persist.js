@@ -148,7 +148,7 @@ export class Persist {
         taken.push([key, undefined])
       }
     }
-    this.#restore(pending)
+    this.#restore(pending, doing)
     if (writing && doing.length) writing.kept = { done: [], undone: [], ...writing.kept, doing }
     // At once: a page that closes here loses nothing.
     if (taken.length) await this.#put([[`tab:${this.tab}`, this.#tabRecord()], ...taken])
@@ -175,13 +175,21 @@ export class Persist {
     })
   }
 
-  /** @param {any[]} records */
-  #restore(records) {
+  /**
+   * Transactions, and undos between them, in the order of their ids, which is that in which they were begun.
+   * @param {any[]} records @param {any[]} doing
+   */
+  #restore(records, doing) {
     const { client } = this
     const { writing } = client
     if (!writing) return
+    const all = [...records, ...doing.map((act) => ({ id: act.key, act }))]
     client.store.batch(() => {
-      for (const r of records.sort((a, b) => (a.id < b.id ? -1 : 1))) {
+      for (const { act, ...r } of all.sort((a, b) => (a.id < b.id ? -1 : 1))) {
+        if (act) {
+          act.seq = ++writing.transactions.seq
+          continue
+        }
         const m = new Mutation(r.id, ++writing.transactions.seq, r)
         try {
           m.push(r.ops.map(compileGraphOp), r.ops, () => undefined)

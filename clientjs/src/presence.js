@@ -109,7 +109,7 @@ export class Presence {
     for (const id of ids) this.store.stir(`objects/${id}`)
     for (const [id, state] of this.own) this.send({ t: 'presence', on: id, state })
     this.questions = []
-    this.review([...this.rights.keys()])
+    this.review([...this.rights.keys()].map((id) => `objects/${id}`))
     this.#ask()
   }
 
@@ -119,11 +119,11 @@ export class Presence {
     this.asked.clear()
   }
 
-  /** Rights on these objects may have changed: those in use are asked for again, others forgotten. @param {Iterable<string>} ids */
-  review(ids) {
+  /** Rights on these objects may have changed: those in use are asked for again, others forgotten. @param {Iterable<string>} refs */
+  review(refs) {
     const { shown, cells } = this.store
-    for (const id of ids) {
-      const ref = `objects/${id}`
+    for (const ref of refs) {
+      const id = ref.slice(8)
       if (!this.rights.has(id)) continue
       if (shown.has(ref) || cells.byOwner.get(ref)?.has('$can')) void this.ask(id)
       else this.rights.delete(id)

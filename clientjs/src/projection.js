@@ -13,6 +13,7 @@ import { entityHash } from './digest.js'
 import { makeLive } from './live.js'
 import { applyStep, compileOp } from './patch.js'
 import { Problem } from './protocol.js'
+import { age } from './store.js'
 
 /** @typedef {import('./protocol.js').Entity} Entity */
 /** @typedef {import('./protocol.js').Frame} Frame */
@@ -265,8 +266,8 @@ export class View {
     if (mine && mine.meta.version >= entry.version) return true
     if (!mine || mine.meta.version !== entry.was) return false
     const known = this.context.store.confirmed.get(ref)
-    if (known?.meta.version === entry.version) {
-      this.#set(ref, /** @type {Entity} */ (known)) // another view has done the work
+    if (known && age(known) === entry.version) {
+      this.#set(ref, known) // another view has done the work
       return true
     }
     try {

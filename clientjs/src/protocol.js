@@ -23,6 +23,7 @@
  * @property {string} [to]
  * @property {any} body
  * @property {Meta} meta
+ * @property {boolean} [guess] made here, of what was committed: whatever the server sends is newer
  */
 
 /**

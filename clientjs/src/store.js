@@ -27,6 +27,9 @@ const NOTHING = Object.freeze(/** @type {string[]} */ ([]))
 /** The name of the list of objects at the other end of an object's edges. @param {string} id @param {Direction} dir @param {string} label */
 export const listKey = (id, dir, label) => `${id}${dir}${label}`
 
+/** How new a copy is. @param {Entity} entity */
+export const age = ({ guess, meta }) => (guess ? 0 : meta.version)
+
 export class Store {
   constructor() {
     /** @type {Map<string, Entity>} */
@@ -132,10 +135,9 @@ export class Store {
     this.holders.add(holder)
     const had = this.confirmed.get(ref)
     const mine = holder.members.get(ref)
-    if (had && had.meta.version === entity.meta.version) holder.members.set(ref, had)
-    else holder.members.set(ref, entity)
-    if (!had || had.meta.version < entity.meta.version) this.#confirm(ref, entity)
-    else if (had === mine && had.meta.version > entity.meta.version) this.#elect(ref)
+    holder.members.set(ref, had && age(had) === age(entity) ? had : entity)
+    if (!had || age(had) < age(entity)) this.#confirm(ref, entity)
+    else if (had === mine && age(had) > age(entity)) this.#elect(ref)
   }
 
   /**
@@ -163,7 +165,7 @@ export class Store {
     let best
     for (const h of this.holders) {
       const copy = h.members.get(ref)
-      if (copy && (!best || copy.meta.version > best.meta.version)) best = copy
+      if (copy && (!best || age(copy) > age(best))) best = copy
     }
     this.#confirm(ref, best)
   }

@@ -26,8 +26,11 @@ import { uuidv7 } from './uuid.js'
  * @property {number[]} versions
  * @property {string[]} [waiting] transactions of it that the server has not answered yet
  * @property {PatchOp[]} [inverse]
+ * @property {PatchOp[]} [unsent] what was taken back before it was sent: it is written again
+ * @property {string} [note] of that
+ * @property {boolean} [refused] the server has said that it cannot be done
  */
-/** @typedef {{key: string, group: string, from: 'done' | 'undone', step: Step}} Act a step under way; the key makes it happen once */
+/** @typedef {{key: string, group: string, from: 'done' | 'undone', step: Step, writes?: number, seq?: number}} Act a step under way; the key makes it happen once, writes is what had been written when it began, seq its place among what an earlier page left */
 
 /** How many steps are remembered. */
 const DEPTH = 200
@@ -55,6 +58,10 @@ export class History {
     this.ending.catch(() => {})
     /** Ends the pause between two tries. */
     this.wake = () => {}
+    /** How often something was written that is no redo. */
+    this.writes = 0
+    /** What is written now brings back what was taken back unsent. */
+    this.again = false
     // What an earlier page began is brought to its end.
     for (const act of doing) this.#begin(act, true).catch((err) => this.#tell(err))
   }
@@ -79,21 +86,34 @@ export class History {
     }
   }
 
-  /** @returns {Promise<number | undefined>} the version of the undoing commit; undefined if there is nothing to undo */
-  async undo() {
+  /** Something was written: what was undone before cannot be brought back on top of it. */
+  wrote() {
+    if (this.again) return
+    this.writes++
+    this.undone = []
+  }
+
+  /**
+   * @param {{skip?: boolean}} [options] skip: steps that were refused are let go
+   * @returns {Promise<number | undefined>} the version of the undoing commit; undefined if there is nothing to undo
+   */
+  async undo({ skip } = {}) {
     if (this.#under('undone')) await this.#ended('undone')
     this.client.writing?.transactions.seal()
     this.#catchUp()
+    if (skip) pass(this.done)
     if (this.#withdraw()) return this.client.version
     return this.#take('done', this.#unanswered() ?? this.done.pop())
   }
 
-  /** @returns {Promise<number | undefined>} */
-  async redo() {
+  /** @param {{skip?: boolean}} [options] @returns {Promise<number | undefined>} */
+  async redo({ skip } = {}) {
     if (this.#under('done')) await this.#ended('done')
     this.client.writing?.transactions.seal()
     this.#catchUp()
-    return this.#take('undone', this.#free().length ? undefined : this.undone.pop())
+    if (skip) pass(this.undone)
+    const step = this.undone.pop()
+    return step?.unsent ? this.#write(step, step.unsent) : this.#take('undone', step)
   }
 
   // What can be undone --------------------------------------------------------------
@@ -112,7 +132,6 @@ export class History {
         last.versions.push(version)
         last.inverse = last.inverse && inverse && [...inverse, ...last.inverse]
       } else this.done.push({ group, versions: [version], inverse })
-      this.undone = []
     }
     this.done = this.done.slice(-DEPTH)
   }
@@ -153,8 +172,25 @@ export class History {
     // Of a group that is partly sent all is undone by the server.
     if (group !== undefined && this.done.at(-1)?.group === group) return false
     if (mine.some((m) => m.wire || !writing.pending.waiting.includes(m))) return false
-    for (const m of mine.reverse()) writing.outgoing.withdraw(m)
+    for (const m of mine.toReversed()) writing.outgoing.withdraw(m)
+    this.undone.push({ group, versions: [], unsent: mine.flatMap((m) => m.ops), note: last.note })
+    this.client.events.emit('undoing')
     return true
+  }
+
+  /** Writes again what was taken back unsent. @param {Step} step @param {PatchOp[]} ops */
+  #write(step, ops) {
+    const { transactions } = /** @type {import('./writing.js').Writing} */ (this.client.writing)
+    const { group, note } = step
+    this.again = true
+    try {
+      return transactions.transact(() => transactions.write(ops), { group, note })
+    } catch (err) {
+      this.undone.push({ ...step, refused: true }) // others have changed what it is written on
+      throw err
+    } finally {
+      this.again = false
+    }
   }
 
   /** @param {'done' | 'undone'} from */
@@ -172,11 +208,13 @@ export class History {
   /** @param {'done'|'undone'} from @param {Step | undefined} step @returns {Promise<number | undefined>} */
   async #take(from, step) {
     if (!step) return undefined
+    delete step.refused
     return this.#begin({ key: uuidv7(), group: step.group ?? uuidv7(), from, step })
   }
 
   /** Shows it, and does it when its turn comes. @param {Act} act @param {boolean} [resumed] @returns {Promise<number>} */
   #begin(act, resumed = false) {
+    act.writes = this.writes
     this.doing.push(act)
     const shown = this.#show(act, resumed)
     this.client.events.emit('undoing')
@@ -191,16 +229,20 @@ export class History {
    * @param {boolean} resumed what it is about may not be loaded yet
    * @returns {Mutation | undefined}
    */
-  #show({ key, step }, resumed) {
+  #show({ key, step, seq }, resumed) {
     const { writing, store } = this.client
     if (!writing || !step.inverse?.length) return undefined
     const { layers } = writing
-    const shown = new Mutation(key, ++writing.transactions.seq, { undoable: false })
-    try {
-      layers.write(shown, step.inverse)
-    } catch (err) {
-      if (!(err instanceof PatchError)) throw err
-      if (!resumed) return undefined // others have changed it: the server says what
+    const shown = new Mutation(key, seq ?? ++writing.transactions.seq, { undoable: false })
+    if (!resumed) {
+      try {
+        layers.write(shown, step.inverse)
+      } catch (err) {
+        if (!(err instanceof PatchError)) throw err
+        return undefined // others have changed it: the server says what
+      }
+    } else {
+      // Below what an earlier page wrote on it.
       shown.push(step.inverse.map(compileGraphOp), step.inverse, () => undefined)
       layers.add(shown, shown.refs)
       store.batch(() => {
@@ -224,7 +266,9 @@ export class History {
       }
       const version = await this.#revert(act)
       const back = shown && inverseOf(shown)
-      this[from === 'done' ? 'undone' : 'done'].push({ group: step.group, versions: [version], inverse: back })
+      const other = { group: step.group, versions: [version], inverse: back }
+      if (from === 'undone') this.done.push(other)
+      else if (act.writes === this.writes) this.undone.push(other)
       this.#over(act, version)
       client.events.emit('undo', { [from === 'done' ? 'undone' : 'redone']: step.versions, version })
       return version
@@ -233,6 +277,7 @@ export class History {
       // Refused: it can be tried again, in its place.
       const newest = (/** @type {Step} */ s) => s.versions.at(-1) ?? 0
       const at = this[from].findLastIndex((s) => newest(s) <= newest(step) || !newest(step))
+      step.refused = true
       this[from].splice(at + 1, 0, step)
       client.events.emit('undoing')
       if (err instanceof Problem && err.code === 'undo-conflict') throw this.#explained(err)
@@ -305,4 +350,9 @@ export class History {
     this.end?.(reason)
     this.wake()
   }
+}
+
+/** Lets go of the last steps that were refused. @param {Step[]} steps */
+function pass(steps) {
+  while (steps.at(-1)?.refused) steps.pop()
 }

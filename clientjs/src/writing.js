@@ -41,7 +41,7 @@ export class Writing {
       pending: this.pending,
       session: wire,
       onCommitted: (m, version) => {
-        this.keeper.committed(m)
+        this.keeper.committed(m, version)
         if (m.undoable) this.journal.push({ version, group: m.group, mutation: m.id, inverse: inverseOf(m) })
         if (this.journal.length > JOURNAL) this.journal.shift()
         client.events.emit('commit', { mutation: m.id, version, patch: m.ops })
@@ -60,6 +60,7 @@ export class Writing {
     this.transactions = new Transactions(
       this.layers,
       (m) => {
+        if (m.undoable) this.#wrote()
         this.outgoing.submit(m)
         client.events.emit('submit', { mutation: m.id, patch: m.ops })
         store.stir(SELF)
@@ -83,6 +84,12 @@ export class Writing {
     for (const m of this.all()) m.settled.reject(state.reason)
     for (const view of [...client.wire.views]) if (!view.loaded && view.state === 'loading') view.fail(state.reason)
     this.undos?.close(state.reason)
+  }
+
+  /** What was undone before cannot be brought back on top of what is written now. */
+  #wrote() {
+    if (this.undos) this.undos.wrote()
+    else if (this.kept) this.kept.undone = []
   }
 
   /** See `Client.create`. @param {string} type @param {Record<string, any>} [body] @param {{id?: string, access?: any}} [options] */
@@ -140,9 +147,11 @@ export class Writing {
     return this.pending.all()
   }
 
-  /** The same, as apps see them. */
+  /** The same, as apps see them: with what is written in this turn. */
   list() {
-    return this.all().map((m) => ({ mutation: m.id, patch: m.ops, note: m.note, group: m.group, shown: !m.hidden }))
+    const { open } = this.transactions
+    const all = open?.ops.length ? [...this.all(), open] : this.all()
+    return all.map((m) => ({ mutation: m.id, patch: m.ops, note: m.note, group: m.group, shown: !m.hidden }))
   }
 
   /** Resolves when nothing is pending. */

@@ -347,6 +347,87 @@ describe('what is kept', () => {
     two.db.close()
   })
 
+  test('what was written on an undo under way is sent after it, also by the page after', async () => {
+    const w = pages()
+    const one = await w.page()
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    view.root.name = 'second'
+    await w.sim.run(100)
+    let down = true
+    w.server.options.reverting = async () => {
+      if (down) throw new Error('the line is down')
+    }
+    one.db.undo().catch(() => {})
+    await w.sim.run(10)
+    view.root.name = 'third' // on what the undo shows
+    await w.sim.run(100)
+    expect([view.root.name, w.server.head]).toEqual(['third', 2])
+    await settle(w.sim)
+    await w.reload(one)
+    const two = await w.page()
+    await two.db.start(20_000)
+    const again = two.db.subscribe(book)
+    await w.sim.until(() => again.state === 'live')
+    await w.sim.run(1_000)
+    expect([again.root.name, w.server.head]).toEqual(['third', 2]) // it waits
+    down = false
+    await w.sim.until(() => two.db.pending.length === 0)
+    await w.sim.run(100)
+    expect(again.root.name).toBe('third')
+    expect(w.server.log.slice(2).map((c) => c.patch.at(-1)?.value)).toEqual(['Book', 'third'])
+    expect(two.problems).not.toHaveBeenCalled()
+    two.db.close()
+  })
+
+  test('what the server has refused to hear any more of waits for a page that it hears', async () => {
+    const w = pages()
+    const one = await w.page()
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    const rejected = vi.fn()
+    one.db.on('reject', rejected)
+    w.server.mute = true
+    const sent = one.db.transact(() => (view.root.name = 'kept'))
+    await w.sim.run(10)
+    w.sockets.at(-1).cut(4403) // for good: another user's session
+    await expect(sent).rejects.toMatchObject({ code: 'forbidden' })
+    expect([one.db.status, one.db.pending.length, rejected.mock.calls.length]).toEqual(['closed', 1, 0])
+    await settle(w.sim)
+    one.db.close()
+    await settle(w.sim)
+    w.server.mute = false
+    const two = await w.page()
+    expect(two.db.pending.map((p) => p.patch[0].value)).toEqual(['kept'])
+    await two.db.start(20_000)
+    await w.sim.until(() => two.db.pending.length === 0)
+    expect(w.server.entity(`objects/${STORE}`).body.name).toBe('kept')
+    two.db.close()
+  })
+
+  test('what was taken back unsent can be brought back by the page after', async () => {
+    const w = pages()
+    const one = await w.page()
+    await w.sim.wait(one.db.start(20_000))
+    const view = one.db.subscribe(book)
+    await w.sim.wait(view.ready)
+    w.sockets.at(-1).cut(1006)
+    view.root.name = 'offline'
+    await one.db.undo()
+    await settle(w.sim)
+    await w.reload(one)
+    const two = await w.page()
+    await w.sim.wait(two.db.start(20_000))
+    const again = two.db.subscribe(book)
+    await w.sim.until(() => again.state === 'live')
+    expect([again.root.name, two.db.pending]).toEqual(['Book', []])
+    await w.sim.wait(two.db.redo())
+    expect(w.server.entity(`objects/${STORE}`).body.name).toBe('offline')
+    two.db.close()
+  })
+
   test('what a tab that is gone left is taken up by the next', async () => {
     const w = pages()
     const one = await w.page('first')

@@ -311,6 +311,97 @@ describe('undo', () => {
     expect([store.name, [...store.tags]]).toEqual(['one', ['a', 'b', 'two']])
   })
 
+  test('of what was not sent takes it back by itself, and redo writes it again', async () => {
+    const { db, store, rec, sim, server, sockets } = await setup()
+    const { head } = server
+    sockets.at(-1).cut(1006)
+    store.tags.push('one')
+    await turn()
+    db.transact(() => (rec.n = 2), { note: 'two', group: id(77) }).catch(() => {})
+    expect([await db.undo(), await db.undo(), await db.undo()]).toEqual([head, head, undefined])
+    expect([[...store.tags], rec.n, db.pending.length]).toEqual([['a', 'b'], 0, 0])
+    const first = db.redo()
+    await turn()
+    expect([[...store.tags], rec.n]).toEqual([['a', 'b', 'one'], 0])
+    const second = db.redo() // though the first is still on its way
+    await turn()
+    expect([rec.n, db.pending.map((p) => [p.note, p.group])]).toEqual([
+      2,
+      [
+        [undefined, undefined],
+        ['two', id(77)],
+      ],
+    ])
+    expect(await sim.wait(Promise.all([first, second]))).toEqual([head + 1, head + 2])
+    expect([await db.redo(), server.entity(`objects/${REC}`).body.n]).toEqual([undefined, 2])
+    await sim.wait(db.undo()) // now as a commit
+    await sim.run(100)
+    expect([rec.n, server.head]).toEqual([0, head + 3])
+  })
+
+  test('of what was not sent is not brought back on top of something new', async () => {
+    const { db, store, sim, sockets } = await setup()
+    sockets.at(-1).cut(1006)
+    store.name = 'one'
+    await db.undo()
+    store.name = 'two'
+    expect(await db.redo()).toBe(undefined)
+    await sim.wait(db.settled())
+    expect([store.name, await db.redo()]).toEqual(['two', undefined])
+  })
+
+  test('of what was not sent does not bring back what others have made impossible, and says so', async () => {
+    const { db, store, rec, sim, bob, sockets } = await setup()
+    sockets.at(-1).cut(1006)
+    rec.n = 1
+    await db.undo()
+    bob([{ op: 'remove', path: `/objects/${REC}` }])
+    await sim.until(() => store.records.length === 0)
+    await expect(db.redo()).rejects.toMatchObject({ code: 'path-missing', op: 0 })
+    await expect(db.redo()).rejects.toMatchObject({ code: 'path-missing' })
+    expect(await db.redo({ skip: true })).toBe(undefined)
+  })
+
+  test('that conflicts can be passed over, for the one before it', async () => {
+    const { db, store, rec, sim, bob } = await setup()
+    rec.n = 1
+    await sim.run(100)
+    store.name = 'mine'
+    await sim.run(100)
+    bob([{ op: 'replace', path: `/objects/${STORE}/body/name`, value: 'by Bob' }])
+    await sim.run(100)
+    for (let i = 0; i < 2; i++) await expect(sim.wait(db.undo())).rejects.toMatchObject({ code: 'undo-conflict' })
+    expect(rec.n).toBe(1)
+    await sim.wait(db.undo({ skip: true }))
+    await sim.run(100)
+    expect([rec.n, store.name]).toEqual([0, 'by Bob'])
+    expect(await db.undo()).toBe(undefined) // what was passed over is forgotten
+    await sim.wait(db.redo())
+    await sim.run(100)
+    expect(rec.n).toBe(1)
+  })
+
+  test('passes over nothing that was not refused', async () => {
+    const { db, store, sim } = await setup()
+    store.name = 'mine'
+    await sim.run(100)
+    await sim.wait(db.undo({ skip: true }))
+    await sim.run(100)
+    expect(store.name).toBe('Book')
+  })
+
+  test('is not brought back once something is written after it, also while it is under way', async () => {
+    const { db, store, rec, sim } = await setup()
+    store.name = 'second'
+    await sim.run(100)
+    const undone = db.undo()
+    await turn()
+    rec.n = 5
+    await sim.wait(undone)
+    await sim.run(100)
+    expect([await db.redo(), store.name, rec.n]).toEqual([undefined, 'Book', 5])
+  })
+
   test('is forgotten about when the client is closed, and leaves no timer', async () => {
     const { db, store, sim, server } = await setup()
     store.name = 'second'
