@@ -5,7 +5,7 @@
 
 import { edits, moves } from './arrays.js'
 import { clone } from './clone.js'
-import { define, equal, escapeToken, hasOwn } from './patch.js'
+import { define, equal, escapeToken, hasOwn, parsePointer } from './patch.js'
 import { idOf } from './proxy.js'
 import { uuidv7 } from './uuid.js'
 
@@ -155,28 +155,32 @@ export class Edits {
   }
 
   /**
-   * Records operations on a body; where the schema says that what others have
-   * changed must not be overwritten, with the test that sees to it.
+   * Records operations on a body.
    * @param {Place} place
    * @param {string} key the member written, where the place is the body itself
    * @param {PatchOp[]} ops
    */
-  #write(place, key, ops) {
-    if (ops.length === 0) return
-    const { ref, tokens } = place
+  #write({ ref, tokens }, key, ops) {
+    if (ops.length) this.transactions.write([...this.#guards(ref, tokens[1] ?? key), ...ops])
+  }
+
+  /**
+   * Where the schema says that what others have changed must not be overwritten:
+   * the test that sees to it.
+   * @param {string} ref @param {string} name of a property
+   * @returns {PatchOp[]}
+   */
+  #guards(ref, name) {
     const entity = this.store.shown.get(ref)
-    const name = tokens[1] ?? key
-    if (entity && policy(this.schema(), entity, name) === 'unchanged') {
-      const body = entity.body ?? {}
-      const path = `/${ref}/body/${escapeToken(name)}`
-      const mine = this.transactions.open
-      const wrote = mine?.creates.has(ref) || mine?.ops.some((o) => o.path === path || o.path.startsWith(`${path}/`))
-      if (!wrote && hasOwn(body, name)) ops.unshift({ op: 'test', path, value: body[name] })
-      // There is no test for what is absent: that nothing at all has changed must do.
-      else if (!wrote && !mine?.refs.has(ref) && !this.store.overlay?.isPending(ref))
-        ops.unshift({ op: 'test', path: `/${ref}/meta/version`, value: entity.meta.version })
-    }
-    this.transactions.write(ops)
+    if (!entity || policy(this.schema(), entity, name) !== 'unchanged') return []
+    const body = entity.body ?? {}
+    const path = `/${ref}/body/${escapeToken(name)}`
+    const mine = this.transactions.open
+    if (mine?.creates.has(ref) || mine?.ops.some((o) => o.path === path || o.path.startsWith(`${path}/`))) return []
+    if (hasOwn(body, name)) return [{ op: 'test', path, value: body[name] }]
+    // There is no test for what is absent: that nothing at all has changed must do.
+    if (mine?.refs.has(ref) || this.store.overlay?.isPending(ref)) return []
+    return [{ op: 'test', path: `/${ref}/meta/version`, value: entity.meta.version }]
   }
 
   // Edges -----------------------------------------------------------------------
@@ -251,13 +255,21 @@ export class Edits {
 
   /** A method of the schema: its patch with the parameters filled in. @param {string} ref @param {PatchOp[]} template @param {any} params */
   call(ref, template, params) {
-    this.transactions.write(
-      template.map((op) => ({
+    const names = new Set(
+      template
+        .filter(({ op }) => op !== 'test')
+        .flatMap(({ op, path, from = '' }) => (op === 'move' ? [path, from] : [path]))
+        .map(parsePointer)
+        .flatMap(([part, name]) => (part === 'body' && name !== undefined ? [name] : [])),
+    )
+    this.transactions.write([
+      ...[...names].flatMap((name) => this.#guards(ref, name)),
+      ...template.map((op) => ({
         ...fill(op, params),
         path: `/${ref}${op.path}`,
         ...(op.from === undefined ? {} : { from: `/${ref}${op.from}` }),
       })),
-    )
+    ])
   }
 }
 

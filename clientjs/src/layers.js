@@ -9,7 +9,7 @@
  */
 
 import { applySteps, compileGraphOp, formatGraphOp } from './mutation.js'
-import { PatchError } from './patch.js'
+import { PatchError, peek } from './patch.js'
 import { moved, rebase } from './rebase.js'
 
 /** @typedef {import('./protocol.js').Entity} Entity */
@@ -41,9 +41,16 @@ export class Layers {
     const { store } = this
     store.batch(() => {
       store.replay() // what came in this batch goes below
-      const steps = ops.map(compileGraphOp)
-      const draft = applySteps(steps, (ref) => store.shown.get(ref))
       const read = (/** @type {string} */ ref) => store.shown.get(ref)
+      /** @type {import('./mutation.js').RefStep[]} */
+      const steps = []
+      let draft
+      try {
+        for (const op of ops) steps.push(compileGraphOp(op))
+        draft = applySteps(steps, read)
+      } catch (err) {
+        throw explained(err, steps, read)
+      }
       const fresh = steps.map((s) => s.ref).filter((ref) => !mutation.refs.has(ref))
       for (const s of steps) if (s.whole && s.step.op === 'remove') this.#sweep(mutation, s.ref)
       mutation.push(steps, ops, read)
@@ -156,6 +163,24 @@ export class Layers {
     }
     return draft
   }
+}
+
+/**
+ * Why operations do not apply, in the words of the graph: with the whole path, and
+ * where a test does not hold with what is there in its place.
+ * @param {any} err @param {import('./mutation.js').RefStep[]} steps @param {(ref: string) => Entity | undefined} read
+ */
+function explained(err, steps, read) {
+  if (!(err instanceof PatchError)) return err
+  if (err.op < 0) return Object.assign(err, { op: steps.length }) // its form is wrong
+  const { ref, step } = steps[err.op]
+  const path = err.path.startsWith(`/${ref}`) ? err.path : `/${ref}${err.path}`
+  const text = err.message.slice(0, -JSON.stringify(err.path).length - 4)
+  const told = Object.assign(new PatchError(err.code, text, path), { op: err.op })
+  if (err.code !== 'test-failed') return told
+  const before = applySteps(steps.slice(0, err.op), read)
+  const entity = before.has(ref) ? before.get(ref) : read(ref)
+  return Object.assign(told, { actual: peek(entity, step.path), version: entity?.meta.version })
 }
 
 /**

@@ -155,23 +155,30 @@ function refOf(tokens, text) {
 export function applySteps(steps, read) {
   /** @type {Map<string, Entity | undefined>} */
   const draft = new Map()
-  for (const { ref, whole, step } of steps) {
-    const before = draft.has(ref) ? draft.get(ref) : read(ref)
-    if (whole) {
-      // An entity that is already there (or gone) is this very transaction's
-      // work, confirmed; or another's, and then the server will say so.
-      if (step.op === 'add') draft.set(ref, before ?? create(ref, step.value))
-      else if (step.op === 'remove') draft.set(ref, undefined)
-      else throw new PatchError('invalid-patch', `${step.op} does not act on a whole entity`, `/${ref}`)
-    } else if (step.path[0] === 'access') {
-      draft.set(ref, before) // no client holds `access`
-    } else if (!before) {
-      throw new PatchError('path-missing', 'there is no such entity', `/${ref}${formatPointer(step.path)}`)
-    } else {
-      draft.set(ref, applyStep(before, step))
+  for (const [i, s] of steps.entries()) {
+    const { ref } = s
+    try {
+      draft.set(ref, applyOne(s, draft.has(ref) ? draft.get(ref) : read(ref)))
+    } catch (err) {
+      if (err instanceof PatchError) err.op = i
+      throw err
     }
   }
   return draft
+}
+
+/** @param {RefStep} s @param {Entity | undefined} before @returns {Entity | undefined} */
+function applyOne({ ref, whole, step }, before) {
+  if (whole) {
+    // An entity that is already there (or gone) is this very transaction's
+    // work, confirmed; or another's, and then the server will say so.
+    if (step.op === 'add') return before ?? create(ref, step.value)
+    if (step.op === 'remove') return undefined
+    throw new PatchError('invalid-patch', `${step.op} does not act on a whole entity`, `/${ref}`)
+  }
+  if (step.path[0] === 'access') return before // no client holds `access`
+  if (!before) throw new PatchError('path-missing', 'there is no such entity', `/${ref}${formatPointer(step.path)}`)
+  return applyStep(before, step)
 }
 
 /**

@@ -49,6 +49,61 @@ describe('transactions', () => {
     expect(mutates()[1]).toMatchObject({ note: 'why', group: id(99) })
   })
 
+  test('one is pending from the moment of writing', async () => {
+    const { db, store, sim } = await setup()
+    expect(db.pending).toEqual([])
+    store.name = 'a'
+    expect([store.$pending, db.pending.map((p) => p.patch.length)]).toEqual([true, [1]])
+    store.tags.push('x')
+    const [{ mutation, patch }] = db.pending
+    expect(patch.length).toBe(2)
+    await sim.settle()
+    expect(db.pending.map((p) => p.mutation)).toEqual([mutation])
+    await sim.run(10)
+    expect([store.$pending, db.pending]).toEqual([false, []])
+  })
+
+  test('a patch that does not apply says which operation, where, and what is there instead', async () => {
+    const { db, store, mutates } = await setup()
+    const fault = (/** @type {any[]} */ ops) => {
+      try {
+        db.patch(ops)
+      } catch (err) {
+        return err
+      }
+    }
+    const body = `/objects/${STORE}/body`
+    expect(
+      fault([
+        { op: 'replace', path: `${body}/name`, value: 'mine' },
+        { op: 'test', path: `${body}/name`, value: 'Book' },
+      ]),
+    ).toMatchObject({
+      code: 'test-failed',
+      op: 1,
+      path: `${body}/name`,
+      actual: 'mine',
+      version: 1,
+      message: `the value differs at "${body}/name"`,
+    })
+    expect(fault([{ op: 'test', path: `/objects/${STORE}/meta/version`, value: 7 }])).toMatchObject({
+      op: 0,
+      actual: 1,
+    })
+    expect(fault([{ op: 'remove', path: `${body}/nothing` }])).toMatchObject({
+      code: 'path-missing',
+      op: 0,
+      path: `${body}/nothing`,
+    })
+    expect(
+      fault([{ op: 'remove', path: `${body}/name` }, /** @type {any} */ ({ op: 'spam', path: '' })]),
+    ).toMatchObject({
+      code: 'invalid-patch',
+      op: 1,
+    })
+    expect([store.name, db.pending, mutates()]).toEqual(['Book', [], []])
+  })
+
   test('one without effect needs no server', async () => {
     const { db, sim, mutates } = await setup()
     expect(await sim.wait(db.transact(() => {}))).toBe(db.version)

@@ -367,6 +367,44 @@ describe('a property that the schema calls `x-conflict: unchanged`', () => {
     expect(store.state).toBe('theirs')
     expect(refused.mock.calls[0][0].problem).toMatchObject({ code: 'test-failed' })
   })
+
+  test('is guarded where a method of the schema writes it, too', async () => {
+    const methods = structuredClone(strict)
+    methods.types.DataStore.methods.close = {
+      patch: [
+        { op: 'test', path: '/body/name', value: 'Book' },
+        { op: 'add', path: '/body/state', value: { $param: 'state' } },
+        { op: 'add', path: '/body/columns', value: [] },
+        { op: 'move', path: '/body/note', from: '/body/since' },
+      ],
+    }
+    const { store, sim, server, sent } = await setup({ server: { schema: methods }, delay: () => 5 })
+    store.state = 'open'
+    store.since = 1
+    await sim.run(100)
+    await sent()
+    server.commit([{ op: 'replace', path: at('/state'), value: 'theirs' }], 'bob', crypto.randomUUID())
+    store.close({ state: 'closed' })
+    expect([store.state, store.note]).toEqual(['closed', 1])
+    expect((await sent())[0].slice(0, 4)).toEqual([
+      { op: 'test', path: at('/state'), value: 'open' },
+      { op: 'test', path: at('/since'), value: 1 },
+      { op: 'test', path: at('/name'), value: 'Book' },
+      { op: 'add', path: at('/state'), value: 'closed' },
+    ])
+    await sim.run(100)
+    expect([store.state, store.since, store.note]).toEqual(['theirs', 1, undefined])
+  })
+
+  test('can be written on what was made here and no view has brought yet', async () => {
+    const { db, sim, server } = await setup({ server: { schema: strict } })
+    const lone = db.create('DataStore', { name: 'Lone' })
+    await sim.wait(db.settled())
+    expect(lone.$meta.version).toBe(server.head)
+    lone.since = 1
+    await sim.wait(db.settled())
+    expect([lone.since, lone.$error, server.entity(`objects/${lone.$id}`).body.since]).toEqual([1, undefined, 1])
+  })
 })
 
 describe('lists of a view', () => {
