@@ -51,11 +51,11 @@ func (p *passed) reach(wal int64) {
 	p.at.wal = max(p.at.wal, wal)
 }
 
-// before reports whether a place was passed, and gives the one seen since.
-func (p *passed) before(at place) (seen place, back bool) {
+// furthest gives the furthest place so far.
+func (p *passed) furthest() place {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.at, at.origin == p.at.origin && at.wal < p.at.wal
+	return p.at
 }
 
 // accept takes a place for the furthest, where seen still is.
@@ -70,15 +70,17 @@ func (p *passed) accept(seen, at place) {
 // meet compares the server behind a new connection with what is remembered; last
 // is what the database remembers.
 func (s *Store) meet(ctx context.Context, conn *pgx.Conn, last *string) error {
+	// What was seen before the question is sent: while its answer is on the way
+	// others get further, which says nothing of this server.
+	seen := s.passed.furthest()
 	at, err := placeOf(ctx, conn)
 	if err != nil || at.origin == "" {
 		return err
 	}
-	seen, back := s.passed.before(at)
 	switch {
 	case last == nil || *last != at.origin:
 		err = s.arrive(ctx, conn, last, at.origin)
-	case back:
+	case at.origin == seen.origin && at.wal < seen.wal:
 		// Connections that are opened at the same time each find it so, and each
 		// make new epochs: none of them is used before.
 		if err = renew(ctx, conn); err == nil {
