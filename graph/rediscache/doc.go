@@ -1,4 +1,5 @@
-// Package rediscache carries hints of new commits between nodes over Redis.
+// Package rediscache carries hints of new commits between nodes over Redis, and
+// keeps the second level of their replicas there.
 //
 // A hint says that a graph has a version; the content comes from the log alone.
 // Hints may be lost, repeated and late, and everything works without them: a
@@ -7,4 +8,8 @@
 // never fails; while Redis is slow or dead, hints wait for it in a bounded
 // table, the newest for each graph, and are dropped when they have waited too
 // long or when there are too many.
+//
+// The second level is worth waiting for: what it does not give is read from the
+// database. Cache waits while Redis gives signs of life, however slow it is, and
+// for nobody once it gives none. What it gives is for its caller to doubt.
 package rediscache
