@@ -353,6 +353,42 @@ func TestBaseForgivesWhatOthersHaveDone(t *testing.T) {
 	s.replays()
 }
 
+func TestAnIndexThatOthersMovedIsRefusedThoughTheLengthIsTheSame(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	tags := "/objects/" + ds + "/body/tags"
+	set := func(list string) graph.Version {
+		return s.do(ann, `[{"op":"add","path":"`+tags+`","value":`+list+`}]`)
+	}
+	mine := `[{"op":"replace","path":"` + tags + `/2","value":"z"}]`
+	for _, theirs := range []string{
+		`[{"op":"remove","path":"` + tags + `/0"},{"op":"add","path":"` + tags + `/-","value":"e"}]`,
+		`[{"op":"move","from":"` + tags + `/0","path":"` + tags + `/3"}]`,
+		`[{"op":"add","path":"` + tags + `/1","value":"e"},{"op":"remove","path":"` + tags + `/4"}]`,
+		`[{"op":"replace","path":"` + tags + `","value":["b","c","d","e"]}]`,
+	} {
+		saw := set(`["a","b","c","d"]`)
+		s.do(ann, theirs)
+		if e := s.refused(ann, "test-failed "+tags, mine, base(saw)); e.Actual == nil {
+			t.Errorf("%s: what is there now is not told", theirs)
+		}
+	}
+	// The same elements stand where they stood.
+	for _, theirs := range []string{
+		`[{"op":"replace","path":"` + tags + `/0","value":"e"}]`,
+		`[{"op":"replace","path":"` + tags + `","value":["e","b","c","d"]}]`,
+		`[{"op":"replace","path":"` + tags + `/2","value":"e"}]`,
+		`[{"op":"replace","path":"` + tags + `/2","value":"d"}]`,
+		`[{"op":"replace","path":"` + tags + `","value":["e","b","d","d"]}]`,
+	} {
+		saw := set(`["a","b","c","d"]`)
+		s.do(ann, theirs)
+		s.do(ann, mine, base(saw))
+	}
+	s.replays()
+}
+
 func TestOperationsBelongToTheirExecutor(t *testing.T) {
 	t.Parallel()
 	s := setup(t)

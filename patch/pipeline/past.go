@@ -1,6 +1,9 @@
 package pipeline
 
 import (
+	"bytes"
+	"encoding/json"
+	"slices"
 	"strconv"
 
 	"github.com/graphtide/graphtide/graph"
@@ -24,6 +27,7 @@ type pastReader interface {
 type step struct {
 	session       string
 	before, after []byte // bodies
+	patch         []byte // how the one became the other, paths from the entity on; nil where only they are known
 }
 
 // removedSince reports whether the operation is a removal whose target another
@@ -91,9 +95,9 @@ func (d *Draft) bodyAtBase(t *touch) []byte {
 }
 
 // movedIndex gives the first array on the way of p whose length another
-// transaction has changed since base: an index into it may mean another element
-// than the author saw. The author's own session does not count: it knows what it
-// sent.
+// transaction has changed since base, be it for a moment: an index into it may
+// mean another element than the author saw. The author's own session does not
+// count: it knows what it sent.
 func (d *Draft) movedIndex(t *touch, was []byte, p patch.Pointer) (patch.Pointer, bool) {
 	steps, ok := d.past.Since(t.ref, *d.in.m.Base)
 	if !ok {
@@ -103,19 +107,61 @@ func (d *Draft) movedIndex(t *touch, was []byte, p patch.Pointer) (patch.Pointer
 		if _, err := strconv.ParseUint(token, 10, 32); err != nil {
 			continue
 		}
-		array := p[:i]
 		for _, s := range steps {
-			if s.session != "" && s.session == d.in.m.Session {
-				continue
-			}
-			a, okA := patch.Get(s.before, array)
-			b, okB := patch.Get(s.after, array)
-			if okA && okB && a[0] == '[' && b[0] == '[' && elements(a) != elements(b) {
-				return array, true
+			if (s.session == "" || s.session != d.in.m.Session) && s.moved(p[:i], token) {
+				return p[:i], true
 			}
 		}
 	}
 	return nil, false
+}
+
+// moved reports whether an index into the array may mean another element after
+// the step than before it. One that took an element and added another leaves the
+// length as it was, so the operations tell. Where the list was set anew, or its
+// operations are not known, an element is moved that stands at another place.
+func (s *step) moved(array patch.Pointer, index string) bool {
+	before, okB := patch.Get(s.before, array)
+	after, okA := patch.Get(s.after, array)
+	if !okB || !okA || before[0] != '[' || after[0] != '[' {
+		return false
+	}
+	if elements(before) != elements(after) {
+		return true
+	}
+	ops, err := patch.Parse(s.patch, 0)
+	anew := err != nil
+	full := append(patch.Pointer{"body"}, array...)
+	for _, o := range ops {
+		switch {
+		case o.Kind != patch.Replace && isElement(o.Path, full), o.Kind == patch.Move && isElement(o.From, full):
+			return true
+		case len(o.Path) <= len(full) && slices.Equal(o.Path, full[:len(o.Path)]):
+			anew = true
+		}
+	}
+	return anew && wentElsewhere(before, after, index)
+}
+
+// wentElsewhere reports whether the element of a list at an index has left it for
+// a place where its like was not before. The lists have the same length.
+func wentElsewhere(before, after []byte, index string) bool {
+	at, err := strconv.Atoi(index)
+	var was, is []json.RawMessage
+	if err != nil || json.Unmarshal(before, &was) != nil || json.Unmarshal(after, &is) != nil || at >= len(was) || bytes.Equal(was[at], is[at]) {
+		return false
+	}
+	for i := range is {
+		if bytes.Equal(is[i], was[at]) && !bytes.Equal(was[i], was[at]) {
+			return true
+		}
+	}
+	return false
+}
+
+// isElement reports whether p is that of an element of the array itself.
+func isElement(p, array patch.Pointer) bool {
+	return len(p) == len(array)+1 && slices.Equal(p[:len(array)], array)
 }
 
 // elements counts the elements of a checked JSON array.

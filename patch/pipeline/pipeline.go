@@ -318,9 +318,9 @@ func (p *past) Since(ref graph.Ref, at graph.Version) (steps []step, ok bool) {
 				switch ch := &c.Changes[i]; {
 				case ch.Ref != ref || ch.Event != graph.Modified:
 				case ch.ObjBefore != nil:
-					steps = append(steps, step{c.Session, ch.ObjBefore.Body, ch.ObjAfter.Body})
+					steps = append(steps, step{c.Session, ch.ObjBefore.Body, ch.ObjAfter.Body, ch.Patch})
 				case ch.EdgeBefore != nil:
-					steps = append(steps, step{c.Session, ch.EdgeBefore.Body, ch.EdgeAfter.Body})
+					steps = append(steps, step{c.Session, ch.EdgeBefore.Body, ch.EdgeAfter.Body, ch.Patch})
 				}
 			}
 		}
