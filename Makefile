@@ -32,8 +32,8 @@ test-go: setup-test example ## the server's tests, with the race detector
 	$(GO) vet ./...
 	$(GO) test -race -timeout 8m ./...
 
-test-client: setup-test ## the JavaScript client's tests
-	cd clientjs && npm run --silent check && npm run --silent test
+test-client: setup-test build ## the JavaScript client's tests
+	cd clientjs && npm run --silent check && GRAPHTIDE_BIN=$(CURDIR)/$(BIN) npm run --silent test
 
 test-example: setup-test build ## the examples in a real browser
 	GRAPHTIDE_BIN=$(CURDIR)/$(BIN) scripts/example board

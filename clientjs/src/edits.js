@@ -178,8 +178,9 @@ export class Edits {
     const mine = this.transactions.open
     if (mine?.creates.has(ref) || mine?.ops.some((o) => o.path === path || o.path.startsWith(`${path}/`))) return []
     if (hasOwn(body, name)) return [{ op: 'test', path, value: body[name] }]
-    // There is no test for what is absent: that nothing at all has changed must do.
-    if (mine?.refs.has(ref) || this.store.overlay?.isPending(ref)) return []
+    // There is no test for what is absent: that nothing at all has changed must do. (What an own
+    // transaction on its way will have changed, nobody knows.)
+    if (this.transactions.layers.of.get(ref)?.some((m) => m !== mine)) return []
     return [{ op: 'test', path: `/${ref}/meta/version`, value: entity.meta.version }]
   }
 

@@ -333,9 +333,11 @@ describe('a property that the schema calls `x-conflict: unchanged`', () => {
 
   test('is written with a test of what its author saw, once a transaction', async () => {
     const { db, store, sent } = await setup({ server: { schema: strict } })
+    store.name = 'at the same time'
     store.since = 1
     expect(await sent()).toEqual([
       [
+        { op: 'replace', path: at('/name'), value: 'at the same time' },
         { op: 'test', path: `/objects/${STORE}/meta/version`, value: 1 },
         { op: 'add', path: at('/since'), value: 1 },
       ],
