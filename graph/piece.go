@@ -62,6 +62,10 @@ type PieceStore interface {
 	// CodeGone where the history of one of them does not reach back, CodeNotFound
 	// where there is no such graph.
 	Befores(ctx context.Context, g GraphKey, asked []RefVersion) ([]Snapshot, error)
+	// Types gives the types of objects that are there or were once: an object
+	// keeps its type for ever, and the history of its states may be gone. Others
+	// are left out. CodeNotFound where there is no such graph.
+	Types(ctx context.Context, g GraphKey, ids []ObjectID) (map[ObjectID]string, error)
 	// Trail calls fn for everything that the commits after since, up to until,
 	// touched, in no order. CodeGone where the log does not reach back to since.
 	Trail(ctx context.Context, g GraphKey, since, until Version, fn func(Foot)) error

@@ -83,6 +83,23 @@ func (s *Store) Befores(_ context.Context, key graph.GraphKey, asked []graph.Ref
 	return out, nil
 }
 
+// Types gives the types of objects that are there or were once.
+func (s *Store) Types(_ context.Context, key graph.GraphKey, ids []graph.ObjectID) (map[graph.ObjectID]string, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	g, err := s.graphOf(key)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[graph.ObjectID]string, len(ids))
+	for _, id := range ids {
+		if r, ok := g.rows[graph.ObjectRef(id)]; ok && r.obj != nil {
+			out[id] = r.obj.Type
+		}
+	}
+	return out, nil
+}
+
 // Trail calls fn for everything that a stretch of the log touched.
 func (s *Store) Trail(_ context.Context, key graph.GraphKey, since, until graph.Version, fn func(graph.Foot)) error {
 	s.mu.RLock()

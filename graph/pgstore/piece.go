@@ -265,6 +265,38 @@ func (s *Store) Befores(ctx context.Context, g graph.GraphKey, asked []graph.Ref
 	return out, err
 }
 
+// Types gives the types of objects that are there or were once: the row of a
+// deleted object stays.
+func (s *Store) Types(ctx context.Context, g graph.GraphKey, ids []graph.ObjectID) (map[graph.ObjectID]string, error) {
+	const known = `
+		-- name: types.known
+		SELECT FROM graphs WHERE key = $1 AND name IS NOT NULL`
+	const types = `
+		-- name: types
+		SELECT id, type FROM objects WHERE graph = $1 AND id = ANY($2::uuid[])`
+	asked := make([][16]byte, len(ids))
+	for i, id := range ids {
+		asked[i] = id
+	}
+	var out map[graph.ObjectID]string
+	err := s.read(ctx, "read the types of objects", func(conn *pgx.Conn) error {
+		out = make(map[graph.ObjectID]string, len(ids))
+		batch := &pgx.Batch{}
+		batch.Queue(known, g).QueryRow(oneGraph)
+		batch.Queue(types, g, asked).Query(func(rows pgx.Rows) error {
+			var id [16]byte
+			var typ string
+			_, err := pgx.ForEachRow(rows, []any{&id, &typ}, func() error {
+				out[id] = typ
+				return nil
+			})
+			return err
+		})
+		return conn.SendBatch(ctx, batch).Close()
+	})
+	return out, err
+}
+
 // Trail calls fn for everything that a stretch of the log touched.
 func (s *Store) Trail(ctx context.Context, g graph.GraphKey, since, until graph.Version, fn func(graph.Foot)) error {
 	const sql = `

@@ -133,6 +133,36 @@ func beforesAreTheStatesRightBefore(t *testing.T, s Suite) {
 	}
 }
 
+func typesOutliveTheirObjects(t *testing.T, s Suite) {
+	w := s.world(t)
+	rng := rand.New(rand.NewPCG(12, 3))
+	want, ids := map[graph.ObjectID]string{}, []graph.ObjectID{NewObjectID()}
+	for range 20 {
+		c := w.Build(func(d *Draft) { RandomChanges(rng, d) })
+		for i := range c.Changes {
+			if o := c.Changes[i].ObjAfter; o != nil {
+				want[o.ID], ids = o.Type, append(ids, o.ID)
+			}
+		}
+	}
+	w.Append()
+	if len(w.now.Objects) == len(want) {
+		t.Fatal("no object was deleted")
+	}
+	got, err := w.Store.Types(t.Context(), w.Info.Key, ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, list := range [][]graph.ObjectID{ids[:1], nil} {
+		if _, err := w.Store.Types(t.Context(), w.Info.Key+1_000_000, list); graph.CodeOf(err) != graph.CodeNotFound {
+			t.Errorf("of a graph that is not there: %v", err)
+		}
+	}
+}
+
 func trailHasEverythingTouched(t *testing.T, s Suite) {
 	w := s.world(t)
 	rng := rand.New(rand.NewPCG(13, 3))

@@ -74,6 +74,7 @@ func (s Suite) Run(t *testing.T) {
 		{"GroundCarriesALogWithAFloor", groundCarriesALogWithAFloor},
 		{"PieceHasWhatWasAskedFor", pieceHasWhatWasAskedFor},
 		{"BeforesAreTheStatesRightBefore", beforesAreTheStatesRightBefore},
+		{"TypesOutliveTheirObjects", typesOutliveTheirObjects},
 		{"TrailHasEverythingTouched", trailHasEverythingTouched},
 		{"StateStopsWhereItsReaderFails", stateStopsWhereItsReaderFails},
 		{"TouchedLeadsBackToTheStateBefore", touchedLeadsBackToTheStateBefore},
