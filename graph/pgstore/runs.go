@@ -148,8 +148,13 @@ func (s *Runs) Dispatch(ctx context.Context, d *graph.Dispatch) (graph.Dispatche
 		}
 		out.Cursor = graph.RunCursor{Epoch: *epoch, Version: *version, Holder: *holder, Until: *until}
 	}
+	rows.Close()
+	if err := rows.Err(); err != nil {
+		return graph.Dispatched{}, runsErr(err, "dispatch graph %d", d.Graph)
+	}
 	s.plans.made.Add(int64(len(d.Runs)))
-	return out, runsErr(rows.Err(), "dispatch graph %d", d.Graph)
+	_ = s.look(ctx) // they are made; a database that does not look is slower
+	return out, nil
 }
 
 // Release lets another node move the cursor.
@@ -162,7 +167,8 @@ func (s *Runs) Release(ctx context.Context, g graph.GraphKey, node string) error
 
 // Claim starts attempts, all in one statement. The rows are locked, by version
 // and id, by the look that judges them. Of a lane that has two among those asked
-// for, the first one alone begins.
+// for, the first one alone begins. A rule is compared as an expression so that no
+// index but the lane's fits (see plans).
 func (s *Runs) Claim(ctx context.Context, c graph.RunClaims) ([]*graph.Run, error) {
 	const claim = `-- runs: claim
 		WITH old AS MATERIALIZED (
@@ -176,9 +182,9 @@ func (s *Runs) Claim(ctx context.Context, c graph.RunClaims) ([]*graph.Run, erro
 			CROSS JOIN LATERAL (
 				SELECT r.id, r.version, r.entity, r.rule, r.kind, r.entity_kind, r.state, r.attempt, r.open, r.node
 				FROM runs r
-				WHERE r.graph = @graph AND r.id = s.id AND r.wake_at <= clock_timestamp() AND NOT EXISTS (
+				WHERE r.graph = @graph AND r.id = s.id AND r.version = s.version AND r.wake_at <= clock_timestamp() AND NOT EXISTS (
 					SELECT FROM runs e
-					WHERE e.graph = r.graph AND e.entity = r.entity AND e.rule = r.rule AND e.kind = r.kind AND e.entity_kind = r.entity_kind
+					WHERE e.graph = r.graph AND e.entity = r.entity AND e.rule || '' = r.rule AND e.kind = r.kind AND e.entity_kind = r.entity_kind
 						AND e.id <> r.id AND e.state IN ('pending', 'running', 'retrying')
 						AND (e.version < r.version OR (e.state = 'running' AND e.wake_at > clock_timestamp())))
 					AND NOT EXISTS (SELECT FROM rule_pauses p WHERE p.graph = r.graph AND p.rule = r.rule AND r.kind = 'rule')

@@ -10,7 +10,8 @@ import (
 // graph, is kept, and reads all runs of a rule where it should read one: claims
 // took 50 ms, and dispatching 500 runs two seconds, until the database looked by
 // itself. So it is asked to look after the first runs, and after ten times as
-// many, and so on: that throws the old plans away.
+// many, and so on, at once: that throws the old plans away. Statements that would
+// read every run of a rule meanwhile are written so that no other index fits.
 type plans struct {
 	made atomic.Int64 // runs, by this process
 	next atomic.Int64 // the number at which to look again
@@ -21,8 +22,8 @@ const (
 	lastLook  = 100_000 // by then the database has looked by itself
 )
 
-// look asks the database to look, if it is time. It is called beside the work,
-// not in it; that somebody else is looking is as good.
+// look asks the database to look, if it is time: some three times in the life of
+// a process, for some ten milliseconds. That somebody else is looking is as good.
 func (s *Runs) look(ctx context.Context) error {
 	const look = `ANALYZE (SKIP_LOCKED) runs, run_hops, run_cursors, rule_pauses`
 	next := max(s.plans.next.Load(), firstLook)
