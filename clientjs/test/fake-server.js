@@ -9,7 +9,7 @@ import { entityHash } from '../src/digest.js'
 import { inverse } from '../src/inverse.js'
 import { applySteps, compileGraphOp } from '../src/mutation.js'
 import { compareBy, compareStrings, matches, parseOrder, sortValues } from '../src/order.js'
-import { isRecord } from '../src/patch.js'
+import { equal, formatPointer, isRecord } from '../src/patch.js'
 
 /** @typedef {import('./sim.js').Sim} Sim */
 /**
@@ -189,18 +189,21 @@ export class FakeServer {
     return !ends.some((id) => this.state.denied.has(`${user} ${id}`))
   }
 
-  /** An index into an array whose length others have changed since is refused. @param {import('../src/mutation.js').RefStep} s @param {number} base @param {string} by */
+  /** An index into an array whose elements others have moved since is refused. @param {import('../src/mutation.js').RefStep} s @param {number} base @param {string} by */
   #unmoved({ ref, step }, base, by) {
     const [kind, id] = ref.split('/')
     const at = (/** @type {number} */ v) => this.states[v][/** @type {'objects'} */ (kind)].get(id)
     for (const path of [step.path, step.from]) {
       path.forEach((token, i) => {
         if (!/^[0-9]+$/.test(token)) return
+        const array = path.slice(0, i)
         for (let v = base + 1; v <= this.head; v++) {
-          if (this.log[v - 1].by === by) continue
-          const [a, b] = [at(v - 1), at(v)].map((e) => lookup(e, path.slice(0, i)))
-          if (Array.isArray(a) && Array.isArray(b) && a.length !== b.length)
-            throw fault('test-failed', `/${ref}/${path.join('/')}`)
+          const { by: author, patch } = this.log[v - 1]
+          if (author === by) continue
+          const [before, after] = [at(v - 1), at(v)].map((e) => lookup(e, array))
+          if (!Array.isArray(before) || !Array.isArray(after)) continue
+          if (before.length !== after.length || moves(patch, `/${ref}${formatPointer(array)}`, before, after, token))
+            throw fault('test-failed', `/${ref}${formatPointer(path)}`)
         }
       })
     }
@@ -576,6 +579,18 @@ function show(projection, state, user) {
 
 /** @param {string} code @param {string} path */
 const fault = (code, path) => Object.assign(new Error(code), { code, path })
+
+/**
+ * Whether a patch moves elements of an array that is as long as it was; where it
+ * sets the array anew, whether the one at an index stands elsewhere now.
+ * @param {any[]} patch @param {string} array @param {any[]} before @param {any[]} after @param {string} index
+ */
+function moves(patch, array, before, after, index) {
+  const element = (/** @type {string} */ path = '') => path.slice(0, path.lastIndexOf('/')) === array
+  if (patch.some((op) => op.op !== 'test' && op.op !== 'replace' && (element(op.path) || element(op.from)))) return true
+  const mine = before[Number(index)]
+  return !equal(mine, after[Number(index)]) && after.some((other) => equal(mine, other))
+}
 
 /** @param {any} doc @param {string[]} path */
 const lookup = (doc, path) => path.reduce((d, t) => (d !== null && typeof d === 'object' ? d[t] : undefined), doc)

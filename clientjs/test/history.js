@@ -57,8 +57,9 @@ const one = (was, is, tag) =>
  * Something that a user does. What an index means is written down, to be held
  * against what the server made of it.
  * @param {any} db @param {any} store @param {any} sim @param {Map<string, Meant>} meant
+ * @param {boolean} turns whether lists are turned as well: moved, and as long as before
  */
-function edit(db, store, sim, meant) {
+function edit(db, store, sim, meant, turns) {
   const records = [...store.records]
   const some = records.length ? sim.pick(records) : undefined
   const fresh = () => `t${sim.int(1e9)}`
@@ -75,7 +76,10 @@ function edit(db, store, sim, meant) {
       store.name = `name ${sim.int(1000)}`
       break
     case 1:
-      tags.push(fresh())
+      if (turns && tags.length > 1 && sim.chance(0.7)) {
+        tags.push(tags[0])
+        tags.shift()
+      } else tags.push(fresh())
       break
     case 2: {
       const at = sim.int(tags.length + 1)
@@ -303,7 +307,7 @@ async function play(seed) {
   for (let step = 0; step < steps; step++) {
     const i = sim.int(clients.length)
     const store = clients[i].get(STORE)
-    for (let n = sim.int(3); n >= 0 && store?.$exists; n--, edits++) edit(clients[i], store, sim, meant)
+    for (let n = sim.int(3); n >= 0 && store?.$exists; n--, edits++) edit(clients[i], store, sim, meant, seed % 4 === 0)
     if (fault(0.08)) sim.pick(w.sockets).cut(1006)
     if (fault(0.06)) {
       const records = [...server.state.objects.keys()].filter((o) => o !== STORE && !PAIR.includes(o))
