@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -61,7 +62,7 @@ func (s *Server) revert(w http.ResponseWriter, r *http.Request, c *call) error {
 		return answerJSON(w, http.StatusOK, done)
 	}
 	for attempt := 1; ; attempt++ {
-		m, err := s.planRevert(ctx, c, body)
+		p, m, err := s.planRevert(ctx, c, body)
 		if err != nil {
 			return err
 		}
@@ -72,6 +73,8 @@ func (s *Server) revert(w http.ResponseWriter, r *http.Request, c *call) error {
 		}
 		err = s.submit(w, r, c, m)
 		switch graph.CodeOf(err) {
+		case graph.CodeCardinality:
+			return p.inTheWay(ctx, err)
 		case graph.CodeTestFailed, graph.CodeExists, graph.CodeNotFound: // the plan is stale
 			if attempt < revertAttempts {
 				continue
@@ -154,24 +157,24 @@ func (s *Server) revertedBefore(ctx context.Context, c *call, key string) (*grap
 }
 
 // planRevert makes the mutation that undoes the commits.
-func (s *Server) planRevert(ctx context.Context, c *call, body *revertBody) (*graph.Mutation, error) {
+func (s *Server) planRevert(ctx context.Context, c *call, body *revertBody) (*revertPlan, *graph.Mutation, error) {
 	if err := c.rep.CatchUp(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	versions, err := s.toUndo(ctx, c, body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	p := &revertPlan{s: s, c: c, j: s.judge(c), undo: versions, steps: map[graph.Ref][]step{}, last: map[graph.Ref]graph.Snapshot{}}
+	p := &revertPlan{s: s, c: c, j: s.judge(c), undo: versions, steps: map[graph.Ref][]step{}, last: map[graph.Ref]graph.Snapshot{}, gone: map[graph.Ref]bool{}}
 	if err := p.read(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m, err := p.invert(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m.Cause = graph.Cause{Kind: graph.CauseRevert, Version: versions[len(versions)-1]}
-	return m, nil
+	return p, m, nil
 }
 
 // toUndo gives the versions to be undone, ascending.
@@ -247,6 +250,7 @@ type revertPlan struct {
 	refs  []graph.Ref                  // in the order of their first touch
 	steps map[graph.Ref][]step         // oldest first; the first is the state before
 	last  map[graph.Ref]graph.Snapshot // the newest state, or that before the deletion
+	gone  map[graph.Ref]bool           // what the undo removes
 }
 
 // read fetches the commits and the histories of what they touched. Who may not
@@ -365,7 +369,6 @@ func (p *revertPlan) invert(ctx context.Context) (*graph.Mutation, error) {
 	var removeEdges, removeObjects, addObjects, addEdges, changes, tests [][]byte
 	revived := map[graph.Ref]graph.Snapshot{}
 	var back, managed []graph.Ref // brought back; of which the access changes
-	gone := map[graph.Ref]bool{}
 	for _, ref := range p.refs {
 		steps := p.steps[ref]
 		now, to := steps[len(steps)-1], undoSteps(steps)
@@ -379,7 +382,7 @@ func (p *revertPlan) invert(ctx context.Context) (*graph.Mutation, error) {
 		switch {
 		case now.alive && !to.alive:
 			tests = append(tests, testVersion(nil, ref, now.version))
-			gone[ref] = true
+			p.gone[ref] = true
 			op := patch.AppendOp(nil, ref.Pointer(), patch.Op{Kind: patch.Remove})
 			if edge {
 				removeEdges = append(removeEdges, op)
@@ -413,7 +416,7 @@ func (p *revertPlan) invert(ctx context.Context) (*graph.Mutation, error) {
 			}
 		}
 	}
-	more, err := p.judgeBack(ctx, back, managed, gone)
+	more, err := p.judgeBack(ctx, back, managed)
 	if err != nil {
 		return nil, err
 	}
@@ -422,9 +425,7 @@ func (p *revertPlan) invert(ctx context.Context) (*graph.Mutation, error) {
 		return nil, err
 	}
 	if conflicts = slices.Concat(conflicts, more, lost); len(conflicts) > 0 {
-		e := graph.Errf(graph.CodeUndoConflict, "what is to be undone has been changed since")
-		e.Conflicts = conflicts
-		return nil, e
+		return nil, conflicting(conflicts)
 	}
 	text := []byte{'['}
 	for i, op := range slices.Concat(tests, removeEdges, removeObjects, addObjects, addEdges, changes) {
@@ -460,7 +461,7 @@ func revive(last graph.Snapshot, doc []byte) (graph.Snapshot, []byte, error) {
 // could write it when it was deleted, and its removal must not take edges with
 // it that others have made since. What changes an access is judged here too, so
 // that no conflict shows it to who may not manage the object.
-func (p *revertPlan) judgeBack(ctx context.Context, back, managed []graph.Ref, gone map[graph.Ref]bool) (conflicts []graph.Conflict, err error) {
+func (p *revertPlan) judgeBack(ctx context.Context, back, managed []graph.Ref) (conflicts []graph.Conflict, err error) {
 	var refusal *graph.Error
 	err = p.j.ask(ctx, func(r graph.Reader) {
 		conflicts, refusal = nil, nil
@@ -480,8 +481,8 @@ func (p *revertPlan) judgeBack(ctx context.Context, back, managed []graph.Ref, g
 				refusal = graph.Errf(graph.CodeForbidden, "you may read this, but need the right %q", right).At(ref.Pointer())
 				refusal.Right = right
 			}
-			if gone[ref] {
-				conflicts = append(conflicts, p.edgesSince(r, id, gone)...)
+			if p.gone[ref] {
+				conflicts = append(conflicts, p.edgesSince(r, id)...)
 			}
 		}
 	})
@@ -526,18 +527,67 @@ func (p *revertPlan) endsLost(ctx context.Context, back []graph.Ref) ([]graph.Co
 
 // edgesSince gives the edges of an object about to go that the undo does not
 // remove itself.
-func (p *revertPlan) edgesSince(r graph.Reader, id graph.ObjectID, gone map[graph.Ref]bool) (out []graph.Conflict) {
+func (p *revertPlan) edgesSince(r graph.Reader, id graph.ObjectID) (out []graph.Conflict) {
 	note := func(e *graph.Edge) bool {
-		if ref := graph.EdgeRef(e.ID); !gone[ref] {
-			c := graph.Conflict{Path: graph.ObjectRef(id).Pointer(), Version: e.Meta.CreatedVersion}
-			if p.c.p.Admin || readableEdge(r, p.c.p, e) {
-				c.Path = ref.Pointer()
-			}
-			out = append(out, c)
+		if ref := graph.EdgeRef(e.ID); !p.gone[ref] {
+			out = append(out, p.linked(r, id, e))
 		}
 		return true
 	}
 	r.Out(id, "", note)
 	r.In(id, "", note)
 	return out
+}
+
+// linked is the conflict with an edge of an object that others have made since.
+// Who may not read it is told of the object.
+func (p *revertPlan) linked(r graph.Reader, id graph.ObjectID, e *graph.Edge) graph.Conflict {
+	c := graph.Conflict{Path: graph.ObjectRef(id).Pointer(), Version: e.Meta.CreatedVersion}
+	if p.c.p.Admin || readableEdge(r, p.c.p, e) {
+		c.Path = graph.EdgeRef(e.ID).Pointer()
+	}
+	return c
+}
+
+// inTheWay explains that an edge cannot come back because others have filled its
+// place since: they are not asked to make room, as for a new edge.
+func (p *revertPlan) inTheWay(ctx context.Context, full error) error {
+	var refusal *graph.Error
+	if !errors.As(full, &refusal) {
+		return full
+	}
+	var conflicts []graph.Conflict
+	err := p.j.ask(ctx, func(r graph.Reader) {
+		conflicts = nil
+		for _, ref := range p.refs {
+			back := p.last[ref].Edge
+			if back == nil || ref.Pointer() != refusal.Path {
+				continue
+			}
+			id, walk := back.From, r.Out
+			if refusal.Side == "to" {
+				id, walk = back.To, r.In
+			}
+			walk(id, back.Label, func(e *graph.Edge) bool {
+				if !p.gone[graph.EdgeRef(e.ID)] && e.Meta.CreatedVersion > p.undo[0] {
+					conflicts = append(conflicts, p.linked(r, id, e))
+				}
+				return true
+			})
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if len(conflicts) == 0 {
+		return full
+	}
+	return conflicting(conflicts)
+}
+
+// conflicting is the refusal that names what has been changed since.
+func conflicting(conflicts []graph.Conflict) *graph.Error {
+	e := graph.Errf(graph.CodeUndoConflict, "what is to be undone has been changed since")
+	e.Conflicts = conflicts
+	return e
 }

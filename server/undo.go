@@ -32,7 +32,8 @@ type later struct {
 
 // undoSteps goes back through an entity's versions, oldest first in steps, and
 // undoes those marked, path by path: what others changed meanwhile stays. Where
-// they changed the same path, above it or below it, that is a conflict. steps[0]
+// they changed the same path, above it or below it, that is a conflict, unless it
+// is as it was again: a change that was itself undone is in nobody's way. steps[0]
 // is the state before the first step to be undone.
 //
 // Steps are compared by their states, not by the patches that made them: a patch
@@ -60,22 +61,23 @@ func undoSteps(steps []step) undone {
 			stays = append(stays, changesOf(before, s)...)
 		case s.alive != before.alive:
 			// Nothing else may have happened to it since.
-			now.conflict(stays, nil)
+			now.conflict(stays, nil, s)
 			now.alive, now.doc = before.alive, before.doc
 		default:
-			now.back(patch.Diff(s.doc, before.doc), s.doc, stays)
+			now.back(patch.Diff(s.doc, before.doc), s, stays)
 		}
 	}
 	return now
 }
 
-// back undoes a modification.
-func (u *undone) back(ops []patch.Op, doc []byte, stays []later) {
+// back undoes a modification, by the operations that lead from the state after it
+// to that before.
+func (u *undone) back(ops []patch.Op, after step, stays []later) {
 	if len(ops) == 0 {
 		return
 	}
-	for _, p := range touched(ops, doc) {
-		u.conflict(stays, p)
+	for _, p := range touched(ops, after.doc) {
+		u.conflict(stays, p, after)
 	}
 	if len(u.conflicts) > 0 || !u.alive {
 		return
@@ -90,10 +92,11 @@ func (u *undone) back(ops []patch.Op, doc []byte, stays []later) {
 	u.doc = next
 }
 
-// conflict notes the later changes that overlap with the path.
-func (u *undone) conflict(stays []later, path patch.Pointer) {
+// conflict notes the later changes that overlap with the path, and are still to
+// be seen beside the state after the step.
+func (u *undone) conflict(stays []later, path patch.Pointer, after step) {
 	for _, l := range stays {
-		if !overlap(l.path, path) {
+		if !overlap(l.path, path) || u.is(after, l.path) {
 			continue
 		}
 		c := graph.Conflict{Path: l.path.String(), Version: l.version}
@@ -101,6 +104,16 @@ func (u *undone) conflict(stays []later, path patch.Pointer) {
 			u.conflicts = append(u.conflicts, c)
 		}
 	}
+}
+
+// is reports whether what stands at a path is what stood there after a step.
+func (u *undone) is(after step, path patch.Pointer) bool {
+	if u.alive != after.alive || !u.alive {
+		return u.alive == after.alive
+	}
+	now, _ := patch.Get(u.doc, path)
+	was, _ := patch.Get(after.doc, path)
+	return patch.Equal(now, was) // nothing equals nothing
 }
 
 // changesOf gives the paths that differ between two states of an entity; the

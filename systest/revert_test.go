@@ -46,6 +46,34 @@ func TestRevert(t *testing.T) {
 	ann.post(w.path("/revert"), f(`{"versions":[%d]}`, undo)).want(200)
 	ann.object(a).problem("not-found")
 
+	// One after the other, the newest first: what was itself undone is in nobody's way.
+	list := ann.create("Doc", `{"a":0,"l":[1,2,3]}`)
+	var mine []int
+	for _, op := range []string{`{"op":"replace","path":"/objects/%s/body/a","value":1}`, `{"op":"replace","path":"/objects/%s/body/a","value":2}`, `{"op":"remove","path":"/objects/%s/body/l/0"}`, `{"op":"add","path":"/objects/%s/body/l/-","value":4}`} {
+		mine = append(mine, ann.commit("["+f(op, list)+"]"))
+	}
+	bob.commit(f(`[{"op":"add","path":"/objects/%s/body/b","value":1}]`, list))
+	for _, v := range []int{mine[3], mine[2], mine[1]} {
+		ann.post(w.path("/revert"), f(`{"versions":[%d]}`, v)).want(200)
+	}
+	ann.object(list).json().is("body", `{"a":1,"b":1,"l":[1,2,3]}`)
+	ann.post(w.path("/revert"), f(`{"versions":[%d]}`, mine[1])).problem("undo-conflict")
+	ann.post(w.path("/revert"), f(`{"versions":[%d]}`, mine[0])).want(200)
+	ann.object(list).json().is("body", `{"a":0,"b":1,"l":[1,2,3]}`)
+
+	// An edge that made room comes back where there still is room: what somebody
+	// chose since stays.
+	at, k1, k2, k3 := ann.create("Node", `{}`), ann.create("Node", `{}`), ann.create("Node", `{}`), ann.create("Node", `{}`)
+	old := ann.link("swap", at, k3)
+	ann.link("swap", at, k1)
+	hers := ann.head()
+	his := bob.link("swap", at, k2)
+	p = ann.post(w.path("/revert"), f(`{"versions":[%d]}`, hers)).problem("undo-conflict")
+	p.is("conflicts", f(`[{"path":"/edges/%s","version":%d}]`, his, hers+1))
+	bob.commit(f(`[{"op":"remove","path":"/edges/%s"}]`, his))
+	ann.post(w.path("/revert"), f(`{"versions":[%d]}`, hers)).want(200)
+	ann.edge(old).want(200)
+
 	// With a key, once.
 	v := ann.commit(f(`[{"op":"replace","path":"/objects/%s/body/a","value":"once"}]`, id))
 	k := ann.with("Idempotency-Key: undo-1")

@@ -89,7 +89,7 @@ func (d *Draft) replaceOwn() {
 			continue
 		}
 		for _, p := range t.places() {
-			if !p.decl.Replace || d.over(p) <= 0 {
+			if !d.makesRoom(p) || d.over(p) <= 0 {
 				continue
 			}
 			var own []*touch
@@ -112,6 +112,10 @@ func (d *Draft) replaceOwn() {
 	}
 }
 
+// makesRoom reports whether older edges of a place give way to a new one. An edge
+// that an undo brings back is not new: it would take away what others chose since.
+func (d *Draft) makesRoom(p place) bool { return p.decl.Replace && d.in.m.Revert == nil }
+
 // checkMax holds one end to its bound; with whenFull: replace the oldest edges
 // that were there before make room, where the author may remove them.
 func (d *Draft) checkMax(t *touch, p place) *graph.Error {
@@ -120,7 +124,7 @@ func (d *Draft) checkMax(t *touch, p place) *graph.Error {
 		return nil
 	}
 	var old []*graph.Edge
-	if p.decl.Replace {
+	if d.makesRoom(p) {
 		for _, e := range d.edgesAt(p) {
 			if !d.makes(graph.EdgeRef(e.ID)) {
 				old = append(old, e)
