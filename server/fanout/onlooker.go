@@ -25,6 +25,7 @@ type onlooker struct {
 	told    map[graph.ObjectID]struct{} // on which the session was told of somebody
 	behind  bool
 	next    graph.ObjectID // while behind
+	asked   bool           // for a walk that has not begun
 }
 
 func weightOf(p protocol.PresenceState) int { return presenceWeight + len(p.State) }
@@ -77,6 +78,23 @@ func (l *onlooker) late(on graph.ObjectID) {
 		l.next = on
 	}
 	l.behind = true
+}
+
+// ask reports whether presence.walk is to be asked for: something was not filed,
+// there is room again, and it was not asked for since.
+func (l *onlooker) ask() bool {
+	if !l.behind || l.asked {
+		return false
+	}
+	l.asked = true
+	return true
+}
+
+// walk gives where a walk that begins now has to begin; what it does not file is
+// late again.
+func (l *onlooker) walk() graph.ObjectID {
+	l.behind, l.asked = false, false
+	return l.next
 }
 
 // lose makes those on an object, which the session sees no longer, leave for it:

@@ -125,9 +125,7 @@ func (s *session) collect() (c collected) {
 	}
 	s.takeAnswers(&c, r.head.Version)
 	s.present.all(s, c.text)
-	if s.present.behind {
-		s.present.behind, c.unseen = false, true
-	}
+	c.unseen = s.present.ask()
 	if s.wantAt {
 		s.wantAt = false
 		at := r.head.Version

@@ -273,7 +273,7 @@ func (p *presence) walk(s *step, sess *session) {
 	s.later(func() {
 		sess.mu.Lock()
 		defer sess.mu.Unlock()
-		from := sess.present.next
+		from := sess.present.walk()
 		var list []graph.ObjectID
 		for on := range p.on {
 			list = append(list, on)

@@ -202,3 +202,54 @@ func TestPresenceThatWaitsForASessionIsBounded(t *testing.T) {
 	say(1)
 	check(1)
 }
+
+// What there was no room for is told, however much more comes before its turn.
+func TestMorePresenceBeforeTheRestIsToldForgetsNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	const objects, sessions = 90, 6 // twice as much as may wait
+	edits := []edit{w.object(oid(1), "Node", `{}`, everybody)}
+	for i := range objects {
+		edits = append(edits, w.object(oid(100+i), "Node", `{}`, everybody), edge(eid(100+i), "child", oid(100+i), oid(1)))
+	}
+	w.commit("x", edits...)
+	slow := w.connect(bob)
+	slow.s.id = "slow"
+	slow.sub("s1", childrenOf1)
+	screen := shown{}
+	screen.watch(t, slow)
+	var others []*client
+	for k := range sessions {
+		c := w.connect(ann)
+		c.s.id = fmt.Sprint("session", k)
+		others = append(others, c)
+	}
+	say := func(from int) {
+		for _, c := range others {
+			for i := from; i < objects; i++ {
+				c.say(`{"t":"presence","on":%q,"state":"%d.%s"}`, oid(100+i), from, strings.Repeat("x", 4000))
+			}
+		}
+		slow.s.relay.settle()
+	}
+	say(0)
+	rounds := 0
+	slow.between = func() error {
+		if rounds++; rounds == 1 {
+			say(objects / 3) // not about the objects that the first left out
+		}
+		return nil
+	}
+	screen.watch(t, slow)
+	for i := range objects {
+		for _, c := range others {
+			want := `"state":"0.`
+			if i >= objects/3 {
+				want = fmt.Sprintf(`"state":"%d.`, objects/3)
+			}
+			if got := screen[oid(100+i).String()][c.s.id]; !strings.Contains(got, want) {
+				t.Fatalf("%s on object %d is shown as %.40q, want %s", c.s.id, i, got, want)
+			}
+		}
+	}
+}
