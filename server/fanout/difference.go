@@ -120,6 +120,14 @@ func (s *stretch) of(ref graph.Ref) []*graph.Change {
 	return s.changes[ref]
 }
 
+// size counts the changes.
+func (s *stretch) size() (n int) {
+	for _, c := range s.commits {
+		n += len(c.Changes)
+	}
+	return n
+}
+
 // graves gives what the stretch deleted, as it was last.
 func (s *stretch) graves() graves {
 	if s.buried == nil {

@@ -183,7 +183,7 @@ func sameBooks(b, fresh *book) error {
 // sameIndex compares the index with one that the views are taken up in anew.
 func sameIndex(x *index, views []*view) error {
 	none := func(...graph.ObjectID) {}
-	fresh := newIndex(none, none)
+	fresh := newIndex(x.candidates, none, none)
 	for _, v := range views {
 		fresh.adopt(v)
 	}
@@ -203,7 +203,7 @@ func sameIndex(x *index, views []*view) error {
 	}
 	for k, l := range fresh.lists {
 		mine := x.lists[k]
-		if mine == nil || mine.all.len() != l.all.len() || len(mine.equal) != len(l.equal) {
+		if mine == nil || mine.all.len() != l.all.len() || len(mine.equal) != len(l.equal) || len(mine.choosers) != len(l.choosers) {
 			return fmt.Errorf("list %v differs", k)
 		}
 		for _, e := range l.equal {

@@ -104,7 +104,10 @@ func (w *walk) offer(o *graph.Object, e *graph.Edge) bool {
 // settle makes the visit's list of what was found, and shows it.
 func (w *walk) settle() {
 	v := w.v
-	v.room = w.limit - w.offered
+	v.room, v.counted = w.limit-w.offered, true
+	if v.hop.equal != nil {
+		v.counted, _ = w.book.crowded(v)
+	}
 	if !v.hop.windowed() {
 		seats := make([]seat, len(w.found))
 		for i, c := range w.found {
@@ -179,6 +182,18 @@ func (b *book) look(u *update, v *visit, far graph.ObjectID, fresh bool) {
 				v.roster.add(s)
 				u.enter = append(u.enter, seating{v, s})
 			}
+		}
+	}
+	if v.hop.equal != nil {
+		near, over := b.crowded(v)
+		switch {
+		case !near:
+			v.counted = false
+		case over && !v.counted:
+			u.whole = true
+		}
+		if !v.counted {
+			return
 		}
 	}
 	switch {

@@ -91,6 +91,9 @@ type visit struct {
 	// room is how many candidates more may come before they have to be counted
 	// anew: one that comes or goes is counted here where that can be told.
 	room int
+	// counted says whether room is true: of a list with an equality it is while
+	// the list is crowded.
+	counted bool
 	// closed until what it is made of is held: nothing is in it meanwhile.
 	waiting bool
 }

@@ -46,6 +46,7 @@ type index struct {
 	// never let go.
 	held, released func(...graph.ObjectID)
 	firsts, lasts  []graph.ObjectID // to be told
+	candidates     int              // that a list may have
 }
 
 type direction struct {
@@ -55,8 +56,9 @@ type direction struct {
 
 // listViews are the views that follow a list.
 type listViews struct {
-	all   viewSet
-	equal []*equalViews // those that only objects with certain values concern
+	all      viewSet
+	equal    []*equalViews // those that only objects with certain values concern
+	choosers []*choosers   // the same
 }
 
 // equalViews are views by the value, at one path, that concerns them.
@@ -66,9 +68,10 @@ type equalViews struct {
 	by   viewSets[string]
 }
 
-func newIndex(held, released func(...graph.ObjectID)) *index {
+func newIndex(candidates int, held, released func(...graph.ObjectID)) *index {
 	return &index{
-		objects: viewSets[graph.ObjectID]{}, lists: map[listKey]*listViews{},
+		candidates: candidates,
+		objects:    viewSets[graph.ObjectID]{}, lists: map[listKey]*listViews{},
 		choosy: map[direction]map[graph.ObjectID]int{}, followed: map[direction]int{}, held: held, released: released,
 	}
 }
@@ -98,6 +101,7 @@ func (x *index) enlist(v *view, b *book, id listID) {
 			l.all.add(v)
 		} else {
 			l.values(h.equal).put(v, h.equal)
+			l.choosersOf(b.together(k.kind)).views.add(v)
 		}
 		d := direction{k.label, k.kind}
 		x.followed[d]++
@@ -140,8 +144,11 @@ func (x *index) delist(v *view, b *book, id listID, alone bool) {
 			}
 		} else {
 			l.values(h.equal).take(v, h.equal, others)
+			if !slices.ContainsFunc(others, func(o *hop) bool { return o.equal != nil }) {
+				l.disperse(b.together(k.kind), v)
+			}
 		}
-		if l.forget(); l.all.empty() && len(l.equal) == 0 {
+		if l.forget(); l.all.empty() && len(l.equal)+len(l.choosers) == 0 {
 			delete(x.lists, k)
 		}
 	})
@@ -290,7 +297,7 @@ func (x *index) follow(v *view) {
 
 // route calls found for every view that a change may concern; it may call twice
 // for one. of is the stretch that the change belongs to, r the state after it.
-func (x *index) route(r graph.Reader, of *stretch, ch *graph.Change, found func(*view)) {
+func (x *index) route(r counter, of *stretch, ch *graph.Change, found func(*view)) {
 	to := router{x, r, of, found}
 	if ch.Ref.Kind == graph.KindObject {
 		id := graph.ObjectID(ch.Ref.ID)
@@ -298,8 +305,10 @@ func (x *index) route(r graph.Reader, of *stretch, ch *graph.Change, found func(
 		switch {
 		case ch.Event == graph.Created:
 			to.list(listKey{label: ch.ObjAfter.Type, kind: listType}, id)
+			to.crowded(listKey{label: ch.ObjAfter.Type, kind: listType})
 		case ch.Event == graph.Deleted:
 			to.list(listKey{label: ch.ObjBefore.Type, kind: listType}, id)
+			to.crowded(listKey{label: ch.ObjBefore.Type, kind: listType})
 		case ch.AccessChanged:
 			to.everywhere(id)
 		default:
@@ -312,8 +321,13 @@ func (x *index) route(r graph.Reader, of *stretch, ch *graph.Change, found func(
 	if e == nil {
 		e = ch.EdgeBefore
 	}
-	to.list(listKey{e.From, e.Label, listOut}, e.To)
-	to.list(listKey{e.To, e.Label, listIn}, e.From)
+	out, in := listKey{e.From, e.Label, listOut}, listKey{e.To, e.Label, listIn}
+	to.list(out, e.To)
+	to.list(in, e.From)
+	if ch.Event != graph.Modified {
+		to.crowded(out)
+		to.crowded(in)
+	}
 	if ch.Event != graph.Modified && inherits(r.Object(e.From), e.Label) {
 		x.objects.each(e.From, found)
 		to.everywhere(e.From)
@@ -322,7 +336,7 @@ func (x *index) route(r graph.Reader, of *stretch, ch *graph.Change, found func(
 
 type router struct {
 	*index
-	r     graph.Reader
+	r     counter
 	of    *stretch
 	found func(*view)
 }
@@ -343,23 +357,31 @@ func (x *router) list(k listKey, far graph.ObjectID) {
 func (x *router) everywhere(id graph.ObjectID) {
 	if o := x.r.Object(id); o != nil {
 		x.list(listKey{label: o.Type, kind: listType}, id)
+		x.crowded(listKey{label: o.Type, kind: listType})
 	}
 	for d := range x.followed {
-		x.over(d, id)
+		x.over(d, id, true)
 	}
 }
 
-// over finds who follows a list of one direction that an object may be in.
-func (x *router) over(d direction, id graph.ObjectID) {
+// over finds who follows a list of one direction that an object may be in; rights
+// says that they have changed.
+func (x *router) over(d direction, id graph.ObjectID, rights bool) {
 	switch d.kind {
 	case listIn:
 		x.r.Out(id, d.label, func(e *graph.Edge) bool {
 			x.list(listKey{e.To, d.label, listIn}, id)
+			if rights {
+				x.crowded(listKey{e.To, d.label, listIn})
+			}
 			return true
 		})
 	case listOut:
 		x.r.In(id, d.label, func(e *graph.Edge) bool {
 			x.list(listKey{e.From, d.label, listOut}, id)
+			if rights {
+				x.crowded(listKey{e.From, d.label, listOut})
+			}
 			return true
 		})
 	}
@@ -371,7 +393,7 @@ func (x *router) over(d direction, id graph.ObjectID) {
 func (x *router) choosy(id graph.ObjectID) {
 	for d, ends := range x.index.choosy {
 		if len(ends) > fewEnds && !x.many(d, id, len(ends)) {
-			x.over(d, id)
+			x.over(d, id, false)
 			continue
 		}
 		for near := range ends {

@@ -92,7 +92,7 @@ func makeRelay(h *Hub, r *replica.Replica) *relay {
 		hub: h, name: r.Name(), replica: r,
 		stopped: make(chan struct{}), done: make(chan struct{}),
 		wake: make(chan struct{}, 1), commands: make(chan command, maxCommands),
-		reg: h.cfg.Live.Current(), named: map[string][]*view{}, index: newIndex(r.Hold, r.Release), presence: newPresence(r.Name(), h.peers),
+		reg: h.cfg.Live.Current(), named: map[string][]*view{}, index: newIndex(h.cfg.Limits.Candidates, r.Hold, r.Release), presence: newPresence(r.Name(), h.peers),
 		sessions: map[*session]struct{}{}, waiting: map[*session]struct{}{}, empty: time.Now(),
 		head:    r.Head(),
 		backlog: backlog{limit: h.cfg.FeedBytes},
