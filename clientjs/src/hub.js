@@ -5,6 +5,7 @@
  */
 
 import { Company } from './company.js'
+import { expiryOf } from './renewal.js'
 import { uuidv7 } from './uuid.js'
 
 /** So long the leader waits for the hellos of the others before it says its own. */
@@ -100,6 +101,8 @@ export class Hub {
     if (m.t === 'unsub') peer.views.delete(m.sub)
     else if (m.t === 'mutate') this.owners.set(m.mutation, peer.id)
     else if (m.t === 'can') this.asked.push(peer.id)
+    else if (m.t === 'token' && this.welcome)
+      this.welcome.expiresAt = expiryOf(m.token) // for tabs that join later
     else if (m.t === 'presence') {
       this.#present(peer, m.on, m.state)
       return

@@ -49,7 +49,7 @@ export class Renewal {
 }
 
 /** The `exp` of a JWT, as a date text. @param {string | undefined} token */
-function expiryOf(token) {
+export function expiryOf(token) {
   try {
     const payload = String(token).split('.')[1].replace(/-/g, '+').replace(/_/g, '/')
     const { exp } = JSON.parse(atob(payload))

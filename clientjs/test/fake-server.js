@@ -41,7 +41,7 @@ function copy(v) {
 export class FakeServer {
   /**
    * @param {Sim} sim
-   * @param {{schema?: any, refuse?: (patch: any[], mutation: string) => any, reverting?: () => Promise<void>, flushDelay?: () => number, split?: number, part?: number, lose?: number, again?: number, apart?: boolean}} [options]
+   * @param {{schema?: any, refuse?: (patch: any[], mutation: string) => any, reverting?: () => Promise<void>, flushDelay?: () => number, split?: number, part?: number, lose?: number, again?: number, apart?: boolean, expiresAt?: () => string}} [options]
    *   split, part, lose, again: how likely a frame is split, a view parts, an entry is wrongly left out, a delta comes twice;
    *   apart: answers come in a message of their own, behind the deltas of their version
    */
@@ -299,7 +299,7 @@ class FakeSession {
                 .filter((/** @type {string} */ p) => server.applied.has(p))
                 .map((/** @type {string} */ p) => [p, server.applied.get(p)]),
             ),
-            expiresAt: null,
+            expiresAt: server.options.expiresAt?.() ?? null,
           },
         ])
         for (const [on, here] of server.present)

@@ -7,9 +7,13 @@ import { addObject, id, world } from './world.js'
 
 const STORE = id(1)
 
-/** Tabs that share a line, opened so far apart. @param {number} count @param {number} apart */
-async function tabs(count, apart) {
-  const w = world({})
+/**
+ * Tabs that share a line, opened so far apart.
+ * @param {number} count @param {number} apart
+ * @param {{server?: any, token?: (sim: import('./sim.js').Sim) => any}} [options] token: what a tab gives as its own
+ */
+async function tabs(count, apart, { server, token = () => 'ann' } = {}) {
+  const w = world({ server })
   w.seed([addObject(STORE, 'DataStore', { name: 'Book' })])
   const { open } = browser(w.sim)
   const Real = fakeWebSocket({ sim: w.sim, server: w.server, delay: () => 5 })
@@ -28,11 +32,11 @@ async function tabs(count, apart) {
   for (let i = 0; i < count; i++) {
     const page = open()
     const { WebSocket } = share('test', Line, page.platform)
-    const db = w.make({ WebSocket, token: 'ann' })
+    const db = w.make({ WebSocket, token: token(w.sim) })
     await w.sim.wait(db.start(20_000))
     const view = db.subscribe({ root: STORE })
     await w.sim.wait(view.ready)
-    all.push({ db, view })
+    all.push({ db, view, page })
     await w.sim.run(apart)
   }
   return { ...w, all, lines, options, dbs: all.map(({ db }) => db) }
@@ -87,6 +91,68 @@ describe('a shared line', () => {
     await sim.run(100_000)
     expect(lines).toHaveLength(1)
     expect(dbs.slice(0, 2).map((db) => db.status)).toEqual(['live', 'live'])
+    for (const db of dbs) db.close()
+  })
+
+  test('has its token renewed, by whichever tab is left, and never ends for want of one', async () => {
+    /** @type {string[]} */
+    const given = []
+    /** @type {import('./sim.js').Sim} */
+    let clock
+    /** Good for a minute. @param {import('./sim.js').Sim} sim */
+    const token = (sim) => {
+      clock = sim
+      return async () => {
+        given.push(`t.${btoa(JSON.stringify({ sub: 'ann', exp: sim.time / 1000 + 60 }))}.s`)
+        return given.at(-1)
+      }
+    }
+    const expiresAt = () => new Date(clock.time + 60_000).toISOString()
+    const w = await tabs(2, 100_000, { server: { expiresAt }, token })
+    const { dbs, lines, sim, server } = w
+    const renewed = () => server.heard.filter((/** @type {any} */ m) => m.t === 'token').length
+    expect(lines).toHaveLength(1) // it outlived its first tokens
+    expect(renewed()).toBeGreaterThan(2)
+    // The tab that joined long after the first token had ended renews as well.
+    let before = renewed()
+    dbs[0].close()
+    await sim.run(200_000)
+    expect(renewed()).toBeGreaterThan(before)
+    expect([lines.length, dbs[1].status]).toEqual([1, 'live'])
+    before = given.length
+    dbs[1].close()
+    await sim.run(200_000)
+    expect(given.length).toBe(before) // nobody is left to want one
+  })
+
+  test('to a tab that joins late says until when the token of today is good', async () => {
+    /** @param {import('./sim.js').Sim} sim */
+    const token = (sim) => async () => `t.${btoa(JSON.stringify({ exp: sim.time / 1000 + 600 }))}.s`
+    const w = await tabs(2, 100_000, { server: { expiresAt: () => new Date(60_000).toISOString() }, token })
+    const [, late] = w.dbs
+    expect(w.lines).toHaveLength(1)
+    expect(Date.parse(String(late.expiresAt))).toBeGreaterThan(w.sim.time)
+    for (const db of w.dbs) db.close()
+  })
+
+  test('to a node that drains is left by all tabs when told to, and nothing is lost', async () => {
+    const { all, dbs, lines, sim, server } = await tabs(3, 1_000)
+    const [session] = server.sessions
+    session.peer.send('{"t":"bye","retryAfterMs":5000}')
+    await sim.run(1_000)
+    all[1].view.root.name = 'while it drains'
+    await sim.run(1_000)
+    expect([lines.length, server.entity(`objects/${STORE}`).body.name]).toEqual([1, 'while it drains'])
+    server.mute = true // its last breath: what is sent now is not answered
+    all[2].view.root.name = 'too late'
+    await sim.run(2_500)
+    expect(dbs.map((db) => db.status)).toEqual(['live', 'live', 'live'])
+    server.mute = false
+    await sim.until(() => dbs.every((db) => db.status === 'live' && db.pending.length === 0))
+    await sim.run(1_000)
+    expect(lines).toHaveLength(2)
+    expect(all.map(({ view }) => view.root.name)).toEqual(['too late', 'too late', 'too late'])
+    expect(server.entity(`objects/${STORE}`).body.name).toBe('too late')
     for (const db of dbs) db.close()
   })
 
