@@ -46,7 +46,7 @@ func (f *follower) run(ctx context.Context) error {
 	}
 	f.replica = r
 	f.news = make(chan struct{}, 1)
-	f.match = &matcher{key: f.key, name: f.name, schema: f.deps.Schema, runs: f.deps.Runs, typeOf: f.typeOf}
+	f.match = &matcher{key: f.key, name: f.name, schema: f.deps.Schema, runs: f.deps.Runs, typesOf: typesOf(f.deps.Store, r)}
 	defer r.Watch(f.tell)()
 	if err := f.recall(ctx); err != nil {
 		return err
@@ -176,14 +176,4 @@ func (f *follower) move(ctx context.Context, to graph.Version, epoch string, fou
 		f.ready(got.Ready)
 	}
 	return nil
-}
-
-func (f *follower) typeOf(ctx context.Context, id graph.ObjectID) (typ string, err error) {
-	err = f.replica.Read(ctx, func(s *replica.State) {
-		typ = ""
-		if o := s.Object(id); o != nil {
-			typ = o.Type
-		}
-	})
-	return typ, err
 }

@@ -20,8 +20,8 @@ type matcher struct {
 	name   string
 	schema *schema.Live
 	runs   graph.RunStore
-	// typeOf gives the type of an object as of now, "" where it has none.
-	typeOf func(context.Context, graph.ObjectID) (string, error)
+	// typesOf gives the types of objects that are there or were once.
+	typesOf func(context.Context, []graph.ObjectID) (map[graph.ObjectID]string, error)
 }
 
 // matched is what a piece of the log fires.
@@ -42,6 +42,7 @@ type askedToStop struct {
 // the commits alone, but for the chain of the runs that made them.
 func (m *matcher) match(ctx context.Context, commits []*graph.Commit) (matched, error) {
 	var out matched
+	types := m.typesIn(ctx, commits...)
 	for _, c := range commits {
 		if c.Cause.Kind == graph.CauseImport {
 			continue // what was imported has been processed where it came from
@@ -51,7 +52,7 @@ func (m *matcher) match(ctx context.Context, commits []*graph.Commit) (matched, 
 			return matched{}, fmt.Errorf("read schema version %d: %w", c.SchemaVer, err)
 		}
 		first := len(out.runs)
-		if err := m.commit(ctx, reg, c, &out); err != nil {
+		if err := m.commit(reg, c, types, &out); err != nil {
 			return matched{}, err
 		}
 		if err := m.link(ctx, c, out.runs[first:]); err != nil {
@@ -63,12 +64,10 @@ func (m *matcher) match(ctx context.Context, commits []*graph.Commit) (matched, 
 
 // commit gives the runs that one commit fires. An error is that of looking up
 // the types of an edge's ends; out is of no use then.
-func (m *matcher) commit(ctx context.Context, reg *schema.Registry, c *graph.Commit, out *matched) error {
-	var fault error
-	typeOf := m.typesIn(ctx, c, &fault)
+func (m *matcher) commit(reg *schema.Registry, c *graph.Commit, types *endTypes, out *matched) error {
 	for i := range c.Changes {
 		ch := &c.Changes[i]
-		for _, hit := range reg.Match(c, ch, typeOf) {
+		for _, hit := range reg.Match(c, ch, types.of) {
 			if hit.Err != nil {
 				out.faults = append(out.faults, graph.RuleFault{
 					Version: c.Version, Rule: hit.Rule.Name, Entity: ch.Ref.IDString(), Error: clip(hit.Err.Error()),
@@ -99,7 +98,7 @@ func (m *matcher) commit(ctx context.Context, reg *schema.Registry, c *graph.Com
 			}
 		}
 	}
-	return fault
+	return types.fault
 }
 
 // asksToStop reports whether a change of an operation's object asks it to stop.
@@ -118,35 +117,6 @@ func (m *matcher) run(c *graph.Commit, ch *graph.Change, kind graph.RunKind, rul
 		Event: ch.Event, Entity: ch.Ref, Version: c.Version, SchemaVer: c.SchemaVer, State: graph.RunPending,
 		Depth: c.Depth, By: c.Author,
 	}
-}
-
-// typesIn looks up types around a commit; the first error goes to fault.
-func (m *matcher) typesIn(ctx context.Context, c *graph.Commit, fault *error) func(graph.ObjectID) string {
-	return func(id graph.ObjectID) string {
-		typ, err := m.typeAt(ctx, c, id)
-		if err != nil && *fault == nil {
-			*fault = fmt.Errorf("look up the type of object %s: %w", id, err)
-		}
-		return typ
-	}
-}
-
-// typeAt gives the type of an object before or after the commit: from the
-// commit where it touches the object (it may be gone by now), else as of now,
-// for a type never changes.
-func (m *matcher) typeAt(ctx context.Context, c *graph.Commit, id graph.ObjectID) (string, error) {
-	ref := graph.ObjectRef(id)
-	for i := range c.Changes {
-		if ch := &c.Changes[i]; ch.Ref == ref {
-			if ch.ObjAfter != nil {
-				return ch.ObjAfter.Type, nil
-			}
-			if ch.ObjBefore != nil {
-				return ch.ObjBefore.Type, nil
-			}
-		}
-	}
-	return m.typeOf(ctx, id)
 }
 
 // link puts the runs of a commit into the chain of the run that made it, and

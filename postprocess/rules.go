@@ -149,13 +149,12 @@ func (s *Service) TestRule(ctx context.Context, name string, by *graph.Principal
 		return nil, err
 	}
 	m := s.matcherOf(v.replica)
-	var unread error
-	typeOf := m.typesIn(ctx, c, &unread)
+	types := m.typesIn(ctx, c)
 	out := &graph.RuleVerdict{Rule: rule, Version: t.Version, Changes: []graph.RuleChangeVerdict{}}
 	for i := range c.Changes {
 		ch := &c.Changes[i]
 		verdict := graph.RuleChangeVerdict{Entity: ch.Ref.IDString(), Type: typeName(ch), Event: ch.Event.String()}
-		verdict.Why = reg.Explain(r, c, ch, typeOf)
+		verdict.Why = reg.Explain(r, c, ch, types.of)
 		if verdict.Why == "" && c.Cause.Kind == graph.CauseImport {
 			verdict.Why = "commits of an import fire no rules"
 		}
@@ -172,7 +171,7 @@ func (s *Service) TestRule(ctx context.Context, name string, by *graph.Principal
 		out.Fires = out.Fires || verdict.Fires
 		out.Changes = append(out.Changes, verdict)
 	}
-	return out, unread
+	return out, types.fault
 }
 
 // typeName gives the type of the changed object, or the label of the edge.
@@ -191,9 +190,8 @@ func typeName(ch *graph.Change) string {
 }
 
 func (s *Service) matcherOf(r *replica.Replica) *matcher {
-	f := &follower{replica: r}
 	return &matcher{key: r.Key(), name: r.Name(), schema: s.deps.Schema, runs: s.deps.Runs,
-		typeOf: f.typeOf}
+		typesOf: typesOf(s.deps.Store, r)}
 }
 
 // ReplayRule makes runs of a rule for past commits, as if they were made now:
@@ -240,11 +238,12 @@ func (s *Service) ReplayRule(ctx context.Context, name string, by *graph.Princip
 			break
 		}
 		var runs []*graph.Run
+		types := m.typesIn(ctx, commits...)
 		for _, c := range commits {
 			if at = c.Version; at > in.To {
 				break
 			}
-			found, err := m.replay(ctx, reg, rule, c, id)
+			found, err := m.replay(ctx, reg, rule, c, types, id)
 			if err != nil {
 				return nil, err
 			}
@@ -262,16 +261,14 @@ func (s *Service) ReplayRule(ctx context.Context, name string, by *graph.Princip
 }
 
 // replay gives the runs of one rule, as it is now, for a commit.
-func (m *matcher) replay(ctx context.Context, reg *schema.Registry, rule string, c *graph.Commit, id uuid.UUID) ([]*graph.Run, error) {
+func (m *matcher) replay(ctx context.Context, reg *schema.Registry, rule string, c *graph.Commit, types *endTypes, id uuid.UUID) ([]*graph.Run, error) {
 	var runs []*graph.Run
 	if c.Cause.Kind == graph.CauseImport {
 		return nil, nil
 	}
-	var unread error
-	typeOf := m.typesIn(ctx, c, &unread)
 	for i := range c.Changes {
 		ch := &c.Changes[i]
-		for _, hit := range reg.Match(c, ch, typeOf) {
+		for _, hit := range reg.Match(c, ch, types.of) {
 			if hit.Rule.Name != rule || hit.Err != nil {
 				continue
 			}
@@ -281,8 +278,8 @@ func (m *matcher) replay(ctx context.Context, reg *schema.Registry, rule string,
 			runs = append(runs, r)
 		}
 	}
-	if unread != nil {
-		return nil, unread
+	if types.fault != nil {
+		return nil, types.fault
 	}
 	return runs, m.link(ctx, c, runs)
 }
