@@ -84,11 +84,18 @@ func (r *Registry) endsMatch(rule *Rule, ends *edgeEnds) bool {
 type touchedPaths struct {
 	change *graph.Change
 	read   bool
-	paths  []patch.Pointer
+	paths  []touch
+}
+
+// touch is a place that the patch writes. Where shifts is set and the place is an
+// element of a list, what comes after it has another index than before.
+type touch struct {
+	at     patch.Pointer
+	shifts bool
 }
 
 // list gives them.
-func (t *touchedPaths) list() []patch.Pointer {
+func (t *touchedPaths) list() []touch {
 	if !t.read {
 		t.read = true
 		t.parse()
@@ -103,15 +110,15 @@ func (t *touchedPaths) parse() {
 		From string
 	}
 	if err := json.Unmarshal(t.change.Patch, &ops); err != nil {
-		t.paths = []patch.Pointer{{}} // unknown: compare the states
+		t.paths = []touch{{}} // unknown: compare the states
 		return
 	}
 	for _, op := range ops {
 		if p, ok := patch.ParsePointer(op.Path); ok && op.Op != "test" {
-			t.paths = append(t.paths, p)
+			t.paths = append(t.paths, touch{p, op.Op != "replace"})
 		}
 		if p, ok := patch.ParsePointer(op.From); ok && op.Op == "move" {
-			t.paths = append(t.paths, p)
+			t.paths = append(t.paths, touch{p, true})
 		}
 	}
 }

@@ -244,3 +244,54 @@ func TestTheExamplesConditionHoldsWhereAColumnWent(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// Whatever the operation, and wherever it shifts the elements of a list: a rule
+// fires if the value at one of its paths is another one than before.
+func TestNoChangeOfAValueAtAPathIsMissed(t *testing.T) {
+	t.Parallel()
+	paths := []string{"/body", "/body/l", "/body/l/0", "/body/l/1", "/body/l/3", "/body/l/1/n", "/body/m/l/2/0", "/body/m/0", "/body/n"}
+	doc := "types:\n  T: {open: true}\nrules:\n"
+	for i, p := range paths {
+		doc += fmt.Sprintf("  r%d: {on: {object: T, events: [modify], paths: [%s]}, handler: {go: x}}\n", i, p)
+	}
+	r := compile(t, doc)
+	for _, tc := range []struct{ before, ops string }{
+		{`{"l":[1,2,3]}`, `[{"op":"remove","path":"/l/0"}]`},
+		{`{"l":[1,2,3]}`, `[{"op":"add","path":"/l/0","value":7}]`},
+		{`{"l":[1,2,3]}`, `[{"op":"move","from":"/l/0","path":"/l/2"}]`},
+		{`{"l":[1,2,3]}`, `[{"op":"move","from":"/l/2","path":"/l/0"}]`},
+		{`{"l":[1,2,3]}`, `[{"op":"copy","from":"/l/2","path":"/l/0"}]`},
+		{`{"l":[1,2,3]}`, `[{"op":"move","from":"/l/0","path":"/n"}]`},
+		{`{"l":[1,2,3]}`, `[{"op":"add","path":"/l/-","value":4}]`},
+		{`{"l":[1,1,1]}`, `[{"op":"remove","path":"/l/0"}]`},
+		{`{"l":[{"n":1},{"n":1},{"n":2}]}`, `[{"op":"remove","path":"/l/0"}]`},
+		{`{"l":[{"n":1},{"n":1}]}`, `[{"op":"add","path":"/l/1","value":{}},{"op":"replace","path":"/l/2/n","value":3}]`},
+		{`{"m":{"l":[[1],[2],[3],[4]]}}`, `[{"op":"remove","path":"/m/l/0"}]`},
+		{`{"m":{"l":[[1],[2],[3],[4]]}}`, `[{"op":"add","path":"/m/l/2/0","value":9}]`},
+		{`{"m":{"0":1,"1":2}}`, `[{"op":"remove","path":"/m/1"}]`},
+		{`{"l":[1,2,3]}`, `[{"op":"replace","path":"/l/2","value":4}]`},
+	} {
+		ops, fault := patch.Parse([]byte(tc.ops), 10)
+		if fault != nil {
+			t.Fatal(fault)
+		}
+		after, fault := patch.Apply([]byte(tc.before), ops, patch.JSONLimits{})
+		if fault != nil {
+			t.Fatal(fault)
+		}
+		ch := &graph.Change{Event: graph.Modified, ObjBefore: object("T", tc.before), ObjAfter: object("T", string(after)),
+			Patch: json.RawMessage(strings.NewReplacer(`"path":"`, `"path":"/body`, `"from":"`, `"from":"/body`).Replace(tc.ops))}
+		got := " " + names(r.Match(&graph.Commit{}, ch, nil)) + " "
+		for i, p := range paths {
+			pointer, _ := patch.ParsePointer(strings.TrimPrefix(p, "/body"))
+			a, inA := patch.Get(json.RawMessage(tc.before), pointer)
+			b, inB := patch.Get(after, pointer)
+			if differs := inA != inB || inA && !patch.Equal(a, b); differs && !strings.Contains(got, fmt.Sprintf(" r%d ", i)) {
+				t.Errorf("%s on %s: the rule on %s does not fire", tc.ops, tc.before, p)
+			}
+		}
+		if strings.Contains(tc.ops, `"replace","path":"/l/2","value"`) && strings.Contains(got, "r2") {
+			t.Errorf("%s on %s: the rule on another element fires", tc.ops, tc.before)
+		}
+	}
+}

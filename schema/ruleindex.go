@@ -91,15 +91,19 @@ func (x *ruleIndex) concerned(ch *graph.Change) []*Rule {
 
 // touched appends the rules that a write at a pointer concerns. A write at a
 // place or below it changes its value; one above it (the body replaced whole)
-// does where the values before and after differ.
-func (n *pathNode) touched(at patch.Pointer, t *touchedPaths, out []*Rule) []*Rule {
-	for _, name := range at {
+// does where the values before and after differ, and so does one that may shift
+// the elements of a list.
+func (n *pathNode) touched(by touch, t *touchedPaths, out []*Rule) []*Rule {
+	for i, name := range by.at {
+		if by.shifts && i == len(by.at)-1 && isIndex(name) {
+			out = n.shifted(by.at, t, out)
+		}
 		if n = n.below[name]; n == nil {
 			return out
 		}
 		out = append(out, n.rules...)
 	}
-	return n.differing(at, t, out)
+	return n.differing(by.at, t, out)
 }
 
 // differing appends the rules below a place whose values differ.
@@ -112,4 +116,26 @@ func (n *pathNode) differing(at patch.Pointer, t *touchedPaths, out []*Rule) []*
 		out = next.differing(p, t, out)
 	}
 	return out
+}
+
+// shifted appends the rules on and below the elements of a list, one of which was
+// put in or taken out, whose values differ. Of the element itself the caller knows.
+func (n *pathNode) shifted(at patch.Pointer, t *touchedPaths, out []*Rule) []*Rule {
+	list, mine := at[:len(at)-1], at[len(at)-1]
+	for name, next := range n.below {
+		if name == mine || !isIndex(name) {
+			continue
+		}
+		p := append(slices.Clip(list), name)
+		if len(next.rules) > 0 && t.differs(p) {
+			out = append(out, next.rules...)
+		}
+		out = next.differing(p, t, out)
+	}
+	return out
+}
+
+// isIndex reports whether a name of a pointer may stand for an element of a list.
+func isIndex(name string) bool {
+	return name == "-" || name != "" && strings.Trim(name, "0123456789") == ""
 }
