@@ -56,10 +56,11 @@ export class Transactions {
 
   /**
    * Makes one transaction of all that fn writes. fn is synchronous; if it
-   * throws, nothing has happened. A transact within another belongs to it.
+   * throws, nothing has happened. A transact within another belongs to it, and
+   * throws what fails it.
    * @param {() => unknown} fn
    * @param {{group?: string, note?: string, undoable?: boolean}} [options]
-   * @returns {Promise<number>} the version of the commit; rejects with the problem
+   * @returns {Promise<number>} the version of the commit; rejects with the problem, or with what fn threw
    */
   transact(fn, options) {
     if (this.inside) {
@@ -67,6 +68,16 @@ export class Transactions {
       refusePromise(fn())
       return outer.settled.promise
     }
+    try {
+      return this.#make(fn, options)
+    } catch (err) {
+      return Promise.reject(err)
+    }
+  }
+
+  /** @param {() => unknown} fn @param {{group?: string, note?: string, undoable?: boolean}} [options] */
+  #make(fn, options) {
+    if (this.closed) throw this.closed
     this.seal() // what was written before in this turn goes first, by itself
     const mutation = new Mutation(uuidv7(), ++this.seq, options)
     this.open = mutation

@@ -183,14 +183,12 @@ export class History {
     const { transactions } = /** @type {import('./writing.js').Writing} */ (this.client.writing)
     const { group, note } = step
     this.again = true
-    try {
-      return transactions.transact(() => transactions.write(ops), { group, note })
-    } catch (err) {
-      this.undone.push({ ...step, refused: true }) // others have changed what it is written on
+    const written = transactions.transact(() => transactions.write(ops), { group, note })
+    this.again = false
+    return written.catch((err) => {
+      if (err instanceof PatchError) this.undone.push({ ...step, refused: true }) // others have changed what it is written on
       throw err
-    } finally {
-      this.again = false
-    }
+    })
   }
 
   /** @param {'done' | 'undone'} from */

@@ -113,13 +113,15 @@ describe('transactions', () => {
   test('a function that throws leaves nothing behind', async () => {
     const { db, store, sim, mutates } = await setup()
     const boom = new Error('boom')
-    expect(() =>
+    const half = db.transact(() => {
+      store.name = 'half'
+      // What fails within it fails all of it.
       db.transact(() => {
-        store.name = 'half'
         db.create('Record', {}).dataStore = store
         throw boom
-      }),
-    ).toThrow(boom)
+      })
+    })
+    await expect(half).rejects.toBe(boom)
     expect(store.name).toBe('Book')
     expect(store.records.length).toBe(1)
     store.name = 'whole'
@@ -129,7 +131,7 @@ describe('transactions', () => {
 
   test('an asynchronous function is refused, and rolled back', async () => {
     const { db, store } = await setup()
-    expect(() => db.transact(async () => void (store.name = 'x'))).toThrow(TypeError)
+    await expect(db.transact(async () => void (store.name = 'x'))).rejects.toThrow(TypeError)
     expect(store.name).toBe('Book')
   })
 

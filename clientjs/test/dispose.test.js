@@ -95,6 +95,7 @@ test('after close, what is asked for says so', async () => {
   expect(db.status).toBe('closed')
   expect(() => (store.name = 'late')).toThrow(/closed/)
   expect(() => db.create('User')).toThrow(/closed/)
+  await expect(db.transact(() => {})).rejects.toThrow(/closed/)
   await expect(db.subscribe(book).ready).rejects.toMatchObject({ code: 'closed' })
   expect(view.root).toBeUndefined()
 })
