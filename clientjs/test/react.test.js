@@ -3,6 +3,7 @@ import { createElement as h, StrictMode, version } from 'react'
 import { createRoot } from 'react-dom/client'
 import { describe, expect, test } from 'vitest'
 import { live, useLive, useView } from '../src/react.js'
+import { manyRows, ROWS } from './rows.js'
 import { addEdge, addObject, id, world } from './world.js'
 
 const [STORE, R1, R2] = [id(1), id(3), id(4)]
@@ -109,6 +110,37 @@ describe('what a component has read renders it exactly once, and nothing else do
     await rest()
     expect(renders).toEqual({ list: 1, [R1]: 2, [R2]: 1 })
   })
+})
+
+test('of ten thousand rows the one that changes renders, once, and the list does not', async () => {
+  const { rows, others, at, sim } = await manyRows()
+  const counts = { list: 0, row: 0 }
+  const Row = live((/** @type {{row: any}} */ { row }) => {
+    counts.row++
+    return h('li', null, row.n)
+  })
+  const List = live(() => {
+    counts.list++
+    return h('ul', null, ...rows().map((/** @type {any} */ row) => h(Row, { row, key: row.$id })))
+  })
+  const place = document.createElement('div')
+  const root = createRoot(place)
+  root.render(h(List))
+  const items = () => place.firstElementChild?.children ?? []
+  const until = async (/** @type {() => boolean} */ shown) => {
+    while (!shown()) await new Promise((resolve) => setTimeout(resolve))
+  }
+  await until(() => items().length === ROWS)
+  expect(counts).toEqual({ list: 1, row: ROWS })
+  await others([{ op: 'replace', path: at(5_000, 'unread'), value: 1 }])
+  await others([{ op: 'replace', path: at(5_000, 'n'), value: 'theirs' }])
+  await until(() => items()[5_000].textContent === 'theirs')
+  expect(counts).toEqual({ list: 1, row: ROWS + 1 })
+  rows()[7_000].n = 'mine'
+  await sim.run(50)
+  await until(() => items()[7_000].textContent === 'mine')
+  expect(counts).toEqual({ list: 1, row: ROWS + 2 })
+  root.unmount()
 })
 
 test('what changes between rendering and its effects is not missed', async () => {

@@ -2,7 +2,9 @@
 import { flushSync, mount, unmount } from 'svelte'
 import { describe, expect, test } from 'vitest'
 import '../src/svelte.js'
+import { manyRows, ROWS } from './rows.js'
 import One from './svelte/One.svelte'
+import Rows from './svelte/Rows.svelte'
 import ViewOf from './svelte/View.svelte'
 import { addEdge, addObject, id, world } from './world.js'
 
@@ -64,6 +66,31 @@ describe('what a component has read renders it exactly once, and nothing else do
     await rest()
     expect(listening(db)).toBe(0)
   })
+})
+
+test('of ten thousand rows the one that changes renders, once, and the list does not', async () => {
+  const { rows, others, at, sim } = await manyRows()
+  const place = document.createElement('ul')
+  const counts = { list: 0, row: 0 }
+  const rendered = (/** @type {'list' | 'row'} */ what, /** @type {any} */ value) => {
+    counts[what]++
+    return value
+  }
+  const app = mount(Rows, { target: place, props: { rows, rendered } })
+  flushSync()
+  expect(counts).toEqual({ list: 1, row: ROWS })
+  await others([{ op: 'replace', path: at(5_000, 'unread'), value: 1 }])
+  flushSync()
+  expect(counts).toEqual({ list: 1, row: ROWS })
+  await others([{ op: 'replace', path: at(5_000, 'n'), value: 'theirs' }])
+  flushSync()
+  expect(counts).toEqual({ list: 1, row: ROWS + 1 })
+  expect(place.children[5_000].textContent).toBe('theirs')
+  rows()[7_000].n = 'mine'
+  await sim.run(50)
+  flushSync()
+  expect([counts, place.children[7_000].textContent]).toEqual([{ list: 1, row: ROWS + 2 }, 'mine'])
+  await unmount(app)
 })
 
 test('useView subscribes for as long as the component is there', async () => {

@@ -1,6 +1,8 @@
+// @vitest-environment happy-dom
 import { describe, expect, test } from 'vitest'
-import { computed, effectScope, nextTick, reactive, ref, watchEffect } from 'vue'
+import { computed, createApp, effectScope, h, nextTick, reactive, ref, watchEffect } from 'vue'
 import { useLive, useView } from '../src/vue.js'
+import { manyRows, ROWS } from './rows.js'
 import { addEdge, addObject, id, world } from './world.js'
 
 const [STORE, R1, R2] = [id(1), id(3), id(4)]
@@ -128,6 +130,40 @@ describe('what a component has read re-renders it exactly once, and nothing else
     expect(log.at(-1)).toBe('reconnecting 0 false')
     scope.stop()
   })
+})
+
+test('of ten thousand rows the one that changes renders, once, and the list does not', async () => {
+  const { rows, others, at, sim } = await manyRows()
+  const counts = { list: 0, row: 0 }
+  const Row = {
+    props: ['row'],
+    render: (/** @type {any} */ { row }) => {
+      counts.row++
+      return h('li', row.n)
+    },
+  }
+  const List = {
+    render: () => {
+      counts.list++
+      return rows().map((/** @type {any} */ row) => h(/** @type {any} */ (Row), { row, key: row.$id }))
+    },
+  }
+  const place = document.createElement('ul')
+  const app = createApp(List)
+  app.mount(place)
+  expect(counts).toEqual({ list: 1, row: ROWS })
+  await others([{ op: 'replace', path: at(5_000, 'unread'), value: 1 }])
+  await nextTick()
+  expect(counts).toEqual({ list: 1, row: ROWS })
+  await others([{ op: 'replace', path: at(5_000, 'n'), value: 'theirs' }])
+  await nextTick()
+  expect(counts).toEqual({ list: 1, row: ROWS + 1 })
+  expect(place.children[5_000].textContent).toBe('theirs')
+  rows()[7_000].n = 'mine'
+  await sim.run(50)
+  await nextTick()
+  expect([counts, place.children[7_000].textContent]).toEqual([{ list: 1, row: ROWS + 2 }, 'mine'])
+  app.unmount()
 })
 
 test('the order of a view’s list is live', async () => {
