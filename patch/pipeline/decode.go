@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -103,11 +102,7 @@ func decode(m *graph.Mutation, lim graph.Limits) (*request, *graph.Error) {
 		}
 		told = told || fault != nil
 	}
-	h := sha256.New()
-	h.Write([]byte(m.Prefix))
-	h.Write([]byte{0})
-	h.Write(patch.Compact(m.Patch))
-	req.hash = h.Sum(nil)[:16]
+	req.hash = hashOf(ops, prefix)
 	return req, nil
 }
 

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"bytes"
 	"context"
 	"maps"
 	"runtime"
@@ -609,7 +608,7 @@ func (s *sequencer) remember(ctx context.Context, idle []*waiting) (used map[gra
 
 // decideReplay decides a mutation whose key was used.
 func (s *sequencer) decideReplay(w *waiting, v graph.Version, hash []byte) {
-	if !w.m.ReplayAny && !bytes.Equal(hash, w.req.hash) {
+	if !w.m.ReplayAny && !w.req.repeats(hash) {
 		w.refuse(graph.Errf(graph.CodeMutationConflict, "the key %q was used for another patch; a new transaction needs a new key", w.m.Key))
 		return
 	}
