@@ -58,6 +58,8 @@ const (
 	StaleBeforeImage Break = "stale-before-image"
 	// MisMerge leaves a change out where several become one.
 	MisMerge Break = "mis-merge"
+	// MistellLeaving says of whatever leaves a view that it is not reached any more.
+	MistellLeaving Break = "mistell-leaving"
 	// SkipFirstCheck lets everything through the first check of rights.
 	SkipFirstCheck Break = "skip-first-check"
 	// SkipBothChecks lets everything through both.
@@ -68,6 +70,6 @@ const (
 var Breaks = []Break{
 	SkipDedupe, AckBeforeAppend, SwallowMutation, SkipFacets, RefuseOnStaleHead, PoisonNeighbours, LoseChange,
 	LoseHints, IgnoreMinVersion,
-	SkipDelta, HalfVersion, AckEarly, EarlyBookmark, ResumeOffByOne, ResumeRepeats, TrustOldEpoch, ForgetRevocation, StaleBeforeImage, MisMerge,
+	SkipDelta, HalfVersion, AckEarly, EarlyBookmark, ResumeOffByOne, ResumeRepeats, TrustOldEpoch, ForgetRevocation, StaleBeforeImage, MisMerge, MistellLeaving,
 	SkipFirstCheck, SkipBothChecks,
 }

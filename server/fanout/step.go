@@ -256,6 +256,9 @@ func (s *step) reason(v *view) func(graph.Ref, *graph.Edge) protocol.Reason {
 
 // whyGone tells why p no longer sees an entity that p saw before the stretch.
 func (s *step) whyGone(p *graph.Principal, of *stretch, ref graph.Ref, e *graph.Edge) protocol.Reason {
+	if sabotage.On(sabotage.MistellLeaving) {
+		return protocol.Unlinked
+	}
 	if ref.Kind == graph.KindObject {
 		return s.whyObjectGone(p, of, graph.ObjectID(ref.ID))
 	}
@@ -335,6 +338,7 @@ func (s *step) publish() {
 	}
 	moved := s.head.Version != r.head.Version
 	r.head = s.head
+	r.reached.Store(int64(s.head.Version))
 	for _, fn := range s.then {
 		fn()
 	}

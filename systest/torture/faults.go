@@ -143,7 +143,7 @@ const startTime = 45 * time.Second
 
 func (t *tormentor) starts(p *process) func() error {
 	return func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), startTime)
+		ctx, cancel := context.WithTimeout(context.Background(), t.w.patience(startTime))
 		defer cancel()
 		for {
 			err := p.start(ctx)
@@ -181,8 +181,8 @@ func (t *tormentor) terminateNode() error {
 	n := t.w.nodes[t.rng.IntN(len(t.w.nodes))]
 	start := t.starts(n)
 	return t.breaks(n.name, 0, func() error {
-		if !n.end(syscall.SIGTERM, drainTime) {
-			t.w.violate("W8 known outcome", "%s did not end within %s of SIGTERM", n.name, drainTime)
+		if d := t.w.patience(drainTime); !n.end(syscall.SIGTERM, d) {
+			t.w.violate("W8 known outcome", "%s did not end within %s of SIGTERM", n.name, d)
 		}
 		return start()
 	})
@@ -255,7 +255,7 @@ func (t *tormentor) stopRedis() error {
 
 func (t *tormentor) restartPostgres() error {
 	return t.breaks("postgres", 0, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), startTime)
+		ctx, cancel := context.WithTimeout(context.Background(), t.w.patience(startTime))
 		defer cancel()
 		return t.w.pg.restart(ctx)
 	})
@@ -273,9 +273,9 @@ func (t *tormentor) compact() error {
 	if !t.w.log.fresh() || !t.free("postgres") {
 		return errBusy
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, startTime)
+	ctx, cancel := context.WithTimeout(t.ctx, t.w.patience(startTime))
 	defer cancel()
-	_, err := t.w.run(ctx, "compact", "--database-url", t.w.pg.url(), "--graph", graphName, "--grace", "8s")
+	_, err := t.w.run(ctx, "compact", "--database-url", t.w.pg.url(), "--graph", graphName, "--grace", t.w.patience(8*time.Second).String())
 	return err
 }
 
@@ -284,7 +284,7 @@ func (t *tormentor) newEpoch() error {
 	if !t.free("postgres") {
 		return errBusy
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, startTime)
+	ctx, cancel := context.WithTimeout(t.ctx, t.w.patience(startTime))
 	defer cancel()
 	_, err := t.w.run(ctx, "epoch", "--new", "--database-url", t.w.pg.url(), "--graph", graphName)
 	if err == nil {
@@ -322,7 +322,7 @@ func (w *world) judgeEpoch(epoch string) *fault {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if since, over := e.gone[epoch]; over {
-		if d := time.Since(since); d > staleAfter {
+		if d := time.Since(since); d > w.patience(staleAfter) {
 			return &fault{"S5 resumable", fmt.Sprintf("the epoch %s is told %s after it ended", epoch, d)}
 		}
 		return nil

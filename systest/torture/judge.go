@@ -37,13 +37,14 @@ type claim struct {
 func (j *judge) round() {
 	w := j.w
 	commits := w.log.take()
-	copies, sightings := w.notes.take()
+	copies, sightings, leavings := w.notes.take()
 	sort.SliceStable(copies, func(a, b int) bool { return copies[a].at < copies[b].at })
 	windows := j.windows(sightings, func(lo int, by time.Time) int {
 		// Times of commits do not go back, so that those made by then come first.
 		n := sort.Search(len(commits), func(i int) bool { return commits[i].time.After(by) })
 		return max(lo, j.model.version+n)
 	})
+	windows = append(windows, j.leavings(leavings)...)
 	sort.SliceStable(windows, func(a, b int) bool { return windows[a].lo < windows[b].lo })
 	var open []claim
 	look := func() {

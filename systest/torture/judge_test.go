@@ -368,3 +368,50 @@ func TestAMutationSentAgainWithAnotherToken(t *testing.T) {
 	x.w.journal.refusedWith(r, refused{ann, "not-found", 0, 2, at(2)})
 	x.judged()
 }
+
+// What leaves a view says why: it is not reached any more, is hidden, or is no more.
+func TestAReasonForLeavingThatIsNone(t *testing.T) {
+	t.Parallel()
+	const (
+		hide   = `[{"op":"replace","path":"/objects/` + board + `/access/read","value":{}}]`
+		public = `[{"op":"replace","path":"/objects/` + board + `/access/read","value":{"public":true}}]`
+		unlink = `[{"op":"remove","path":"/edges/` + edge + `"}]`
+		remove = `[{"op":"remove","path":"/objects/` + board + `"}]`
+	)
+	for _, c := range []struct {
+		name, id, why string
+		ops           []string
+		broken        bool
+	}{
+		{"removed and said so", board, "deleted", []string{remove}, false},
+		{"removed and said to be unreached", board, "unlinked", []string{remove}, true},
+		{"hidden and said so", board, "forbidden", []string{hide}, false},
+		{"hidden and said to be removed", board, "deleted", []string{hide}, true},
+		{"unreached and said so", board, "unlinked", []string{unlink}, false},
+		{"for all to read and said to be hidden", board, "forbidden", []string{public}, true},
+		{"hidden, then removed, and not told", board, "forbidden", []string{hide, remove}, false},
+		{"there and said to be removed", edge, "deleted", []string{hide}, true},
+		{"no reason at all", board, "gone", []string{remove}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			x := newTrial(t)
+			for _, ops := range c.ops {
+				r := x.asked(root, ops)
+				patch := decoded(t, ops)
+				if ops == remove { // with its edges
+					patch = append(decoded(t, unlink), patch...)
+				}
+				x.logged(r, patch)
+				x.w.journal.acknowledged(r, x.n)
+			}
+			part := map[string]string{board: "objects", edge: "edges"}[c.id]
+			x.w.notes.left(leaving{2, x.n, []int{x.w.notes.as(ann)}, part, c.id, c.why, "delta"})
+			if c.broken {
+				x.judged("S7 convergent")
+			} else {
+				x.judged()
+			}
+		})
+	}
+}

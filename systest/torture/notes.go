@@ -13,6 +13,7 @@ type notes struct {
 	index     map[string]int
 	copies    []copied
 	sightings []sighting
+	leavings  []leaving
 }
 
 // copied is what a client held of a query at a version.
@@ -38,6 +39,16 @@ type sighting struct {
 	source  string
 }
 
+// leaving is an entity that left a client's view somewhere between two versions,
+// and the reason that it was told.
+type leaving struct {
+	lo, hi   int
+	who      []int
+	part, id string
+	why      string
+	source   string
+}
+
 func newNotes() *notes { return &notes{index: map[string]int{}} }
 
 // as gives the number of a principal.
@@ -59,6 +70,12 @@ func (n *notes) copied(c copied) {
 	n.copies = append(n.copies, c)
 }
 
+func (n *notes) left(l leaving) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.leavings = append(n.leavings, l)
+}
+
 func (n *notes) seen(s sighting) {
 	if len(s.objects)+len(s.edges) == 0 {
 		return
@@ -69,12 +86,12 @@ func (n *notes) seen(s sighting) {
 }
 
 // take gives what was noted and begins anew.
-func (n *notes) take() ([]copied, []sighting) {
+func (n *notes) take() ([]copied, []sighting, []leaving) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	c, s := n.copies, n.sightings
-	n.copies, n.sightings = nil, nil
-	return c, s
+	c, s, l := n.copies, n.sightings, n.leavings
+	n.copies, n.sightings, n.leavings = nil, nil, nil
+	return c, s, l
 }
 
 // mark is what every text that is written into an object holds, with its id.

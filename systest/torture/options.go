@@ -20,6 +20,12 @@ type Options struct {
 	Writers, Readers int
 	// Pace is the mean pause of a writer between two transactions; default 250 ms.
 	Pace time.Duration
+	// Slack is how many times as long as promised everything may take, for a
+	// machine with other things to do; default 1.
+	Slack int
+	// Enough, if set, is asked after the last round whether what happened is enough
+	// to judge by; rounds go on until it is, for at most five times as long.
+	Enough func(*Verdict) bool
 	// Break names the break of a sabotaged program; "" for a sound one.
 	Break string
 	// Detail keeps what each copy held, so that a violation can be explained;
@@ -45,6 +51,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Readers <= 0 {
 		o.Readers = 16
+	}
+	if o.Slack <= 0 {
+		o.Slack = 1
 	}
 	if o.Out == nil {
 		o.Out = io.Discard

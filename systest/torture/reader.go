@@ -561,7 +561,7 @@ func (r *reader) load(m map[string]any, version int) *fault {
 	}
 	s.key, _ = m["key"].(string)
 	s.epoch = r.epoch
-	n, f := r.entries(&s.held, m, version)
+	n, f := r.entries(s, m, version)
 	if f != nil {
 		return f
 	}
@@ -590,7 +590,7 @@ func (r *reader) delta(m map[string]any, version int) *fault {
 		if version < s.version || version == s.version && !r.partial {
 			return &fault{"S3 unique", fmt.Sprintf("a delta of %d for query %d, which is at %d", version, s.query, s.version)}
 		}
-		if _, f := r.entries(&s.held, m, version); f != nil {
+		if _, f := r.entries(s, m, version); f != nil {
 			return f
 		}
 	}
@@ -601,13 +601,19 @@ func (r *reader) delta(m map[string]any, version int) *fault {
 	return nil
 }
 
-func (r *reader) entries(h *held, m map[string]any, version int) (n int, f *fault) {
+// entries takes in what leads a copy to a version.
+func (r *reader) entries(s *sub, m map[string]any, version int) (n int, f *fault) {
+	h := &s.held
 	for _, part := range []string{"objects", "edges"} {
 		all, _ := m[part].(map[string]any)
 		for id, e := range all {
 			entry, _ := e.(map[string]any)
 			if f := h.take(part, id, entry, version); f != nil {
 				return n, f
+			}
+			if why, leaves := entry["leave"]; leaves {
+				// Of several commits that became one message any may be the reason.
+				r.w.notes.left(leaving{min(s.version+1, version), version, r.who(), part, id, text(why), fmt.Sprintf("%v to %s", m["t"], r.name)})
 			}
 			n++
 		}

@@ -16,6 +16,13 @@ import (
 // again.
 const healTime = 30 * time.Second
 
+// patience is how long something may take that is promised within d.
+func (w *world) patience(d time.Duration) time.Duration { return d * time.Duration(w.o.Slack) }
+
+// longest is how many times as long as asked for a run may go on for want of
+// enough to judge by.
+const longest = 5
+
 // Run tortures a deployment of its own and gives the verdict. An error means
 // that there is none: something of the harness did not work.
 func Run(ctx context.Context, o Options) (*Verdict, error) {
@@ -44,9 +51,16 @@ func Run(ctx context.Context, o Options) (*Verdict, error) {
 	}
 	j := newJudge(w)
 	w.start = time.Now()
-	for n, left := 0, o.For; left > 0 && ctx.Err() == nil && !w.isBroken(); n++ {
-		d := min(left, o.Round)
-		left -= d
+	enough := func() bool { return o.Enough == nil || o.Enough(w.verdict(o.Seed)) }
+	for n, done := 0, time.Duration(0); ctx.Err() == nil && !w.isBroken(); n++ {
+		if done >= o.For && (enough() || done >= longest*o.For) {
+			break
+		}
+		d := o.Round
+		if done < o.For {
+			d = min(d, o.For-done)
+		}
+		done += d
 		if err := w.round(run, t, j, n, d); err != nil {
 			return w.verdict(o.Seed), err
 		}
@@ -86,8 +100,9 @@ func (w *world) round(ctx context.Context, t *tormentor, j *judge, n int, d time
 	}
 	healed := time.Now()
 	w.calm.Store(true)
-	if !within(&writers, healTime) {
-		w.violate("W8 known outcome", "%s after everything works again, some transactions are still without an answer", healTime)
+	patience := w.patience(healTime)
+	if !within(&writers, patience) {
+		w.violate("W8 known outcome", "%s after everything works again, some transactions are still without an answer", patience)
 		cut()
 		writers.Wait()
 	}
@@ -100,13 +115,13 @@ func (w *world) round(ctx context.Context, t *tormentor, j *judge, n int, d time
 	for _, r := range t.read {
 		select {
 		case r.commands <- fmt.Sprintf("settle %d", target):
-		case <-time.After(healTime):
+		case <-time.After(patience):
 		}
 	}
-	if !within(&readers, max(time.Second, healTime-time.Since(healed))) {
+	if !within(&readers, max(time.Second, patience-time.Since(healed))) {
 		for _, r := range t.read {
 			if f := r.behind.Load(); f != nil {
-				w.violate("S2 gap-free", "%s after everything works again, %s is not at %d: %s", healTime, r.name, target, *f)
+				w.violate("S2 gap-free", "%s after everything works again, %s is not at %d: %s", patience, r.name, target, *f)
 			}
 		}
 	}
@@ -135,7 +150,7 @@ func within(wg *sync.WaitGroup, d time.Duration) bool {
 // and gives the version at which the graph then is.
 func (w *world) settleHead(ctx context.Context, t *tormentor) (int, error) {
 	tok := token(principalOf("root", nil))
-	give := time.Now().Add(healTime)
+	give := time.Now().Add(w.patience(healTime))
 	version, since := 0, time.Now()
 	for {
 		a, err := w.request(ctx, 0, "GET", graphPath(""), tok, "")
@@ -185,7 +200,7 @@ func (w *world) judge(ctx context.Context, t *tormentor, j *judge) error {
 		}
 	}
 	j.round()
-	limit, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	limit, cancel := context.WithTimeout(ctx, w.patience(2*time.Minute))
 	defer cancel()
 	if out, err := w.run(limit, "verify", "--database-url", w.pg.url(), "--graph", graphName); err != nil {
 		w.violate("W1 atomic", "graphtide verify: %v %s", err, out)

@@ -44,9 +44,10 @@ const (
 	cCommits    = "commits replayed"
 	cRounds     = "rounds"
 	cRetokened  = "committed with another token than at first"
+	cLeft       = "leavings"
 )
 
-var countNames = []string{cRounds, cCommits, cAcked, cLost, cDuplicated, cSkipped, cDeliveries, cCopies, cResumes, cResets, cRetokened, cRefused, cUnjust, cSightings, cLeaks}
+var countNames = []string{cRounds, cCommits, cAcked, cLost, cDuplicated, cSkipped, cDeliveries, cCopies, cResumes, cResets, cRetokened, cRefused, cUnjust, cSightings, cLeaks, cLeft}
 
 // Good reports whether every guarantee held.
 func (v *Verdict) Good() bool { return len(v.Violations) == 0 }
