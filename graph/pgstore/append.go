@@ -50,20 +50,35 @@ func appendOn(ctx context.Context, conn *pgx.Conn, b *graph.Batch) (graph.Append
 			return graph.AppendResult{}, failed(fmt.Sprintf("append a change to graph %d", b.Graph), err)
 		}
 	}
+	if edits(b, p) {
+		if done, err := appendEdits(ctx, conn, b, p); done || err != nil {
+			return graph.AppendResult{}, failed(fmt.Sprintf("append %d changes to graph %d", len(b.Commits), b.Graph), err)
+		}
+	}
+	res, err := appendWhole(ctx, conn, b, p)
+	if err != nil {
+		return graph.AppendResult{}, failed(fmt.Sprintf("append %d commits to graph %d", len(b.Commits), b.Graph), err)
+	}
+	return res, nil
+}
+
+// appendWhole appends with the function that provides for everything, and says what
+// stands in the way.
+func appendWhole(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (graph.AppendResult, error) {
 	prepare, params := prepareBatch, batchParams
 	if lone(b) {
 		prepare, params = prepareLone, loneParams
 	}
 	name, err := prepare(ctx, conn)
 	if err != nil {
-		return graph.AppendResult{}, failed("prepare append", err)
+		return graph.AppendResult{}, err
 	}
 	bufs := buffers.Get().(*appendBuffers)
 	defer buffers.Put(bufs) // the parameters are copied as they are sent
 	res := conn.PgConn().ExecPrepared(ctx, name, params(bufs, conn, b, p), allBinary, allBinary)
 	refused, err := pgx.CollectRows(pgx.RowsFromResultReader(conn.TypeMap(), res), pgx.RowToStructByPos[refusal])
 	if err != nil {
-		return graph.AppendResult{}, failed(fmt.Sprintf("append %d commits to graph %d", len(b.Commits), b.Graph), err)
+		return graph.AppendResult{}, err
 	}
 	return answer(refused)
 }
@@ -191,6 +206,23 @@ func encodeCommit(e *rowsEncoder, c *graph.Commit) (fenced bool) {
 	e.beginRow()
 	e.time(c.At)
 	e.int8(c.SchemaVer)
+	encodeOrigin(e, c)
+	if c.Fence == nil {
+		e.null(oidUUID)
+		e.null(oidInt4)
+	} else {
+		// A run that has no UUID is no run: the zero one is never made.
+		run, _ := graph.ParseObjectID(c.Fence.Run)
+		e.uuid(run)
+		e.int4(int32(c.Fence.Attempt))
+	}
+	e.endRow()
+	return c.Fence != nil
+}
+
+// encodeOrigin writes what append_commit and append_edit say alike of whence a commit
+// came: the fields from cause_version to done.
+func encodeOrigin(e *rowsEncoder, c *graph.Commit) {
 	if c.Cause.Version > 0 {
 		e.int8(int64(c.Cause.Version))
 	} else {
@@ -212,17 +244,6 @@ func encodeCommit(e *rowsEncoder, c *graph.Commit) (fenced bool) {
 	} else {
 		e.json(c.Done)
 	}
-	if c.Fence == nil {
-		e.null(oidUUID)
-		e.null(oidInt4)
-	} else {
-		// A run that has no UUID is no run: the zero one is never made.
-		run, _ := graph.ParseObjectID(c.Fence.Run)
-		e.uuid(run)
-		e.int4(int32(c.Fence.Attempt))
-	}
-	e.endRow()
-	return c.Fence != nil
 }
 
 // encodeChange writes a row of append_change.

@@ -68,6 +68,7 @@ func settle(cc *pgx.ConnConfig, name string) {
 const (
 	oidCommit = "append_commit"
 	oidChange = "append_change"
+	oidEdit   = "append_edit"
 )
 
 // greet looks at the server behind a new connection: at the numbers of the types
@@ -76,10 +77,10 @@ const (
 func (s *Store) greet(ctx context.Context, conn *pgx.Conn) error {
 	const sql = `
 		-- name: greet
-		SELECT 'append_commit'::regtype::oid, 'append_change'::regtype::oid, origin FROM server`
-	var commit, change uint32
+		SELECT 'append_commit'::regtype::oid, 'append_change'::regtype::oid, 'append_edit'::regtype::oid, origin FROM server`
+	var commit, change, edit uint32
 	var last *string
-	if err := conn.QueryRow(ctx, sql).Scan(&commit, &change, &last); err != nil {
+	if err := conn.QueryRow(ctx, sql).Scan(&commit, &change, &edit, &last); err != nil {
 		var pg *pgconn.PgError
 		if errors.As(err, &pg) && (pg.Code == "42704" || pg.Code == "42P01") {
 			return fmt.Errorf("the database is not migrated: run graphtide migrate: %w", err)
@@ -87,7 +88,7 @@ func (s *Store) greet(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	data := conn.PgConn().CustomData()
-	data[oidCommit], data[oidChange] = commit, change
+	data[oidCommit], data[oidChange], data[oidEdit] = commit, change, edit
 
 	return s.meet(ctx, conn, last)
 }

@@ -12,7 +12,7 @@ import (
 func (s *Store) Named(ctx context.Context, g graph.GraphKey, mutation string) ([]graph.Version, error) {
 	const named = `
 		-- name: find.named
-		SELECT version FROM commits WHERE graph = $1 AND mutation = $2 ORDER BY version`
+		SELECT version FROM commits WHERE graph + 0 = $1 AND mutation = $2 ORDER BY version`
 	return s.find(ctx, "mutation", named, g, mutation)
 }
 

@@ -170,7 +170,7 @@ func (s *Store) Recorded(ctx context.Context, g graph.GraphKey, keys []graph.Mut
 		FROM unnest($2::text[], $3::text[]) k(author, mutation)
 		CROSS JOIN LATERAL (
 			SELECT c.version, c.hash, c.cause, false AS idle FROM commits c
-			WHERE c.graph = $1 AND c.mutation = k.mutation AND c.author = k.author
+			WHERE c.graph + 0 = $1 AND c.mutation = k.mutation AND c.author = k.author
 			UNION ALL
 			SELECT i.version, i.hash, i.cause, true FROM idle_keys i
 			WHERE i.graph = $1 AND i.mutation = k.mutation AND i.author = k.author

@@ -96,51 +96,75 @@ func (t *turn) Append(ctx context.Context, b *graph.Batch) (graph.AppendResult, 
 	if len(p.hits) > 0 {
 		return graph.AppendResult{Hits: sortHits(p.hits)}, nil
 	}
-	refused, err := appendAndCommit(ctx, t.conn.Conn(), b, p)
+	res, err := appendAndCommit(ctx, t.conn.Conn(), b, p)
 	if err != nil {
 		return graph.AppendResult{}, failed(fmt.Sprintf("append %d commits to graph %d", len(b.Commits), b.Graph), err)
 	}
-	return answer(refused)
+	return res, nil
 }
 
 // appendAndCommit appends in the transaction that a turn opened, and commits it,
 // in one round trip. A refusal wrote nothing, and so commits nothing.
-func appendAndCommit(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (refused []refusal, err error) {
-	const commit = `
-		-- name: turn.commit
-		COMMIT`
+func appendAndCommit(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (res graph.AppendResult, err error) {
+	bufs := buffers.Get().(*appendBuffers)
+	defer buffers.Put(bufs) // the parameters are copied as they are sent
+	if edits(b, p) {
+		if err := prepareEdits(ctx, conn); err != nil {
+			return res, err
+		}
+		tag, err := execAndCommit(ctx, conn, editsName, editParams(bufs, conn, b, p), closeResult)
+		if err == nil && tag.RowsAffected() == 0 { // without the lock: the head may move meanwhile
+			return appendWhole(ctx, conn, b, p)
+		}
+		return res, err
+	}
 	prepare, params := prepareBatch, batchParams
 	if lone(b) {
 		prepare, params = prepareLone, loneParams
 	}
 	name, err := prepare(ctx, conn)
 	if err != nil {
-		return nil, err
+		return res, err
 	}
-	bufs := buffers.Get().(*appendBuffers)
-	defer buffers.Put(bufs) // the parameters are copied as they are sent
+	refused, err := execAndCommit(ctx, conn, name, params(bufs, conn, b, p), func(r *pgconn.ResultReader) ([]refusal, error) {
+		return pgx.CollectRows(pgx.RowsFromResultReader(conn.TypeMap(), r), pgx.RowToStructByPos[refusal])
+	})
+	if err != nil {
+		return res, err
+	}
+	return answer(refused)
+}
+
+func closeResult(r *pgconn.ResultReader) (pgconn.CommandTag, error) { return r.Close() }
+
+// execAndCommit runs a prepared statement and commits the open transaction, in one
+// round trip; collect reads the statement's answer.
+func execAndCommit[T any](ctx context.Context, conn *pgx.Conn, name string, params [][]byte, collect func(*pgconn.ResultReader) (T, error)) (out T, err error) {
+	const commit = `
+		-- name: turn.commit
+		COMMIT`
 	pipe := conn.PgConn().StartPipeline(ctx)
 	defer func() { err = errors.Join(err, pipe.Close()) }()
-	pipe.SendQueryPrepared(name, params(bufs, conn, b, p), allBinary, allBinary)
+	pipe.SendQueryPrepared(name, params, allBinary, allBinary)
 	pipe.SendQueryParams(commit, nil, nil, nil, nil)
 	if err := pipe.Sync(); err != nil {
-		return nil, err
+		return out, err
 	}
 	res, err := nextResult(pipe)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	if refused, err = pgx.CollectRows(pgx.RowsFromResultReader(conn.TypeMap(), res), pgx.RowToStructByPos[refusal]); err != nil {
-		return nil, err
+	if out, err = collect(res); err != nil {
+		return out, err
 	}
 	if res, err = nextResult(pipe); err != nil {
-		return nil, err
+		return out, err
 	}
 	tag, err := res.Close()
 	if err == nil && tag.String() != "COMMIT" {
 		err = fmt.Errorf("the transaction of a turn ended with %s", tag)
 	}
-	return refused, err
+	return out, err
 }
 
 // nextResult gives the answer to the next statement of a pipeline.

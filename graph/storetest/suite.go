@@ -40,6 +40,7 @@ func (s Suite) Run(t *testing.T) {
 		{"EachObstacleIsToldAndNothingWritten", eachObstacleIsToldAndNothingWritten},
 		{"AllObstaclesOfABatchAreTold", allObstaclesOfABatchAreTold},
 		{"BatchSeesItsOwnEarlierCommits", batchSeesItsOwnEarlierCommits},
+		{"ChangesAppendedTogether", changesAppendedTogether},
 		{"EdgeMayTakeThePlaceOfOneRemoved", edgeMayTakeThePlaceOfOneRemoved},
 		{"RepeatedMutationIsFound", repeatedMutationIsFound},
 		{"KeysWithoutEffectStandInTheWay", keysWithoutEffectStandInTheWay},
