@@ -42,3 +42,29 @@ func TestFloorIsKnownAfterAPoll(t *testing.T) {
 		}
 	})
 }
+
+// A state of the past that the node has loaded is forgotten with the others.
+func TestAForgottenStateIsNotGivenFromMemory(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		w := newWorld(t)
+		for range 5 {
+			w.commit(t, func(x *tx) { x.create("Thing", `{}`, open("")) })
+		}
+		store := &floored{Store: w.store}
+		set, _ := w.open(t, replica.Config{Store: store, Poll: time.Second})
+		for _, at := range []graph.Version{1, 3} {
+			if _, err := set.At(t.Context(), graph.MainGraph, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		store.at.Store(3)
+		<-time.After(1500 * time.Millisecond)
+		synctest.Wait()
+		if _, err := set.At(t.Context(), graph.MainGraph, 1); graph.CodeOf(err) != graph.CodeGone {
+			t.Errorf("below the floor: %v", err)
+		}
+		if _, err := set.At(t.Context(), graph.MainGraph, 3); err != nil {
+			t.Errorf("at the floor: %v", err)
+		}
+	})
+}

@@ -106,6 +106,9 @@ func (s *Set) At(ctx context.Context, name string, at graph.Version) (*Snapshot,
 	if err != nil {
 		return nil, err
 	}
+	if floor := r.Floor(); 0 <= at && at < floor { // also where a snapshot of before is kept
+		return nil, graph.Errf(graph.CodeGone, "history is kept from version %d on", floor)
+	}
 	k := snapshotKey{r.key, r.Head().Epoch, at}
 	if hit := s.snapshots.get(k); hit != nil {
 		return hit, nil
