@@ -81,14 +81,15 @@ export class Cells {
    */
   refresh(owner, gone) {
     const cells = this.byOwner.get(owner)
-    for (const [key, cell] of [...(cells ?? [])]) {
+    if (!cells) return
+    for (const [key, cell] of [...cells]) {
       const stamp = gone ? {} : cell.read()
       if (Object.is(stamp, cell.stamp)) continue
       cell.stamp = stamp
-      cells?.delete(key)
+      cells.delete(key)
       for (const fn of [...cell.listeners]) fn()
     }
-    if (cells?.size === 0) this.byOwner.delete(owner)
+    if (cells.size === 0) this.byOwner.delete(owner)
   }
 }
 

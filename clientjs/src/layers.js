@@ -62,7 +62,7 @@ export class Layers {
   /** Notes the edges that go with an object. @param {Mutation} mutation @param {string} ref */
   #sweep(mutation, ref) {
     const { index, shown } = this.store
-    for (const ids of index.get(ref.slice(8))?.values() ?? [])
+    for (const ids of Object.values(index.get(ref.slice(8)) ?? {}))
       for (const id of ids) {
         const entity = shown.get(`edges/${id}`)
         if (entity) mutation.swept.set(`edges/${id}`, entity)
@@ -123,10 +123,12 @@ export class Layers {
   }
 
   /**
-   * What is to be shown of these, and of all that share a transaction with them.
+   * What is to be shown of these, and of all that share a transaction with them;
+   * null where there is none, and the confirmed state is shown.
    * @param {Set<string>} refs grows
    */
   over(refs) {
+    if (this.of.size === 0) return null
     /** @type {Set<Mutation>} */
     const concerned = new Set()
     for (const ref of refs) {

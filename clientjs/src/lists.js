@@ -7,7 +7,7 @@
 import { makeLive } from './live.js'
 import { compareBy, compareStrings, matches, parseOrder, sortValues } from './order.js'
 import { isRecord } from './patch.js'
-import { listKey } from './store.js'
+import { listKey, sameItems } from './store.js'
 
 /** @typedef {import('./projection.js').View} View */
 /** @typedef {{id: string, values: any[]}} Row */
@@ -37,7 +37,7 @@ export class ViewList {
     this.ids = []
     this.stale = true
     this.storeKey = ''
-    /** What each row is sorted by, and the edge it came over. @type {Map<string, {edge: string, values: any[]}>} */
+    /** What each row is sorted by, and the id of the edge it came over. @type {Map<string, {edge: string, values: any[]}>} */
     this.rows = new Map()
     /** @type {import('./order.js').OrderKey[]} */
     this.order = []
@@ -69,13 +69,13 @@ export class ViewList {
       if (!object) continue
       const mine = this.view.members.has(ref)
       if (!mine && (store.confirmed.has(ref) || !matches(this.where, object))) continue
-      this.rows.set(link[far], { edge: ref, values: sortValues(this.order, object, link) })
+      this.rows.set(link[far], { edge: id, values: sortValues(this.order, object, link) })
     }
     const sorted = [...this.rows].sort(
       ([a, x], [b, y]) => compareBy(this.order, x.values, y.values) || compareStrings(a, b),
     )
     const ids = sorted.map(([id]) => id)
-    if (ids.length !== this.ids.length || ids.some((id, i) => id !== this.ids[i])) this.ids = ids
+    if (!sameItems(ids, this.ids)) this.ids = ids
     this.stale = false
     return this.ids
   }
@@ -107,7 +107,7 @@ export class ViewList {
         if (edgeOrder && ref.startsWith('edges/')) this.stale = true
         continue
       }
-      const values = sortValues(this.order, store.shown.get(ref), store.shown.get(row.edge))
+      const values = sortValues(this.order, store.shown.get(ref), store.shown.get(`edges/${row.edge}`))
       if (compareBy(this.order, values, row.values)) this.stale = true
       if (this.stale) return
     }

@@ -20,34 +20,43 @@ import { MUTATORS } from './places.js'
  * @returns {any[] & {remove: (object: any) => void}}
  */
 export function makeLive(source) {
-  /** @type {any[]} */
+  /** The elements that were read: of a long list on a small screen, few. @type {any[]} */
   const items = []
-  /** @type {readonly string[] | null} */
-  let ids = null
+  /** @type {readonly string[]} */
+  let ids = []
 
-  const current = () => {
+  const sync = () => {
     source.track()
     const now = source.read()
     if (now !== ids) {
       ids = now
+      items.length = 0
       items.length = now.length
-      for (let i = 0; i < now.length; i++) items[i] = source.item(now[i])
     }
+    return ids
+  }
+  const item = (/** @type {any} */ i) => (i in ids ? (items[i] ??= source.item(ids[i])) : undefined)
+  const current = () => {
+    sync().forEach((_, i) => item(i))
     return items
   }
 
   /** @type {Record<string, Function>} */
   const own = {
     push(/** @type {any[]} */ ...objects) {
-      if (!source.add) throw refused('push')
+      if (!source.add) refuse('push')
       source.add(objects)
-      return current().length
+      return sync().length
     },
     remove(/** @type {any} */ object) {
-      if (!source.remove) throw refused('remove')
+      if (!source.remove) refuse('remove')
       source.remove(object)
     },
-    toJSON: () => current().map((o) => o.$id),
+    slice: (/** @type {number} */ from, /** @type {number} */ to) =>
+      sync()
+        .slice(from, to)
+        .map((id) => source.item(id)),
+    toJSON: () => [...sync()],
   }
 
   return /** @type {any} */ (
@@ -56,28 +65,28 @@ export function makeLive(source) {
         if (key === '__v_skip') return true
         if (typeof key === 'string') {
           if (Object.hasOwn(own, key)) return own[key]
-          if (MUTATORS.has(key)) throw refused(key)
+          if (MUTATORS.has(key)) refuse(key)
+          if (/^(length|\d+)$/.test(key)) {
+            sync()
+            return item(key) // the length, too
+          }
         }
-        const value = Reflect.get(current(), key, target)
+        const value = /** @type {any} */ (target)[key]
+        if (typeof value !== 'function' || key === 'constructor') return value
         // Array methods work on the plain array behind: read once, not by index.
-        return typeof value === 'function' && key !== 'constructor' ? value.bind(target) : value
+        return value.bind(current())
       },
-      has: (_, key) => Reflect.has(current(), key),
+      has: (_, key) => key in current(),
       ownKeys: () => Reflect.ownKeys(current()),
       getOwnPropertyDescriptor: (_, key) => Reflect.getOwnPropertyDescriptor(current(), key),
-      set: (_, key) => {
-        throw refused(`[${String(key)}] =`)
-      },
-      deleteProperty: () => {
-        throw refused('delete')
-      },
-      defineProperty: () => {
-        throw refused('defineProperty')
-      },
+      set: (_, key) => refuse(`[${String(key)}] =`),
+      deleteProperty: () => refuse('delete'),
+      defineProperty: () => refuse('defineProperty'),
     })
   )
 }
 
-/** @param {string} what */
-const refused = (what) =>
-  new TypeError(`no ${what} here: link with push, unlink with remove, or copy it first ([...list])`)
+/** @param {string} what @returns {never} */
+function refuse(what) {
+  throw new TypeError(`no ${what} here: link with push, unlink with remove, or copy it first ([...list])`)
+}

@@ -13,7 +13,7 @@ import { entityHash } from './digest.js'
 import { makeLive } from './live.js'
 import { applyStep, compileOp } from './patch.js'
 import { Problem } from './protocol.js'
-import { age } from './store.js'
+import { age, sameItems } from './store.js'
 
 /** @typedef {import('./protocol.js').Entity} Entity */
 /** @typedef {import('./protocol.js').Frame} Frame */
@@ -143,7 +143,7 @@ export class View {
     const { store } = this.context
     const ids = this.rootIds.filter((id) => store.shown.has(`objects/${id}`))
     ids.push(...(this.context.lists()?.newRoots(this, ids) ?? []))
-    if (ids.length !== this.shownRoots.length || ids.some((id, i) => id !== this.shownRoots[i])) this.shownRoots = ids
+    if (!sameItems(ids, this.shownRoots)) this.shownRoots = ids
     return this.shownRoots
   }
 

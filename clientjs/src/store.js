@@ -16,7 +16,7 @@ import { report } from './events.js'
 /**
  * What lies above the confirmed state.
  * @typedef {object} Overlay
- * @property {(refs: Set<string>) => Map<string, Entity | undefined>} over what is to be shown of these, and of what hangs together with them
+ * @property {(refs: Set<string>) => Map<string, Entity | undefined> | null} over what is to be shown of these, and of what hangs together with them; null: what is confirmed
  * @property {() => string[]} unconfirmed ids of the objects that are only here
  * @property {(ref: string) => boolean} isPending
  * @property {Map<string, Error>} errors the last refusal of a transaction that touched an entity
@@ -41,7 +41,7 @@ export class Store {
     /** @type {Overlay | null} */
     this.overlay = null
     this.cells = new Cells()
-    /** Edge ids by object, direction and label, in the order of ids. @type {Map<string, Map<string, string[]>>} */
+    /** Edge ids by object, and by direction and label, in the order of ids. @type {Map<string, Record<string, string[]>>} */
     this.index = new Map()
     /** @type {Map<string, {ids: readonly string[], stale: boolean}>} */
     this.lists = new Map()
@@ -91,7 +91,7 @@ export class Store {
       for (const key of touched) {
         const list = this.lists.get(key)
         if (list) list.stale = true
-        if (!this.index.get(key.slice(0, 36))?.has(key.slice(36))) this.lists.delete(key)
+        if (list && !this.index.get(key.slice(0, 36))?.[key.slice(36)]) this.lists.delete(key)
       }
       for (const holder of this.holders) holder.changed?.(changed, touched)
       const owners = this.stirred
@@ -106,15 +106,15 @@ export class Store {
 
   /** @param {Set<string>} changed */
   #announce(changed) {
-    if (!this.tick) {
-      this.tick = new Set()
-      queueMicrotask(() => {
-        const refs = /** @type {Set<string>} */ (this.tick)
-        this.tick = null
-        this.onChange(refs)
-      })
+    if (this.tick) {
+      for (const ref of changed) this.tick.add(ref)
+      return
     }
-    for (const ref of changed) this.tick.add(ref)
+    this.tick = changed
+    queueMicrotask(() => {
+      this.tick = null
+      this.onChange(changed)
+    })
   }
 
   /** Has an owner's cells asked at the end of the batch. @param {string} owner */
@@ -184,7 +184,6 @@ export class Store {
 
   /** Shows what is dirty, and all that hangs together with it. */
   replay() {
-    if (this.dirty.size === 0) return
     const refs = this.dirty
     this.dirty = new Set()
     const draft = this.overlay?.over(refs)
@@ -221,24 +220,22 @@ export class Store {
       [edge.from, '>'],
       [edge.to, '<'],
     ])) {
-      let labels = this.index.get(end)
-      if (!labels) this.index.set(end, (labels = new Map()))
+      const labels = this.index.get(end) ?? {}
+      this.index.set(end, labels)
       const key = dir + edge.label
-      let ids = labels.get(key)
-      if (!ids) labels.set(key, (ids = []))
+      const ids = (labels[key] ??= present ? [id] : []) // many have this one alone: no room for more
       const at = lowerBound(ids, id)
       if (present) {
         if (ids[at] !== id) ids.splice(at, 0, id)
       } else if (ids[at] === id) ids.splice(at, 1)
-      if (ids.length === 0) labels.delete(key)
-      if (labels.size === 0) this.index.delete(end)
+      if (!ids.length && delete labels[key] && !Object.keys(labels).length) this.index.delete(end)
       this.touched.add(end + key)
     }
   }
 
   /** An object came or went: it appears in, or leaves, its neighbours' lists. @param {string} id */
   #touchNeighbours(id) {
-    for (const [key, ids] of this.index.get(id) ?? []) {
+    for (const [key, ids] of Object.entries(this.index.get(id) ?? {})) {
       const [end, dir] = key[0] === '>' ? /** @type {const} */ (['to', '<']) : /** @type {const} */ (['from', '>'])
       for (const edge of ids) {
         const other = this.shown.get(`edges/${edge}`)?.[end]
@@ -257,7 +254,7 @@ export class Store {
    * @returns {readonly string[]}
    */
   edgesOf(id, dir, label) {
-    return this.index.get(id)?.get(dir + label) ?? NOTHING
+    return this.index.get(id)?.[dir + label] ?? NOTHING
   }
 
   /** The edge that joins two objects. @param {string} id @param {Direction} dir @param {string} label @param {string} other */
