@@ -37,7 +37,7 @@ export function makeLive(source) {
   }
   const item = (/** @type {any} */ i) => (i in ids ? (items[i] ??= source.item(ids[i])) : undefined)
   const current = () => {
-    sync().forEach((_, i) => item(i))
+    for (const i of sync().keys()) item(i)
     return items
   }
 
