@@ -182,13 +182,18 @@ export class History {
   #write(step, ops) {
     const { transactions } = /** @type {import('./writing.js').Writing} */ (this.client.writing)
     const { group, note } = step
+    let applies = false
     this.again = true
-    const written = transactions.transact(() => transactions.write(ops), { group, note })
+    const written = transactions.transact(
+      () => {
+        transactions.write(ops)
+        applies = true
+      },
+      { group, note },
+    )
     this.again = false
-    return written.catch((err) => {
-      if (err instanceof PatchError) this.undone.push({ ...step, refused: true }) // others have changed what it is written on
-      throw err
-    })
+    if (!applies) this.undone.push({ ...step, refused: true }) // others have changed what it is written on
+    return written
   }
 
   /** @param {'done' | 'undone'} from */

@@ -339,6 +339,22 @@ describe('undo', () => {
     expect([rec.n, server.head]).toEqual([0, head + 3])
   })
 
+  test('of what was not sent can go to and fro', async () => {
+    const { db, store, sim, server, sockets } = await setup()
+    sockets.at(-1).cut(1006)
+    store.tags.push('one')
+    for (let i = 0; i < 3; i++) {
+      await db.undo()
+      expect([...store.tags]).toEqual(['a', 'b'])
+      db.redo().catch(() => {})
+      await turn()
+      expect([...store.tags]).toEqual(['a', 'b', 'one'])
+    }
+    expect(await db.redo()).toBe(undefined)
+    await sim.until(() => db.pending.length === 0)
+    expect([server.head, server.entity(`objects/${STORE}`).body.tags]).toEqual([2, ['a', 'b', 'one']])
+  })
+
   test('of what was not sent is not brought back on top of something new', async () => {
     const { db, store, sim, sockets } = await setup()
     sockets.at(-1).cut(1006)
