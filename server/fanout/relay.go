@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
@@ -54,6 +55,8 @@ type relay struct {
 	closing  bool                  // no session joins any more
 	empty    time.Time             // since when there are no sessions
 
+	reached atomic.Int64 // head.Version, for who does not hold feedMu
+
 	feedMu  sync.RWMutex // guards the fields below and all feeds; taken before session.mu
 	head    graph.Head   // of the last step
 	backlog backlog
@@ -97,6 +100,7 @@ func makeRelay(h *Hub, r *replica.Replica) *relay {
 		head:    r.Head(),
 		backlog: backlog{limit: h.cfg.FeedBytes},
 	}
+	l.reached.Store(int64(l.head.Version))
 	l.life, l.endLife = context.WithCancel(context.Background())
 	return l
 }
@@ -273,6 +277,7 @@ func (r *relay) renew(head graph.Head) {
 	r.closeAll(protocol.CloseDraining)
 	r.feedMu.Lock()
 	r.head = head
+	r.reached.Store(int64(head.Version))
 	r.backlog = backlog{limit: r.backlog.limit}
 	r.feedMu.Unlock()
 }
@@ -398,7 +403,10 @@ func (r *relay) wakeAt(s *session) {
 	r.mu.Unlock()
 }
 
-// Head gives the version that the relay's sessions are served at.
+// hasReached reports whether what came of a version has been published.
+func (r *relay) hasReached(v graph.Version) bool { return int64(v) <= r.reached.Load() }
+
+// at gives the version that the relay's sessions are served at.
 func (r *relay) at() graph.Head {
 	r.feedMu.RLock()
 	defer r.feedMu.RUnlock()

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/server/protocol"
 )
 
@@ -314,6 +315,14 @@ func (s *session) answered(a *answer, receipt graph.Receipt, err error) {
 	s.flying -= a.size
 	s.freed()
 	s.mu.Unlock()
+	// The commit's deltas go out first. To wake the writer before they are there
+	// would only be in their way.
+	if !s.relay.hasReached(receipt.Version) && !sabotage.On(sabotage.AckEarly) {
+		s.relay.wakeAt(s)
+		if !s.relay.hasReached(receipt.Version) {
+			return
+		}
+	}
 	s.wakeUp()
 }
 
