@@ -37,7 +37,7 @@ export function makeLive(source) {
   }
   const item = (/** @type {any} */ i) => (i in ids ? (items[i] ??= source.item(ids[i])) : undefined)
   const current = () => {
-    for (const i of sync().keys()) item(i)
+    sync().forEach((_, i) => void item(i))
     return items
   }
 
