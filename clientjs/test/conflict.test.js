@@ -24,7 +24,7 @@ types:
 let server
 beforeAll(async () => {
   server = await startServer(SCHEMA)
-})
+}, 600_000) // it may have to be compiled
 afterAll(() => server?.stop())
 
 /** A task, and two clients that have it before them. */
