@@ -5,26 +5,55 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Bounds of one projection. They keep the work of reading it, and of asking for
 // each entity whether it belongs, in proportion.
 const (
-	MaxProjectionRoots = 10000
-	MaxProjectionSteps = 500  // in all
-	MaxProjectionDepth = 32   // of steps within steps, and of conditions within conditions
-	MaxProjectionConds = 1000 // in all, And, Or and Not counted
+	MaxProjectionRoots     = 10000
+	MaxProjectionSteps     = 500  // in all
+	MaxProjectionDepth     = 128  // of steps within steps
+	MaxProjectionConds     = 1000 // in all, And, Or and Not counted
+	MaxProjectionCondDepth = 32   // of conditions within conditions
 	// MaxProjectionValues bounds what all `in` lists have together.
 	MaxProjectionValues = 10000
 	MaxOrderKeys        = 16 // of one list
+	// MaxProjectionNesting bounds its text, arrays and objects within each other:
+	// two for each level of steps and conditions, and the values of conditions.
+	MaxProjectionNesting = 2*MaxProjectionDepth + 2*MaxProjectionCondDepth + 80
 )
 
-// ParseProjection reads the JSON of a projection, strictly; every fault is
-// CodeInvalidProjection (CodeInvalidID for a root that is no UUID) with the
-// path inside the projection. text must be checked JSON.
+// ProjectionLimits are the bounds of one projection. No option changes them: a
+// projection that one server takes is taken by all.
+type ProjectionLimits struct {
+	Roots     int `json:"projectionRoots"`
+	Steps     int `json:"projectionSteps"`
+	Depth     int `json:"projectionDepth"`
+	Conds     int `json:"projectionConditions"`
+	CondDepth int `json:"projectionConditionDepth"`
+	Values    int `json:"projectionValues"`
+	OrderKeys int `json:"projectionOrderKeys"`
+	Nesting   int `json:"projectionNesting"`
+}
+
+// ProjectionBounds gives the bounds of one projection, by the names that a
+// refusal has as its limit.
+func ProjectionBounds() ProjectionLimits {
+	return ProjectionLimits{
+		Roots: MaxProjectionRoots, Steps: MaxProjectionSteps, Depth: MaxProjectionDepth, Conds: MaxProjectionConds,
+		CondDepth: MaxProjectionCondDepth, Values: MaxProjectionValues, OrderKeys: MaxOrderKeys, Nesting: MaxProjectionNesting,
+	}
+}
+
+// ParseProjection reads the JSON of a projection, strictly; a fault is
+// CodeInvalidProjection (CodeInvalidID for a root that is no UUID, CodeTooLarge
+// over one of its bounds) with the path inside the projection. text must be
+// checked JSON.
 //
 // Conditions come out in one form, whatever way they were written in: a bare
 // property name is a path into the body, members side by side are an And, and
@@ -32,6 +61,9 @@ const (
 // ways of writing.
 func ParseProjection(text []byte) (*Projection, *Error) {
 	var p projectionParser
+	if !json.Valid(text) {
+		return nil, badProjection("", "must be an object")
+	}
 	m, e := members("", text)
 	if e != nil {
 		return nil, e
@@ -57,6 +89,11 @@ func badProjection(path, format string, args ...any) *Error {
 	return Errf(CodeInvalidProjection, format, args...).At(path)
 }
 
+// overBound refuses what is over one of ProjectionBounds.
+func overBound(path, limit string, most int, unit string) *Error {
+	return TooLarge(limit, int64(most), unit).At(path)
+}
+
 type projectionParser struct {
 	steps, conds, values int
 }
@@ -78,7 +115,7 @@ func (p *projectionParser) root(out *Projection, raw json.RawMessage) *Error {
 			return badProjection(path, "root names no object; name one at least")
 		}
 		if len(list) > MaxProjectionRoots {
-			return badProjection(path, "more than %d roots; split the projection", MaxProjectionRoots)
+			return overBound(path, "projectionRoots", MaxProjectionRoots, "roots; split the projection")
 		}
 		seen := make(map[ObjectID]bool, len(list))
 		for i, item := range list {
@@ -157,10 +194,10 @@ func (p *projectionParser) node(m object, level int) (Node, *Error) {
 
 func (p *projectionParser) step(path string, raw json.RawMessage, level int) (*Step, *Error) {
 	if p.steps++; p.steps > MaxProjectionSteps {
-		return nil, badProjection(path, "more than %d steps; split the projection", MaxProjectionSteps)
+		return nil, overBound(path, "projectionSteps", MaxProjectionSteps, "steps; split the projection")
 	}
 	if level > MaxProjectionDepth {
-		return nil, badProjection(path, "more than %d levels; use repeat to follow one label on", MaxProjectionDepth)
+		return nil, overBound(path, "projectionDepth", MaxProjectionDepth, "levels of steps; use repeat to follow one label on")
 	}
 	m, e := members(path, raw)
 	if e != nil {
@@ -177,7 +214,7 @@ func (p *projectionParser) step(path string, raw json.RawMessage, level int) (*S
 		if s.Repeat, ok = integer(raw); string(raw) == "true" {
 			s.Repeat = -1
 		} else if !ok {
-			return nil, badProjection(path+"/repeat", "repeat is how many levels more, 0 or above, or true")
+			return nil, badProjection(path+"/repeat", "repeat is how many levels more, from 0 to %d, or true", math.MaxInt32)
 		}
 	}
 	if s.Node, e = p.node(m, level); e != nil {
@@ -203,7 +240,7 @@ func (p *projectionParser) list(m object, hasEdge bool) (List, *Error) {
 	}
 	if raw, ok := m.get("limit"); ok {
 		if l.Limit, ok = integer(raw); !ok || l.Limit == 0 {
-			return l, badProjection(m.path+"/limit", "limit is a number from 1 on; leave it out for no limit")
+			return l, badProjection(m.path+"/limit", "limit is a whole number from 1 to %d; leave it out for no limit", math.MaxInt32)
 		}
 	}
 	if raw, ok := m.get("after"); ok {
@@ -220,7 +257,7 @@ func parseOrder(path string, raw json.RawMessage, hasEdge bool) ([]OrderKey, *Er
 		return nil, e
 	}
 	if len(items) > MaxOrderKeys {
-		return nil, badProjection(path, "more than %d keys", MaxOrderKeys)
+		return nil, overBound(path, "projectionOrderKeys", MaxOrderKeys, "keys of an order; the id breaks ties")
 	}
 	var out []OrderKey
 	for i, item := range items {
@@ -348,9 +385,20 @@ type object struct {
 
 func members(path string, raw json.RawMessage) (object, *Error) {
 	o := object{path: path}
-	raw = bytes.TrimLeft(raw, " \t\r\n")
-	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &o.m) != nil {
+	raw = bytes.TrimLeft(raw, jsonSpace)
+	if raw[0] != '{' {
 		return o, badProjection(path, "must be an object")
+	}
+	o.m = map[string]json.RawMessage{}
+	for raw = nextItem(raw[1:]); raw[0] != '}'; raw = nextItem(raw) {
+		end := valueEnd(raw)
+		name, ok := str(raw[:end])
+		if !ok {
+			return o, badProjection(path, "must be an object")
+		}
+		raw = bytes.TrimLeft(raw[end:], jsonSpace+":")
+		end = valueEnd(raw)
+		o.m[name], raw = raw[:end], raw[end:]
 	}
 	return o, nil
 }
@@ -381,25 +429,34 @@ func quoteShort(s string) string {
 }
 
 func list(path string, raw json.RawMessage) ([]json.RawMessage, *Error) {
-	var out []json.RawMessage
-	if raw[0] != '[' || json.Unmarshal(raw, &out) != nil {
+	if raw[0] != '[' {
 		return nil, badProjection(path, "must be an array")
+	}
+	var out []json.RawMessage
+	for raw = nextItem(raw[1:]); raw[0] != ']'; raw = nextItem(raw) {
+		end := valueEnd(raw)
+		out = append(out, raw[:end])
+		raw = raw[end:]
 	}
 	return out, nil
 }
 
 func str(raw json.RawMessage) (string, bool) {
-	var s string
-	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+	if raw[0] != '"' {
 		return "", false
 	}
-	return s, true
+	if bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
+		return string(raw[1 : len(raw)-1]), true
+	}
+	var s string
+	err := json.Unmarshal(raw, &s)
+	return s, err == nil
 }
 
-// integer reads a whole number from 0 on, as written without point and exponent.
+// integer reads a whole number from 0 to MaxInt32, in any notation.
 func integer(raw json.RawMessage) (int, bool) {
-	n, err := strconv.ParseInt(string(raw), 10, 32)
-	return int(n), err == nil && n >= 0 && raw[0] != '-'
+	f, err := strconv.ParseFloat(string(raw), 64)
+	return int(f), err == nil && 0 <= f && f <= math.MaxInt32 && f == math.Trunc(f)
 }
 
 func compactJSON(raw json.RawMessage) json.RawMessage {

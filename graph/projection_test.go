@@ -3,6 +3,7 @@ package graph
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -173,7 +174,6 @@ func TestParseProjectionRefuses(t *testing.T) {
 		{`{"root":"%s","in":{"a":{"limit":0}}}`, "/in/a/limit"},
 		{`{"root":"%s","in":{"a":{"limit":-1}}}`, "/in/a/limit"},
 		{`{"root":"%s","in":{"a":{"limit":1.5}}}`, "/in/a/limit"},
-		{`{"root":"%s","in":{"a":{"limit":1e2}}}`, "/in/a/limit"},
 		{`{"root":"%s","in":{"a":{"limit":"1"}}}`, "/in/a/limit"},
 		{`{"root":"%s","in":{"a":{"limit":99999999999}}}`, "/in/a/limit"},
 		{`{"root":"%s","in":{"a":{"repeat":-1}}}`, "/in/a/repeat"},
@@ -215,7 +215,6 @@ func TestParseProjectionRefuses(t *testing.T) {
 		{`{"root":"%s","in":{"a":{"where":{"not":{"/access":1}}}}}`, "/in/a/where/not/~1access"},
 		{`{"root":"%s","in":{"a":{"where":{"/id":"x"}}}}`, "/in/a/where/~1id"},
 		{`{"root":"%s","in":{"a":{"where":{"edge:/body/a":1}}}}`, "/in/a/where/edge:~1body~1a"},
-		{`{"root":"%s","in":{"a":{"order":[` + strings.Repeat(`"x",`, MaxOrderKeys) + `"x"]}}}`, "/in/a/order"},
 	} {
 		text := strings.ReplaceAll(c.text, "%s", idA)
 		_, e := ParseProjection([]byte(text))
@@ -270,29 +269,66 @@ func TestProjectionsAreBounded(t *testing.T) {
 	values := func(n int) string {
 		return `{"root":{"type":"T","where":{"a":{"in":[0` + strings.Repeat(",1", n/2-1) + `]},"b":{"in":[0` + strings.Repeat(",1", n-n/2-1) + `]}}}}`
 	}
+	order := func(n int) string {
+		return `{"root":{"type":"T","order":["x"` + strings.Repeat(`,"x"`, n-1) + `]}}`
+	}
 	for name, c := range map[string]struct {
-		make func(n int) string
-		most int
+		make  func(n int) string
+		most  int
+		limit string
 	}{
 		"levels of steps": {func(n int) string {
 			return `{"root":"` + idA + `","out":{"a":` + nest(n-1, `{"in":{"a":`, `{}`, `}}`) + `}}`
-		}, MaxProjectionDepth},
+		}, MaxProjectionDepth, "projectionDepth"},
 		"levels of conditions": {func(n int) string {
 			return `{"root":{"type":"T","where":` + nest(n-1, `{"not":`, `{"a":1}`, `}`) + `}}`
-		}, MaxProjectionDepth},
-		"steps":      {steps, MaxProjectionSteps},
-		"roots":      {ids, MaxProjectionRoots},
-		"conditions": {conds, MaxProjectionConds - 1}, // and the or itself
-		"values":     {values, MaxProjectionValues},
+		}, MaxProjectionCondDepth, "projectionConditionDepth"},
+		"steps":      {steps, MaxProjectionSteps, "projectionSteps"},
+		"roots":      {ids, MaxProjectionRoots, "projectionRoots"},
+		"conditions": {conds, MaxProjectionConds - 1, "projectionConditions"}, // and the or itself
+		"values":     {values, MaxProjectionValues, "projectionValues"},
+		"order":      {order, MaxOrderKeys, "projectionOrderKeys"},
 	} {
 		if _, e := ParseProjection([]byte(c.make(c.most))); e != nil {
 			t.Errorf("%s: %d are refused: %v", name, c.most, e)
 		}
 		for _, n := range []int{c.most + 1, 3000 + c.most} {
-			if _, e := ParseProjection([]byte(c.make(n))); e == nil || e.Code != CodeInvalidProjection {
-				t.Errorf("%s: %d are not refused: %v", name, n, e)
+			if _, e := ParseProjection([]byte(c.make(n))); e == nil || e.Code != CodeTooLarge || e.Limit != c.limit || !e.HasPath {
+				t.Errorf("%s: %d are not refused, or without the limit %s: %v", name, n, c.limit, e)
 			}
 		}
+	}
+}
+
+func TestALimitIsANumberInAnyNotation(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"100", "1e2", "100.0", "1000e-1"} {
+		p, e := ParseProjection([]byte(`{"root":{"type":"T","limit":` + text + `}}`))
+		if e != nil || p.Type.Limit != 100 {
+			t.Errorf("%s: %v", text, e)
+		}
+	}
+	for _, text := range []string{"0", "-1", "1.5", "99999999999", "1e300", `"1"`, "null"} {
+		_, e := ParseProjection([]byte(`{"root":{"type":"T","limit":` + text + `}}`))
+		if e == nil || e.Code != CodeInvalidProjection || !strings.Contains(e.Message, "from 1 to 2147483647") {
+			t.Errorf("%s: %v", text, e)
+		}
+	}
+}
+
+// A long text below many levels is walked, not decoded, once for each of them. It
+// runs alone: what others allocate would count.
+func TestADeepProjectionWithALongTextIsBoundedWork(t *testing.T) {
+	text := []byte(`{"root":"` + idA + `"` + strings.Repeat(`,"out":{"a":{"repeat":0`, MaxProjectionDepth) +
+		`,"where":{"b":"` + strings.Repeat("x", 1<<20) + `"}` + strings.Repeat("}}", MaxProjectionDepth) + "}")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, e := ParseProjection(text); e != nil {
+		t.Fatal(e)
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 16*uint64(len(text)) {
+		t.Errorf("%d bytes are read with the help of %d", len(text), got)
 	}
 }
 
@@ -336,7 +372,7 @@ func FuzzParseProjection(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		p, e := ParseProjection(text)
 		if e != nil {
-			if e.Code != CodeInvalidProjection && e.Code != CodeInvalidID || !e.HasPath {
+			if e.Code != CodeInvalidProjection && e.Code != CodeInvalidID && e.Code != CodeTooLarge || !e.HasPath {
 				t.Fatalf("%s: %v", text, e)
 			}
 			return

@@ -27,14 +27,14 @@ func (p *projectionParser) condition(path string, raw json.RawMessage) (*Cond, *
 		return nil, nil
 	}
 	depth, count, values := c.extent()
-	if depth > MaxProjectionDepth {
-		return nil, badProjection(path, "more than %d levels of conditions", MaxProjectionDepth)
+	if depth > MaxProjectionCondDepth {
+		return nil, overBound(path, "projectionConditionDepth", MaxProjectionCondDepth, "levels of conditions")
 	}
 	if p.conds += count; p.conds > MaxProjectionConds {
-		return nil, badProjection(path, "more than %d conditions; split the projection", MaxProjectionConds)
+		return nil, overBound(path, "projectionConditions", MaxProjectionConds, "conditions; split the projection")
 	}
 	if p.values += values; p.values > MaxProjectionValues {
-		return nil, badProjection(path, "more than %d values in the lists of conditions; split the projection", MaxProjectionValues)
+		return nil, overBound(path, "projectionValues", MaxProjectionValues, "values in the lists of conditions; split the projection")
 	}
 	return c, nil
 }
@@ -55,8 +55,8 @@ func (c *Cond) extent() (depth, count, values int) {
 // where reads a condition: an object whose members all have to hold. It gives
 // an And without Sub for {}.
 func where(path string, raw json.RawMessage, level int) (*Cond, *Error) {
-	if level > 3*MaxProjectionDepth { // guards the stack; the real bound is in condition
-		return nil, badProjection(path, "more than %d levels of conditions", MaxProjectionDepth)
+	if level > 3*MaxProjectionCondDepth { // guards the stack; the real bound is in condition
+		return nil, overBound(path, "projectionConditionDepth", MaxProjectionCondDepth, "levels of conditions")
 	}
 	m, e := members(path, raw)
 	if e != nil {

@@ -63,11 +63,14 @@ func mediaType(w http.ResponseWriter, r *http.Request, types []string) error {
 }
 
 // checkJSON judges a request's JSON text strictly.
-func checkJSON(text []byte, depth int) error {
+func checkJSON(text []byte, depth int) error { return checkDepth(text, depth, "bodyDepth") }
+
+// checkDepth is checkJSON where another limit than a body's bounds the depth.
+func checkDepth(text []byte, depth int, limit string) error {
 	if err := patch.Check(text, patch.JSONLimits{Depth: depth}); err != nil {
 		if err.Reason == patch.TooLarge {
 			e := graph.Errf(graph.CodeTooLarge, "%s", err.Message).At(err.Path)
-			e.Limit = err.Limit
+			e.Limit = limit
 			return e
 		}
 		return graph.Errf(graph.CodeInvalidJSON, "%s", err.Message).At(err.Path)

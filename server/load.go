@@ -12,10 +12,6 @@ import (
 	"github.com/graphtide/graphtide/graph/replica"
 )
 
-// loadDepth bounds the nesting of a load's body: a projection follows edges to
-// any depth, each a level or two of the text.
-const loadDepth = 256
-
 // load answers a projection in one round trip.
 func (s *Server) load(w http.ResponseWriter, r *http.Request, c *call) error {
 	q, err := queryOf(r)
@@ -53,7 +49,7 @@ func (s *Server) load(w http.ResponseWriter, r *http.Request, c *call) error {
 // projection reads the body of a load: a projection, or the name of one in the
 // schema, with its arguments.
 func (s *Server) projection(body []byte) (*graph.Projection, error) {
-	if err := checkJSON(body, loadDepth); err != nil {
+	if err := checkDepth(body, graph.MaxProjectionNesting, "projectionNesting"); err != nil {
 		return nil, err
 	}
 	var members map[string]json.RawMessage

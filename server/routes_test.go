@@ -210,6 +210,32 @@ func TestLoadAnswersInOneRoundTrip(t *testing.T) {
 	}
 }
 
+func TestEdgesAreFollowedToManyLevels(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	ann, a, b := s.As("ann"), newID(), newID()
+	ann.Patch(main, patchOf(addNote(a, "a"), addNote(b, "b"), addEdge(newID(), "link", a, b))).Want(200)
+	there := func(pairs int) string {
+		return `{"root":"` + a + `"` + strings.Repeat(`,"out":{"link":{"in":{"link":{"limit":7`, pairs) + strings.Repeat(`}}}}`, pairs) + "}"
+	}
+	var p struct{ Objects, Edges m }
+	ann.Post(main+"/load", there(graph.MaxProjectionDepth/2)).Want(200).JSON(&p)
+	if len(p.Objects) != 2 || len(p.Edges) != 1 {
+		t.Errorf("%v", p)
+	}
+	for body, limit := range map[string]string{
+		there(graph.MaxProjectionDepth/2 + 1): "projectionDepth",
+		there(1000):                           "projectionNesting",
+		`{"root":{"type":"Note","where":` + strings.Repeat(`{"not":`, 40) + "{}" + strings.Repeat("}", 40) + "}}": "projectionConditionDepth",
+	} {
+		var told struct{ Limit string }
+		ann.Post(main+"/load", body).WantCode(graph.CodeTooLarge).JSON(&told)
+		if told.Limit != limit {
+			t.Errorf("the limit is %q, want %q", told.Limit, limit)
+		}
+	}
+}
+
 func TestGraphsAreMadeListedAndDeletedByWhoGoverns(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

@@ -195,18 +195,18 @@ func (s *session) subscribe(m *protocol.Sub) error {
 
 // projection gives the projection that a sub names or holds.
 func (s *session) projection(m *protocol.Sub) (*graph.Projection, error) {
-	lim := patch.JSONLimits{Depth: s.hub.cfg.Limits.BodyDepth * 2}
+	lim := patch.JSONLimits{Depth: graph.MaxProjectionNesting}
 	text := m.Projection
 	if m.Name != "" {
 		text = m.Args
 	}
 	if len(text) > 0 {
 		if fault := patch.Check(text, lim); fault != nil {
-			code := graph.CodeInvalidJSON
+			err := graph.Errf(graph.CodeInvalidJSON, "%s", fault.Message).At(fault.Path)
 			if fault.Reason == patch.TooLarge {
-				code = graph.CodeInvalidProjection
+				err.Code, err.Limit = graph.CodeTooLarge, "projectionNesting"
 			}
-			return nil, graph.Errf(code, "%s", fault.Message).At(fault.Path)
+			return nil, err
 		}
 	}
 	if m.Name == "" {

@@ -415,6 +415,13 @@ func TestASubscriptionThatFailsIsAnError(t *testing.T) {
 	c.say(`{"t":"sub","sub":"args","name":"Children","args":{}}`)
 	c.say(`{"t":"sub","sub":"json","projection":{"root":"a","root":"b"}}`)
 	c.say(`{"t":"sub","sub":"late","projection":{"root":%q},"at":99}`, oid(1))
+	levels := func(n int) string {
+		return `{"root":"` + oid(1).String() + `"` + strings.Repeat(`,"in":{"a":{"limit":7`, n) + strings.Repeat("}}", n) + "}"
+	}
+	c.sub("deep", levels(graph.MaxProjectionDepth))
+	c.say(`{"t":"unsub","sub":"deep"}`)
+	c.sub("deeper", levels(graph.MaxProjectionDepth+1))
+	c.sub("nested", levels(1000))
 	if err := c.drain(); err != nil {
 		t.Fatal(err)
 	}
@@ -426,7 +433,8 @@ func TestASubscriptionThatFailsIsAnError(t *testing.T) {
 	}
 	want := map[string]graph.Code{
 		"bad": graph.CodeInvalidProjection, "large": graph.CodeTooLarge, "none": graph.CodeInvalidProjection, "args": graph.CodeInvalidProjection,
-		"json": graph.CodeInvalidJSON, "late": graph.CodeInvalidVersion, "s3": graph.CodeTooLarge,
+		"json": graph.CodeInvalidJSON, "late": graph.CodeInvalidVersion,
+		"deeper": graph.CodeTooLarge, "nested": graph.CodeTooLarge, "s3": graph.CodeTooLarge,
 	}
 	if d := cmp.Diff(want, c.errors); d != "" {
 		t.Error(d)

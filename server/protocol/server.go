@@ -63,7 +63,7 @@ func (w *Welcome) Append(dst []byte) []byte {
 		Limits    limits                   `json:"limits"`
 		Applied   map[string]graph.Version `json:"applied"`
 		ExpiresAt *string                  `json:"expiresAt"`
-	}{"welcome", w.Graph, w.Session, w.Epoch, w.Version, w.User, w.Schema, limits{w.Limits, w.Bounds}, w.Applied, nil}
+	}{"welcome", w.Graph, w.Session, w.Epoch, w.Version, w.User, w.Schema, limits{w.Limits, w.Bounds, graph.ProjectionBounds()}, w.Applied, nil}
 	if m.User.Teams == nil {
 		m.User.Teams = []string{}
 	}
@@ -81,6 +81,7 @@ func (w *Welcome) Append(dst []byte) []byte {
 type limits struct {
 	graph.Limits
 	SessionBounds
+	graph.ProjectionLimits
 }
 
 // AppendAck says that a mutation is committed.
