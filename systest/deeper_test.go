@@ -67,7 +67,8 @@ func TestS3UniqueForASlowReader(t *testing.T) {
 	ann := w.as("ann")
 	id := ann.create("Doc", `{"n":0,"l":[]}`)
 	other := ann.create("Doc", `{}`)
-	s := w.dial(t, "ann")
+	s := w.openSlow(t)
+	s.hello(ann.token, newID())
 	s.sub("s1", f(`"projection":{"root":[%q,%q]}`, id, other))
 	var wg sync.WaitGroup
 	for i := range 4 {

@@ -482,7 +482,7 @@ func toInt(t *testing.T, v any) int {
 	return int(n)
 }
 
-// TestS10Bounded has one session stop reading while 47 MB of changes are made:
+// TestS10Bounded has one session stop reading while 24 MB of changes are made:
 // others hear of each within a moment, and when it reads again, or comes back
 // after it was let go for not reading, it is brought up to date with a fraction
 // of that.
@@ -492,15 +492,14 @@ func TestS10Bounded(t *testing.T) {
 	root := w.root()
 	id := root.create("Doc", `{"n":0}`)
 	projection := f(`"projection":{"root":%q}`, id)
-	dial := func() *socket {
-		s := w.open(t)
+	dial := func(s *socket) *socket {
 		s.conn.SetReadLimit(64 << 20)
 		s.hello(root.token, newID())
 		s.sub("s0", projection)
 		return s
 	}
-	stalled, other := dial(), dial()
-	fat := strings.Repeat("x", 400<<10)
+	stalled, other := dial(w.openSlow(t)), dial(w.open(t))
+	fat := strings.Repeat("x", 200<<10)
 	const changes = 120 // more than the deltas that a node keeps for all who are slow
 	var late time.Duration
 	stopped := time.Now()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -82,17 +81,7 @@ func (l *library) stop() {
 	if l.node == nil {
 		return
 	}
-	// Who does not read is waited for until its time is over.
-	var leave sync.WaitGroup
-	for _, s := range l.live {
-		leave.Go(func() {
-			for err := error(nil); err == nil; {
-				_, _, err = s.conn.Read(context.Background())
-			}
-		})
-	}
 	stopNode(l.node)
-	leave.Wait()
 	l.node, l.live = nil, nil
 }
 

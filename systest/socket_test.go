@@ -16,7 +16,9 @@ import (
 	"github.com/coder/websocket"
 )
 
-const patience = 60 * time.Second
+// patience is how long a test waits for something that comes at once on an idle
+// machine.
+const patience = 3 * time.Minute
 
 // socket is a client of the websocket as the contract describes one, and no
 // cleverer: it keeps the copy of every view and complains of everything that
@@ -25,6 +27,7 @@ type socket struct {
 	t       testing.TB
 	w       *world
 	conn    *websocket.Conn
+	inbox   *inbox // nil: the connection is read while somebody waits for something
 	id      string // the session's
 	waiting []value
 	views   map[string]*viewCopy
@@ -53,9 +56,19 @@ func (w *world) socketURL() string {
 }
 
 // open connects and says nothing yet.
-func (w *world) open(t testing.TB, header ...string) *socket {
+func (w *world) open(t testing.TB) *socket {
 	t.Helper()
-	s, resp, err := w.tryOpen(t, header...)
+	s := w.openSlow(t)
+	s.conn.SetReadLimit(64 << 20) // of several messages that wait
+	s.inbox = empty(s.conn)
+	t.Cleanup(func() { s.conn.CloseNow(); <-s.inbox.done })
+	return s
+}
+
+// openSlow is open for a client that reads only while it waits for something.
+func (w *world) openSlow(t testing.TB) *socket {
+	t.Helper()
+	s, resp, err := w.tryOpen(t)
 	if err != nil {
 		t.Fatalf("dial: %v %v", err, resp)
 	}
@@ -114,6 +127,17 @@ func (s *socket) send(message string) {
 	}
 }
 
+// read gives the next message.
+func (s *socket) read() (message, error) {
+	if s.inbox != nil {
+		return s.inbox.next()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	kind, text, err := s.conn.Read(ctx)
+	return message{kind, text}, err
+}
+
 // errClosed is the end of the connection.
 var errClosed = errors.New("closed")
 
@@ -124,22 +148,20 @@ func (s *socket) receive() (value, error) {
 		if s.closed != 0 {
 			return value{}, errClosed
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		kind, text, err := s.conn.Read(ctx)
-		cancel()
+		m, err := s.read()
 		if err != nil {
 			if s.closed = websocket.CloseStatus(err); s.closed == -1 {
 				s.t.Fatalf("read: %v", err)
 			}
 			return value{}, errClosed
 		}
-		if kind != websocket.MessageText {
+		if m.kind != websocket.MessageText {
 			s.t.Fatalf("a binary message")
 		}
 		if s.raw != nil {
-			s.raw(text)
+			s.raw(m.text)
 		}
-		for line := range bytes.SplitSeq(text, []byte("\n")) {
+		for line := range bytes.SplitSeq(m.text, []byte("\n")) {
 			if len(bytes.TrimSpace(line)) == 0 {
 				continue
 			}

@@ -37,6 +37,7 @@ func run(ctx context.Context) int {
 	flag.IntVar(&o.Writers, "writers", 0, "writers over HTTP (default 20)")
 	flag.IntVar(&o.Readers, "readers", 0, "readers over websockets (default 16)")
 	flag.DurationVar(&o.Pace, "pace", 0, "mean pause of a writer (default 250ms)")
+	flag.IntVar(&o.Slack, "slack", 0, "how many times as long as promised everything may take, on a machine with other things to do (default 1)")
 	flag.BoolVar(&o.Detail, "detail", false, "keep what copies held, to explain violations")
 	flag.StringVar(&o.Binary, "binary", "", "the program to torture (default: built from this tree)")
 	flag.StringVar(&o.Break, "break", "", "the promise that a sabotaged program breaks")
