@@ -15,7 +15,7 @@ test('each row has a figure from both sides', async () => {
     const main = new URL('main.mjs', import.meta.url).pathname
     const { stdout } = await promisify(execFile)(process.execPath, [main, '--quick', '--sizes', '60', '--json', json])
     const figures = Object.entries(JSON.parse(readFileSync(json, 'utf8')))
-    assert.equal(figures.length, 5)
+    assert.equal(figures.length, 8)
     for (const [name, { floor, graphtide }] of figures) {
       assert.ok(stdout.includes(name), name)
       for (const side of [floor, graphtide]) assert.ok(side.length === 1 && Number.isFinite(side[0]), name)

@@ -19,12 +19,18 @@ export class Floor {
       socket.on('message', (data) => {
         const message = JSON.parse(data)
         if (message.load) return socket.send(this.rows.get(message.load))
-        for (const other of this.sockets.clients) other.send(data.toString())
+        if (message.report) return this.tell(JSON.stringify({ at: Date.now() }))
+        this.tell(data.toString())
       })
     })
     await new Promise((resolve) => this.sockets.once('listening', resolve))
     this.url = `http://127.0.0.1:${this.sockets.address().port}`
     return this
+  }
+
+  /** Everybody. @param {string} text */
+  tell(text) {
+    for (const other of this.sockets.clients) other.send(text)
   }
 
   /** @param {number} size @param {{objects: Record<string, any>}} loaded the same rows, as the server gives them */

@@ -63,6 +63,33 @@ window.bench = {
   /** For the other screen: when a row shows a text. */
   expect: (index, text) => shows(index, text),
   settled: () => rows.settled(),
+  /** Scrolls through all rows, another screenful each frame; resolves with how long each frame took. */
+  async scroll() {
+    const all = await rows.load()
+    list.replaceChildren(...(items = Array.from({ length: SCREEN }, () => document.createElement('li'))))
+    let stops = []
+    const frames = []
+    let before = await painted()
+    for (let first = 0; first + SCREEN <= all.length; first += SCREEN) {
+      for (const stop of stops) stop()
+      stops = items.map((element, i) => rows.show(all[first + i], (text) => (element.textContent = text)))
+      const after = await painted()
+      frames.push(after - before)
+      before = after
+    }
+    return frames
+  },
+  /** Has a long job done; resolves with how long each of its reports took to be in the page. */
+  async work() {
+    const delays = []
+    const element = list.appendChild(document.createElement('li'))
+    await rows.work((at) => {
+      element.textContent = `reported at ${at}`
+      delays.push(now() - at)
+    })
+    element.remove()
+    return delays
+  },
   heap() {
     window.gc()
     return performance.memory.usedJSHeapSize
