@@ -18,10 +18,22 @@
 // esbuild lowers); BigInt is left out, because one expression of it can take
 // the processor for hours without a point at which it could be stopped.
 //
-// Memory is bounded as far as goja allows: the operations that can ask for any
-// amount in one step refuse more than the limit, the call stack has a depth,
-// and a guard watches the process's heap while scripts run and stops the
-// script that runs when the heap has grown by more than the limit. The growth
-// may be another's: the guard then errs on the side of the server, and the run
-// is tried again.
+// Memory and time are bounded as far as goja allows. A script is stopped between
+// two steps of the language, by its context or by a guard that watches the
+// process's heap while scripts run: when that has grown by more than the limit,
+// the script that runs is stopped. The growth may be another's; the guard then
+// errs on the side of the server, and the run is tried again.
+//
+// Within one step nothing can stop it. So steps whose result, or whose work, can
+// be many times as large as what they are given count first and refuse more than
+// an eighth of the limit, in elements or characters (a sixteenth of that where
+// each makes an object); see prelude.js. They see lengths as they were when they
+// were first read. Code is not made from text, since to read a source is such a
+// step: eval and the constructors of functions are left out.
+//
+// What remains: one step may hold a few times the limit for as long as it takes;
+// a step that goes through as many places as are allowed takes seconds. When it
+// does not end within the grace the run is given up, and its goroutine ends with
+// the step. To compile a source is not bounded: whoever may put a schema could
+// nest one deeply enough to end the process, and is trusted not to.
 package script

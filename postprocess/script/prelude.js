@@ -4,7 +4,7 @@
 // A step whose result grows with what it is given is let be; one whose result
 // can be many times as large is counted here first, in the script's own time,
 // which can be interrupted.
-(function (most) {
+(function (most, nesting) {
   'use strict'
   const few = most / 16 // for what makes an object of each character
   const { apply, construct } = Reflect
@@ -27,11 +27,57 @@
     judge(self, args)
     return real(self, args)
   })
+  // A proxy may give another length each time; so may a getter of whatever is no
+  // list. What native code goes through has the one that was counted.
+  const proxies = new WeakSet()
+  const isList = v => isArray(v) && !proxies.has(v)
+  const NativeProxy = Proxy
+  const fixed = (v, bound = most) => {
+    if (isList(v) || v === null || typeof v !== 'object' && typeof v !== 'function') {
+      if (v !== undefined && v !== null) refuse(size(v.length), bound)
+      return v
+    }
+    const n = size(v.length)
+    refuse(n, bound)
+    const own = v[Symbol.iterator]
+    const iterator = typeof own === 'function' ? () => apply(own, v, []) : own
+    return new NativeProxy(v, {
+      get: (target, name) => name === 'length' ? n : name === Symbol.iterator ? iterator : target[name],
+    })
+  }
   // Adds up lengths until they are too much.
   const counter = () => {
     let total = 0
     return n => { total += n; refuse(total) }
   }
+
+  // Calls with a list of arguments
+  override(Function.prototype, 'apply', real => (self, args) =>
+    args.length < 2 ? real(self, args) : real(self, [args[0], fixed(args[1], few)]))
+  override(Reflect, 'apply', real => (self, args) => real(self, [args[0], args[1], fixed(args[2], few)]))
+  override(Reflect, 'construct', real => (self, args) => {
+    args[1] = fixed(args[1], few)
+    return real(self, args)
+  })
+
+  // Proxies: the names that one gives are a list of its own making.
+  const guarded = handler => handler === null || typeof handler !== 'object' && typeof handler !== 'function' ? handler : new NativeProxy(handler, {
+    get: (target, name) => {
+      const trap = target[name]
+      if (name !== 'ownKeys' || typeof trap !== 'function') return trap
+      return object => fixed(apply(trap, target, [object]), few)
+    },
+  })
+  const proxied = p => { proxies.add(p); return p }
+  const OwnProxy = new NativeProxy(Proxy, {
+    construct: (target, args) => proxied(new NativeProxy(args[0], guarded(args[1]))),
+  })
+  override(Proxy, 'revocable', real => (self, args) => {
+    const made = real(self, [args[0], guarded(args[1])])
+    proxied(made.proxy)
+    return made
+  })
+  define(globalThis, 'Proxy', OwnProxy)
 
   // Text
   check(String.prototype, 'repeat', (s, [n]) => refuse(text(s).length * size(n)))
@@ -40,6 +86,7 @@
   check(String.prototype, 'normalize', s => refuse(text(s).length, few))
   for (const name of ['split', 'match', 'matchAll', 'replaceAll'])
     check(String.prototype, name, s => refuse(text(s).length, few))
+  check(String.prototype, Symbol.iterator, s => refuse(text(s).length, few))
   for (const name of ['encodeURI', 'encodeURIComponent', 'escape'])
     check(globalThis, name, (_, [s]) => refuse(text(s).length, few))
   const pieces = real => (self, args) => {
@@ -49,10 +96,17 @@
     return real(strings[0], strings.slice(1))
   }
   override(String.prototype, 'concat', pieces)
-  check(String, 'raw', (_, [strings, ...values]) => {
+  override(String, 'raw', () => (_, args) => {
     const count = counter()
-    const raw = strings.raw
-    for (let i = 0; i < size(raw.length); i++) count(text(raw[i]).length + (i < values.length ? text(values[i]).length : 0))
+    const raw = args[0].raw
+    const n = size(raw.length)
+    let out = ''
+    for (let i = 0; i < n; i++) {
+      const piece = text(raw[i]) + (i + 1 < n && i + 1 < args.length ? text(args[i + 1]) : '')
+      count(piece.length || 1)
+      out += piece
+    }
+    return out
   })
 
   // What a template such as '$1, $&' stands for (ECMA-262, GetSubstitution).
@@ -140,8 +194,17 @@
   override(Array.prototype, 'join', () => joined(v => v, ([sep]) => sep === undefined ? ',' : text(sep)))
   override(Array.prototype, 'toLocaleString', () => joined(v => v.toLocaleString(), () => ','))
   override(Array.prototype, 'toString', () => self => typeof self.join === 'function' ? self.join() : Object.prototype.toString.call(self))
-  for (const name of ['fill', 'slice', 'splice', 'map', 'sort', 'reverse', 'copyWithin', 'includes', 'indexOf', 'lastIndexOf'])
-    check(Array.prototype, name, a => refuse(size(a && a.length)))
+  // Native code goes through all places up to the length, there or not.
+  for (const name of ['fill', 'slice', 'splice', 'map', 'sort', 'reverse', 'copyWithin', 'includes', 'indexOf', 'lastIndexOf',
+    'every', 'some', 'forEach', 'filter', 'reduce', 'reduceRight', 'find', 'findIndex', 'findLast', 'findLastIndex', 'shift', 'unshift',
+    'toSorted', 'toReversed', 'toSpliced', 'with', 'keys', 'values', 'entries', Symbol.iterator]) {
+    if (!Array.prototype[name]) continue
+    override(Array.prototype, name, real => (self, args) => {
+      const list = fixed(self)
+      const out = real(list, args)
+      return out === list ? self : out
+    })
+  }
   check(Array.prototype, 'concat', (a, args) => {
     const count = counter()
     for (const v of [a, ...args]) count(isArray(v) || (v && v[Symbol.isConcatSpreadable]) ? size(v.length) : 1)
@@ -161,13 +224,41 @@
       return v
     }])
   })
-  check(Array, 'from', (_, [a]) => refuse(size(a && a.length)))
+  override(Array, 'from', real => (self, args) => {
+    args[0] = fixed(args[0])
+    return real(self, args)
+  })
 
   const typed = Object.getPrototypeOf(Uint8Array)
-  check(typed, 'from', (_, [a]) => refuse(size(a && a.length) * 8))
+  override(typed, 'from', real => (self, args) => {
+    args[0] = fixed(args[0], most / 8)
+    return real(self, args)
+  })
+  override(typed.prototype, 'set', real => (self, args) => {
+    if (!ArrayBuffer.isView(args[0])) args[0] = fixed(args[0], most / 8)
+    return real(self, args)
+  })
   check(typed.prototype, 'join', (a, [sep]) => refuse(size(a.length) * (24 + (sep === undefined ? 1 : text(sep).length))))
 
-  // JSON: one large text that many places hold is written many times.
+  // Names, of which a text or a list has one for each place
+  const named = (_, args) => {
+    for (let i = 0; i < args.length; i++) {
+      const v = args[i]
+      if (typeof v === 'string' || isArray(v) || ArrayBuffer.isView(v)) refuse(size(v.length), few)
+    }
+  }
+  for (const name of ['keys', 'values', 'entries', 'getOwnPropertyNames', 'getOwnPropertyDescriptors', 'assign', 'freeze', 'seal',
+    'isFrozen', 'isSealed']) check(Object, name, named)
+  check(Reflect, 'ownKeys', named)
+
+  // JSON: a short text stands for many objects, and a deep one for many calls.
+  override(JSON, 'parse', real => (self, args) => {
+    args[0] = text(args[0])
+    refuse(args[0].length, few * 2)
+    refuse(nesting(args[0]), 10000)
+    return real(self, args)
+  })
+  // One large text that many places hold is written many times.
   override(JSON, 'stringify', real => (self, [value, keep, space]) => {
     const count = counter()
     const names = isArray(keep) ? keep.map(text) : undefined
@@ -188,11 +279,14 @@
   })
 
   // Buffers
+  const NativeBuffer = ArrayBuffer
+  const isView = ArrayBuffer.isView
   const bounded = (C, unit) => {
     const P = new Proxy(C, {
       construct (target, args, self) {
         if (typeof args[0] === 'number') refuse(size(args[0]) * unit)
-        else if (args[0] && typeof args[0] === 'object') refuse(size(args[0].length) * unit)
+        else if (args[0] && typeof args[0] === 'object' && !isView(args[0]) && !(args[0] instanceof NativeBuffer)) args[0] = fixed(args[0], most / unit)
+        else if (args[0] && isView(args[0])) refuse(size(args[0].length) * unit)
         return construct(target, args, self === P ? target : self)
       },
       apply (target, self, args) {
@@ -208,4 +302,15 @@
   for (const [name, unit] of [['Int8Array', 1], ['Uint8Array', 1], ['Uint8ClampedArray', 1], ['Int16Array', 2], ['Uint16Array', 2],
     ['Int32Array', 4], ['Uint32Array', 4], ['Float32Array', 4], ['Float64Array', 8]]) define(globalThis, name, bounded(globalThis[name], unit))
   for (const name of ['BigInt', 'BigInt64Array', 'BigUint64Array']) delete globalThis[name]
+
+  // Code from text: to read a deeply nested one could end the whole process.
+  const noCode = function () { throw new EvalError('code cannot be made from text') }
+  for (const f of [function () {}, function * () {}, async function () {}]) {
+    const P = Object.getPrototypeOf(f)
+    noCode.prototype = P
+    define(P, 'constructor', noCode)
+  }
+  noCode.prototype = Function.prototype
+  define(globalThis, 'Function', noCode)
+  delete globalThis.eval
 })

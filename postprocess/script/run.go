@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/dop251/goja"
@@ -79,9 +80,12 @@ func (p *Program) Run(ctx context.Context, event json.RawMessage, g Graph, op Op
 	r := &run{ctx: ctx, graph: g, op: op, lim: lim, vm: goja.New()}
 	done := make(chan outcome, 1)
 	release := guard.watch(r, lim.Memory)
-	defer release()
 	go func() {
+		defer release() // it is watched to its end, also where nobody waits for that
 		answer, err := r.main(p, event)
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx) // to say what was wrong may be what took so long
+		}
 		done <- outcome{answer, err}
 	}()
 	select {
@@ -181,6 +185,10 @@ func (r *run) load(p *Program) (goja.Callable, error) {
 // settled unwraps a promise. All jobs have run by now, and no timer can run
 // more: a promise still pending stays so for ever.
 func settled(v goja.Value) (goja.Value, error) {
+	// To export anything else would copy all of it.
+	if v.ExportType() != reflect.TypeFor[*goja.Promise]() {
+		return v, nil
+	}
 	p, ok := v.Export().(*goja.Promise)
 	if !ok {
 		return v, nil

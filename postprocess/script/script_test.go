@@ -193,6 +193,13 @@ func TestTimeIsBounded(t *testing.T) {
 		"sleep for ever":      `export default async () => { for (;;) { try { await sleep(1e9) } catch {} } }`,
 		"endless jobs":        `export default async () => { const f = () => Promise.resolve().then(f); await f() }`,
 		"at load":             `for (;;) ; export default () => {}`,
+		"endless getter":      `export default () => ({ get a () { for (;;) ; } })`,
+		"endless text":        `export default (e, graph) => graph.get({ toString () { for (;;) ; } })`,
+		"endless reason":      `export default async () => { throw { get stack () { for (;;) ; } } }`,
+		"endless then":        `export default async () => ({ then () { for (;;) ; } })`,
+		"endless sort":        `export default () => { const a = [3, 1, 2]; for (;;) a.sort(() => Math.random() - 0.5) }`,
+		"endless places":      `export default () => { for (;;) [].forEach.call({ length: 9 }, () => {}) }`,
+		"endless proxy":       `export default () => { const p = new Proxy({}, { get: () => p.x }); for (;;) { try { p.x } catch {} } }`,
 		"endless toJSON":      `export default () => ({ toJSON () { for (;;) ; } })`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -267,6 +274,22 @@ func TestMemoryIsBounded(t *testing.T) {
 		"stringify spaced": `export default () => { let a = []; for (let i = 0; i < 1500; i++) a = [a]; return JSON.stringify(new Array(5000).fill(a), null, 10).length }`,
 		"raw":              `export default () => String.raw({raw: new Array(1000).fill('x'.repeat(2e6))}).length`,
 		"typed join":       `export default () => new Uint8Array(1e6).join('x'.repeat(1e5)).length`,
+		"sorted copy":      `export default () => [].toSorted.call({length: 2 ** 31}).length`,
+		"reversed copy":    `export default () => [].toReversed.call({length: 2 ** 31}).length`,
+		"spliced copy":     `export default () => [].toSpliced.call({length: 2 ** 31}).length`,
+		"changed copy":     `export default () => [].with.call({length: 2 ** 31}, 0, 1).length`,
+		"arguments":        `export default () => Math.max.apply(null, {length: 2 ** 30})`,
+		"more arguments":   `export default () => Reflect.apply(Math.max, null, {length: 2 ** 30})`,
+		"arguments of new": `export default () => Reflect.construct(Set, {length: 2 ** 30})`,
+		"names of a proxy": `export default () => Object.keys(new Proxy({}, {ownKeys: () => ({length: 2 ** 31})}))`,
+		"places":           `export default () => [...[].keys.call({length: 2 ** 31})].length`,
+		"places of a list": `export default () => { const a = []; a.length = 2 ** 32 - 1; return [...a].length }`,
+		"sparse answer":    `export default () => { const a = []; a.length = 2 ** 32 - 1; return a }`,
+		"repeated answer":  `export default () => new Array(1000).fill('x'.repeat(2e6))`,
+		"names of a list":  `export default () => Object.keys(new Uint8Array(2e6)).length`,
+		"text to list":     `export default () => [...'x'.repeat(2e6)].length`,
+		"parse":            `export default () => JSON.parse('[' + '{},'.repeat(5e5) + '1]').length`,
+		"deep parse":       `export default () => JSON.parse('['.repeat(1e5) + ']'.repeat(1e5)).length`,
 		"split":            `export default () => { const s = 'x'.repeat(1e6); return [s.split(''), s.split('')].length }`,
 		"large answer":     `export default () => { const s = 'x'.repeat(2e6); return s + s + s }`,
 	} {
@@ -286,6 +309,31 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// Places that are not there are gone through as well, and in one step.
+func TestStepsOverNothingAreBounded(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"every", "some", "forEach", "filter", "map", "reduce", "reduceRight", "find", "findIndex", "findLast", "findLastIndex",
+		"indexOf", "includes", "lastIndexOf", "reverse", "copyWithin", "shift", "unshift", "join"} {
+		_, err := runScript(t, "a.js", `export default () => [].`+name+`.call({length: 2 ** 50}, () => true, 1)`)
+		var mine *Error
+		if !errors.As(err, &mine) || !strings.Contains(mine.Message, "at once") {
+			t.Errorf("%s ended with %v", name, err)
+		}
+	}
+}
+
+// A source that is nested deeply enough ends the process that reads it, and
+// nothing could stop that.
+func TestNoCodeIsMadeFromText(t *testing.T) {
+	t.Parallel()
+	for _, src := range []string{`eval('1')`, `(0, eval)('1')`, `Function('return 1')()`, `new Function('return 1')()`, `(() => 1).constructor('return 1')()`,
+		`(async () => 1).constructor('return 1')()`, `(function * () {}).constructor('yield 1')()`, `Reflect.construct(Object.getPrototypeOf(() => 1).constructor, ['return 1'])()`} {
+		if out, err := runScript(t, "a.js", `export default () => `+src); err == nil {
+			t.Errorf("%s gave %s", src, out)
+		}
+	}
+}
+
 // What bounds the language's own steps must not change what they do; the wanted
 // values are those of another engine (V8).
 func TestBoundedStepsDoWhatTheLanguageSays(t *testing.T) {
@@ -293,29 +341,41 @@ func TestBoundedStepsDoWhatTheLanguageSays(t *testing.T) {
 	for src, want := range map[string]string{
 		`['a', null, undefined, [1, [2]], {}].join('-')`: `"a---1,2-[object Object]"`,
 		`[1, 2].join()`: `"1,2"`,
-		`(() => { const a = [1]; a.push(a); return a.join() })()`:                 `"1,"`,
-		`String([1, [2, 3]]) + [].toString()`:                                     `"1,2,3"`,
-		`Array.prototype.join.call({length: 2, 0: 'x', 1: 'y'}, '')`:              `"xy"`,
-		`'abc'.concat(1, null, [2])`:                                              `"abc1null2"`,
-		`'a.b.c'.replace('.', '$$')`:                                              `"a$b.c"`,
-		`'a.b.c'.replaceAll('.', '[$&]')`:                                         `"a[.]b[.]c"`,
-		`'John Smith'.replace(/(\w+) (\w+)/, '$2, $1 $3 $01 $')`:                  `"Smith, John $3 John $"`,
-		"'abcde'.replace('c', \"<$`|$'>\")":                                       `"ab<ab|de>de"`,
-		`'2026-11'.replace(/(?<y>\d+)-(?<m>\d+)/, '$<m>/$<y>$<z>')`:               `"11/2026"`,
-		`'abcdefghijkl'.replace(/(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)(k)/, '$11$10$1')`: `"kjal"`,
-		`'aXbX'.replace(/x/gi, (m, at, s) => m + at + s.length)`:                  `"aX14bX34"`,
-		`'ab'.replace(/(x)?b/, '[$1]')`:                                           `"a[]"`,
-		`'a-b'.split('-').concat('c', ['d', ['e']])`:                              `["a","b","c","d",["e"]]`,
-		`[1, [2, [3, [4]]]].flat()`:                                               `[1,2,[3,[4]]]`,
-		`[1, [2, [3, [4]]]].flat(Infinity)`:                                       `[1,2,3,4]`,
-		`[1, 2].flatMap(function (v, i) { return [v, i, this.x] }, {x: 9})`:       `[1,0,9,2,1,9]`,
-		`JSON.stringify({b: 1, a: {b: [2, {a: 3, c: 4}]}, c: 5}, ['a', 'b'])`:     `"{\"a\":{\"b\":[2,{\"a\":3}]},\"b\":1}"`,
-		`JSON.stringify({a: [1, undefined], b: undefined}, null, 1)`:              `"{\n \"a\": [\n  1,\n  null\n ]\n}"`,
-		`JSON.stringify({a: 1, b: 2}, (k, v) => k === 'a' ? undefined : v)`:       `"{\"b\":2}"`,
-		`[JSON.stringify('x'), typeof JSON.stringify(undefined)]`:                 `["\"x\"","undefined"]`,
-		"String.raw`a\\n${1}b`":                                                   `"a\\n1b"`,
-		`[...'a1b2'.matchAll(/\d/g)].map(m => m[0])`:                              `["1","2"]`,
-		`new Uint8Array([1, 2]).join('+')`:                                        `"1+2"`,
+		`(() => { const a = [1]; a.push(a); return a.join() })()`:                                   `"1,"`,
+		`String([1, [2, 3]]) + [].toString()`:                                                       `"1,2,3"`,
+		`Array.prototype.join.call({length: 2, 0: 'x', 1: 'y'}, '')`:                                `"xy"`,
+		`'abc'.concat(1, null, [2])`:                                                                `"abc1null2"`,
+		`'a.b.c'.replace('.', '$$')`:                                                                `"a$b.c"`,
+		`'a.b.c'.replaceAll('.', '[$&]')`:                                                           `"a[.]b[.]c"`,
+		`'John Smith'.replace(/(\w+) (\w+)/, '$2, $1 $3 $01 $')`:                                    `"Smith, John $3 John $"`,
+		"'abcde'.replace('c', \"<$`|$'>\")":                                                         `"ab<ab|de>de"`,
+		`'2026-11'.replace(/(?<y>\d+)-(?<m>\d+)/, '$<m>/$<y>$<z>')`:                                 `"11/2026"`,
+		`'abcdefghijkl'.replace(/(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)(k)/, '$11$10$1')`:                   `"kjal"`,
+		`'aXbX'.replace(/x/gi, (m, at, s) => m + at + s.length)`:                                    `"aX14bX34"`,
+		`'ab'.replace(/(x)?b/, '[$1]')`:                                                             `"a[]"`,
+		`'a-b'.split('-').concat('c', ['d', ['e']])`:                                                `["a","b","c","d",["e"]]`,
+		`[1, [2, [3, [4]]]].flat()`:                                                                 `[1,2,[3,[4]]]`,
+		`[1, [2, [3, [4]]]].flat(Infinity)`:                                                         `[1,2,3,4]`,
+		`[1, 2].flatMap(function (v, i) { return [v, i, this.x] }, {x: 9})`:                         `[1,0,9,2,1,9]`,
+		`JSON.stringify({b: 1, a: {b: [2, {a: 3, c: 4}]}, c: 5}, ['a', 'b'])`:                       `"{\"a\":{\"b\":[2,{\"a\":3}]},\"b\":1}"`,
+		`JSON.stringify({a: [1, undefined], b: undefined}, null, 1)`:                                `"{\n \"a\": [\n  1,\n  null\n ]\n}"`,
+		`JSON.stringify({a: 1, b: 2}, (k, v) => k === 'a' ? undefined : v)`:                         `"{\"b\":2}"`,
+		`[JSON.stringify('x'), typeof JSON.stringify(undefined)]`:                                   `["\"x\"","undefined"]`,
+		"String.raw`a\\n${1}b`":                                                                     `"a\\n1b"`,
+		`[...'a1b2'.matchAll(/\d/g)].map(m => m[0])`:                                                `["1","2"]`,
+		`Math.max.apply(null, [1, 3, 2]) + Math.max(...new Set([4, 5]))`:                            `8`,
+		`Array.from(new Map([[1, 2]])).concat(Array.from({length: 1}))`:                             `[[1,2],null]`,
+		`[].map.call('ab', c => c + c)`:                                                             `["aa","bb"]`,
+		`[].reverse.call({length: 2, 0: 'x', 1: 'y'})`:                                              `{"0":"y","1":"x","length":2}`,
+		`(function () { return [].slice.call(arguments, 1) })(1, 2, 3)`:                             `[2,3]`,
+		`[...new Proxy([1, 2], {})].concat(Object.keys(new Proxy({a: 1}, {ownKeys: () => ['a']})))`: `[1,2,"a"]`,
+		`[[...'ab'], [3, 1].toSorted(), [1, 2].with(0, 9), [...[5].entries()]]`:                     `[["a","b"],[1,3],[9,2],[[0,5]]]`,
+		`JSON.parse('{"a":[1,"]["]}', (k, v) => v === 1 ? 2 : v)`:                                   `{"a":[2,"]["]}`,
+		// A length counts as it was when it was first read.
+		`(() => { let n = 0; const o = {get length () { return n++ ? 2 ** 40 : 1 }}; return Array.from(o).length })()`: `1`,
+		`(() => 1) instanceof Function`:                                        `true`,
+		`Uint8Array.from([1, 2]).length + new Uint8Array(new Set([1])).length`: `3`,
+		`new Uint8Array([1, 2]).join('+')`:                                     `"1+2"`,
 	} {
 		p, err := Compile("a.js", "export default () => "+src)
 		if err != nil {
