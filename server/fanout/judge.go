@@ -129,8 +129,9 @@ func rests(r graph.Reader, id graph.ObjectID, on map[graph.ObjectID]bool) bool {
 func (j *judge) over(a *graph.ACL) []string {
 	labels, known := j.labels[a]
 	if !known {
-		labels = inheritedOver(a)
-		j.labels[a] = labels
+		if labels = inheritedOver(a); labels != nil { // as quickly found out again
+			j.labels[a] = labels
+		}
 	}
 	return labels
 }
@@ -161,9 +162,12 @@ func (j *judge) kinOf(o *graph.Object) (k kin, ok bool) {
 func inheritedOver(a *graph.ACL) []string {
 	var labels []string
 	for _, right := range implying(access.Read) {
-		if h := a.Rights[right]; h != nil {
+		if h := a.Rights[right]; h != nil && len(h.Inherit) > 0 {
 			labels = append(labels, h.Inherit...)
 		}
+	}
+	if len(labels) < 2 {
+		return labels
 	}
 	slices.Sort(labels)
 	return slices.Compact(labels)
