@@ -30,7 +30,7 @@ example: setup
 
 test-go: setup-test example ## the server's tests, with the race detector
 	$(GO) vet ./...
-	$(GO) test -race -timeout 25m ./...
+	$(GO) test -race -vet=off -timeout 25m ./... # vetted above
 
 test-client: setup-test build ## the JavaScript client's tests
 	cd clientjs && npm run --silent check && GRAPHTIDE_BIN=$(CURDIR)/$(BIN) npm run --silent test

@@ -2,6 +2,7 @@ package systest
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 	"sync"
 	"testing"
@@ -17,12 +18,15 @@ import (
 // a node that has four connections, while somebody holds the locks of sixteen
 // graphs: every connection then waits for one of them, and more would. Who cannot
 // be served is told when to come back, the probe says that the node is not ready,
-// and once the locks are free everything goes through. (The node's log tells of
-// appends that failed: eight seconds are all that it has patience for.)
+// and once the locks are free everything goes through. (The node's log, which is not
+// shown, tells of appends that failed: eight seconds are all that it has patience for.)
 func TestFewConnectionsServeManyWriters(t *testing.T) {
 	t.Parallel()
 	database := testdb.EmptyURL(t)
-	n, err := startNode(database, "", func(c *node.Config) { c.MaxConns = 4 })
+	n, err := startNode(database, "", func(c *node.Config) {
+		c.MaxConns = 4
+		c.Log = slog.New(slog.DiscardHandler)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
