@@ -272,6 +272,7 @@
       const depth = indent && (depths.get(this) || 0) + 1
       if (indent && v !== null && typeof v === 'object') depths.set(v, depth)
       count(key.length + (typeof v === 'string' ? v.length : 8) + depth * indent)
+      if (isArray(v)) refuse(size(v.length)) // each place takes a character, there or not
       return v
     }
     const out = real(self, [value, counting, space])
