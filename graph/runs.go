@@ -259,7 +259,9 @@ type RunStore interface {
 	// over, if no earlier run of the same rule and entity is open, none of them is
 	// under way, and the rule is not paused: at most one claimer wins. Those that
 	// may not start are missing from the answer. An attempt taken over leaves a
-	// failed hop: timed-out where it was open for reports, else lease-lost.
+	// failed hop: timed-out where it was open for reports, else lease-lost. A rule's
+	// that was open for reports is not taken over: it comes back as it is, Open, and
+	// who claimed it ends it, with a pause before the next.
 	Claim(ctx context.Context, c RunClaims) ([]*Run, error)
 	// Extend prolongs the leases of attempts and gives those that are still
 	// held; what is missing has been taken over, ended or cancelled.

@@ -55,6 +55,12 @@ func (s *Service) try(ref graph.RunRef, vacate func()) {
 	if run == nil {
 		return
 	}
+	if run.Open { // nobody reported in time
+		a := &attempt{svc: s, run: run, vacate: vacate}
+		late := graph.LostAttempt(true)
+		a.report(a.fail(s.life, &failure{code: late.Code, message: late.Message}))
+		return
+	}
 	life, cancel := context.WithCancelCause(s.life)
 	defer cancel(nil)
 	defer s.leases.hold(run, began, cancel)()

@@ -23,8 +23,9 @@ func (s *Service) claim(ctx context.Context, g graph.GraphKey, asked []graph.Run
 	}
 	out := make([]*graph.Run, len(asked))
 	for i, c := range asked {
-		// The token tells whose attempt it is, if a run was asked for twice.
-		if r := byID[c.Run]; r != nil && sameHash(r.TokenHash, c.TokenHash) {
+		// The token tells whose attempt it is, if a run was asked for twice. One that
+		// is open still has the token of who is to report, and may be ended twice.
+		if r := byID[c.Run]; r != nil && (r.Open || sameHash(r.TokenHash, c.TokenHash)) {
 			out[i] = r
 		}
 	}

@@ -227,3 +227,44 @@ func TestAMissingSecretSendsNothing(t *testing.T) {
 		t.Errorf("the run ended with %+v", run.Error)
 	}
 }
+
+// The retry promise holds for handlers that accept and say nothing more: so many
+// calls, with doubling pauses, and an end that says what happened.
+func TestAcceptedRunsOfRulesThatNobodyReportsAreRetriedAsFailed(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(testing.TB, string, map[string]GoHandler, ...option) *system{"memory": setup, "postgres": setupPostgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var calls atomic.Int32
+			url := receiver(t, func(w http.ResponseWriter, _ event) {
+				calls.Add(1)
+				w.WriteHeader(http.StatusAccepted)
+			})
+			s := open(t, hook("rules", onCreate, url, "    timeout: 300ms\n    retries: 2\n"), nil, withSecret,
+				func(c *Config) { c.RetryDelay = 100 * time.Millisecond })
+			s.create("Thing", `{}`)
+			run := s.waitState("hook", graph.RunDead)[0]
+			d, err := s.first.svc.Get(t.Context(), "main", &admin, run.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if calls.Load() != 3 || len(d.Attempts) != 3 || d.Error == nil || d.Error.Code != "timed-out" {
+				t.Fatalf("%d calls, %d attempts, and it ended with %+v", calls.Load(), len(d.Attempts), d.Error)
+			}
+			for i, a := range d.Attempts {
+				if a.Error == nil || a.Error.Code != "timed-out" {
+					t.Errorf("attempt %d ended with %+v", i+1, a.Error)
+				}
+				if i == 0 {
+					continue
+				}
+				ended, err1 := time.Parse(time.RFC3339Nano, d.Attempts[i-1].EndedAt)
+				began, err2 := time.Parse(time.RFC3339Nano, a.StartedAt)
+				// Times are shown to the millisecond.
+				if pause := 100 * time.Millisecond << (i - 1); err1 != nil || err2 != nil || began.Sub(ended) < pause-2*time.Millisecond {
+					t.Errorf("attempt %d began %v after the one before, want %v", i+1, began.Sub(ended), pause)
+				}
+			}
+		})
+	}
+}

@@ -237,6 +237,9 @@ func (r *Runs) claim(c graph.RunClaims, asked graph.RunClaim) *graph.Run {
 	if run == nil || run.WakeAt.IsZero() || run.WakeAt.After(now) || !r.mayBegin(run, now) {
 		return nil
 	}
+	if run.Open && run.Kind == graph.RunRule {
+		return run.copy()
+	}
 	if run.State == graph.RunRunning {
 		run.note(graph.Hop{Hop: graph.HopFailed, Attempt: run.Attempt, Node: run.Node, Error: graph.LostAttempt(run.Open)})
 		run.RetriesLeft--

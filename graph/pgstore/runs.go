@@ -169,6 +169,8 @@ func (s *Runs) Release(ctx context.Context, g graph.GraphKey, node string) error
 // and id, by the look that judges them. Of a lane that has two among those asked
 // for, the first one alone begins. A rule is compared as an expression so that no
 // index but the lane's fits (see plans).
+//
+// What a rule's handler left open for reports comes back as it is.
 func (s *Runs) Claim(ctx context.Context, c graph.RunClaims) ([]*graph.Run, error) {
 	const claim = `-- runs: claim
 		WITH old AS MATERIALIZED (
@@ -199,7 +201,7 @@ func (s *Runs) Claim(ctx context.Context, c graph.RunClaims) ([]*graph.Run, erro
 					ELSE clock_timestamp() + r.timeout_ms * interval '1 millisecond' END,
 				retries_left = r.retries_left - CASE WHEN r.state = 'running' THEN 1 ELSE 0 END
 			FROM old
-			WHERE r.graph = @graph AND r.id = old.id AND NOT EXISTS (
+			WHERE r.graph = @graph AND r.id = old.id AND NOT (old.open AND old.kind = 'rule') AND NOT EXISTS (
 				SELECT FROM old o
 				WHERE o.entity = old.entity AND o.rule = old.rule AND o.kind = old.kind AND o.entity_kind = old.entity_kind
 					AND (o.version, o.id) < (old.version, old.id))
@@ -213,7 +215,9 @@ func (s *Runs) Claim(ctx context.Context, c graph.RunClaims) ([]*graph.Run, erro
 				SELECT 2, id, attempt, 'started', node, NULL FROM begun
 			) h ORDER BY ord
 		)
-		SELECT ` + runColumns + ` FROM begun r`
+		SELECT ` + runColumns + ` FROM begun r
+		UNION ALL
+		SELECT ` + runColumns + ` FROM old JOIN runs r ON r.graph = @graph AND r.id = old.id WHERE old.open AND old.kind = 'rule'`
 	late, err := json.Marshal(graph.LostAttempt(true))
 	if err != nil {
 		return nil, fmt.Errorf("encode an error: %w", err)

@@ -448,16 +448,36 @@ func parkedRunWaitsForItsDeadline(w *runWorld) {
 	if got, _ := w.get(run); !got.Open || got.State != graph.RunRunning || !got.WakeAt.Equal(got.Deadline) {
 		w.t.Fatalf("the run is %+v", got)
 	}
+	// A rule's comes back as it is, for a pause is due before the next attempt.
 	b := w.mustClaim(run, lease)
-	if b.Open || b.Attempt != 2 {
-		w.t.Fatalf("taken over as %+v", b)
+	if !b.Open || b.Attempt != 1 || b.State != graph.RunRunning {
+		w.t.Fatalf("claimed as %+v", b)
 	}
-	_, hops := w.get(run)
-	if h := hops[3]; h.Hop != graph.HopFailed || h.Error == nil || h.Error.Code != "timed-out" {
+	if _, hops := w.get(run); len(hops) != 3 {
 		w.t.Fatalf("hops %+v", hops)
+	}
+	w.end(run, b.Attempt, graph.RunRetrying, 0)
+	if c := w.mustClaim(run, lease); c.Open || c.Attempt != 2 {
+		w.t.Fatalf("the next attempt is %+v", c)
 	}
 	if ok, err := w.runs.Park(w.t.Context(), w.Info.Key, run.ID, a.Attempt, nil); err != nil || ok {
 		w.t.Fatalf("an old attempt was parked: %v", err)
+	}
+
+	// An operation's is taken over: its deadline is that of all attempts.
+	op := w.newRun("o", NewObjectID(), 2)
+	op.Kind, op.Timeout = graph.RunOperation, 300*time.Millisecond
+	w.dispatch(2, op)
+	a = w.mustClaim(op, 0)
+	if ok, err := w.runs.Park(w.t.Context(), w.Info.Key, op.ID, a.Attempt, nil); err != nil || !ok {
+		w.t.Fatal(ok, err)
+	}
+	if b := w.mustClaim(op, lease); b.Open || b.Attempt != 2 {
+		w.t.Fatalf("taken over as %+v", b)
+	}
+	_, hops := w.get(op)
+	if h := hops[2]; h.Hop != graph.HopFailed || h.Error == nil || h.Error.Code != "timed-out" {
+		w.t.Fatalf("hops %+v", hops)
 	}
 }
 
