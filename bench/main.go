@@ -17,6 +17,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -73,6 +74,9 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if *child != "" {
+		ctx = withParent(ctx, os.Stdin)
+	}
 	var err error
 	switch *child {
 	case "":
@@ -83,6 +87,9 @@ func main() {
 		err = runNode(ctx, *db, *redis, *images)
 	default:
 		err = fmt.Errorf("unknown child %q", *child)
+	}
+	if context.Cause(ctx) == errOrphan {
+		err = errors.Join(err, clearUp(os.Getenv(folderVar), 20*time.Second))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -92,6 +92,9 @@ func (t *target) peer(ctx context.Context) (*target, error) {
 	p := &target{name: t.name, token: t.token, pg: t.pg}
 	p.cmd = exec.CommandContext(ctx, self, "-child", "node", "-db", t.pg.URL(), "-redis", t.redis.URL())
 	p.cmd.Stderr = os.Stderr
+	if _, err := p.cmd.StdinPipe(); err != nil { // open as long as we live: see withParent
+		return nil, err
+	}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

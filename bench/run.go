@@ -48,12 +48,16 @@ func (o options) selected(name string) bool {
 func measure(ctx context.Context, w io.Writer, o options) error {
 	began := time.Now()
 	fmt.Fprintf(w, "%s/%s, %d cores, %s\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
-	ring, err := os.CreateTemp("", "graphtide-bench-ring-")
+	remove, err := makeFolder()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	ring, err := os.CreateTemp("", "ring-")
 	if err != nil {
 		return err
 	}
 	ring.Close()
-	defer os.Remove(ring.Name())
 	os.Setenv("GRAPHTIDE_BENCH_RING", ring.Name()) // the children inherit it
 	var targets []*target
 	for _, name := range []string{"floor", "node"} {

@@ -45,7 +45,7 @@ func start(ctx context.Context, name string, o options) (_ *target, err error) {
 			t.stop()
 		}
 	}()
-	if t.dir, err = os.MkdirTemp("", "graphtide-bench-"); err != nil {
+	if t.dir, err = os.MkdirTemp("", name+"-"); err != nil {
 		return nil, err
 	}
 	if err := os.Chmod(t.dir, 0o755); err != nil {
@@ -87,6 +87,9 @@ func (t *target) launch() error {
 	}
 	t.cmd = exec.Command(self, args...)
 	t.cmd.Stderr = os.Stderr
+	if _, err := t.cmd.StdinPipe(); err != nil { // open as long as we live: see withParent
+		return err
+	}
 	out, err := t.cmd.StdoutPipe()
 	if err != nil {
 		return err
