@@ -50,6 +50,8 @@ const (
 	CodeInvalidQuery Code = "invalid-query"
 	// CodeMethodNotAllowed answers a known path under another method.
 	CodeMethodNotAllowed Code = "method-not-allowed"
+	// CodeUpgradeRequired answers a plain request where a websocket is served.
+	CodeUpgradeRequired Code = "upgrade-required"
 )
 
 var codes = map[Code]struct {
@@ -91,6 +93,7 @@ var codes = map[Code]struct {
 	CodeUnavailable:       {503, "Not available now"},
 	CodeInternal:          {500, "Internal error"},
 	CodeMethodNotAllowed:  {405, "Method not allowed"},
+	CodeUpgradeRequired:   {426, "A websocket is needed"},
 }
 
 // Status gives the HTTP status of a code; 500 for one that is not in the list.

@@ -30,6 +30,7 @@ type connection struct {
 	socket
 	wire    *wire
 	address string
+	silent  bool // its hello is waited for; guarded by Hub.mu
 }
 
 // refused closes a connection with a code.
@@ -57,9 +58,10 @@ func (h *Hub) ServeSync(w http.ResponseWriter, r *http.Request, graphName string
 		OnPingReceived: func(context.Context, []byte) bool { return taken.wire.stuck(time.Now()) < time.Second },
 	})
 	if err != nil {
-		return // answered
+		refuseHandshake(w, taken.refused, err)
+		return
 	}
-	conn := &connection{c, taken.wire, addressOf(r)}
+	conn := &connection{socket: c, wire: taken.wire, address: addressOf(r)}
 	var code refused
 	if errors.As(h.enter(conn), &code) {
 		c.Write(r.Context(), websocket.MessageText, protocol.AppendBye(nil, retryAfter(0)))
@@ -106,6 +108,16 @@ func (h *Hub) survive() {
 	}
 }
 
+// refuseHandshake answers a request that did not become a websocket.
+func refuseHandshake(w http.ResponseWriter, status int, err error) {
+	if status >= http.StatusInternalServerError {
+		writeProblem(w, &graph.Error{Code: graph.CodeInternal, Err: err})
+		return
+	}
+	writeProblem(w, graph.Errf(graph.CodeUpgradeRequired, "this address speaks websocket (RFC 6455, version 13, subprotocol %s); "+
+		"connect with a websocket client, and over HTTP read with POST …/load or follow GET …/log", protocol.Subprotocol))
+}
+
 func writeProblem(w http.ResponseWriter, e *graph.Error) {
 	body, err := json.Marshal(e)
 	if err != nil {
@@ -126,9 +138,17 @@ func (h *Hub) shut(c *connection, code protocol.CloseCode) {
 func (h *Hub) serve(c *connection, graphName string) {
 	ctx, cancel := context.WithCancel(h.ctx)
 	defer cancel()
-	late := time.AfterFunc(h.cfg.HelloTimeout, func() { h.shut(c, protocol.CloseNoHello) })
+	if !h.listen(c) {
+		h.dismiss(c, 0)
+		return
+	}
+	late := time.AfterFunc(h.cfg.HelloTimeout, func() {
+		if h.heard(c) {
+			h.shut(c, protocol.CloseNoHello)
+		}
+	})
 	hello, rest, err := h.hello(c)
-	if !late.Stop() {
+	if late.Stop(); !h.heard(c) {
 		return // being closed; the handler's CloseNow waits for that
 	}
 	var s *session

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/schema"
 	"github.com/graphtide/graphtide/server/protocol"
@@ -185,6 +187,14 @@ func (h *Hub) release(s *session) {
 func (h *Hub) Drain(ctx context.Context) error {
 	h.mu.Lock()
 	h.draining = true
+	i := 0
+	for c := range h.conns { // those that have said hello are their relays'
+		if c.silent {
+			c.silent = false
+			go h.dismiss(c, i) // serving counts it until it is closed
+			i++
+		}
+	}
 	h.mu.Unlock()
 	for _, r := range h.open() {
 		r.closeAll(protocol.CloseDraining)
@@ -243,6 +253,31 @@ func (h *Hub) enter(c *connection) error {
 	h.serving.Add(1)
 	h.conns[c] = struct{}{}
 	return nil
+}
+
+// listen notes that the hello of a connection is waited for; false where the node
+// drains.
+func (h *Hub) listen(c *connection) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.silent = !h.draining
+	return c.silent
+}
+
+// heard ends the wait for a hello: true for the one who ends it, who goes on with
+// the connection or closes it.
+func (h *Hub) heard(c *connection) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	was := c.silent
+	c.silent = false
+	return was
+}
+
+// dismiss lets a connection go, the i-th of those that a draining node has.
+func (h *Hub) dismiss(c *connection, i int) {
+	c.Write(h.ctx, websocket.MessageText, protocol.AppendBye(nil, retryAfter(i)))
+	h.shut(c, protocol.CloseDraining)
 }
 
 func (h *Hub) isDraining() bool {

@@ -36,6 +36,38 @@ func (w *world) serve(t *testing.T) string {
 	return srv.URL
 }
 
+// What asks for no websocket, or not as it should, is told so as by every route.
+func TestAPlainRequestIsToldToComeAsAWebsocket(t *testing.T) {
+	t.Parallel()
+	url := newWorld(t, nil).serve(t) + "/v1/graphs/main/sync"
+	for what, header := range map[string]http.Header{
+		"plain":       {},
+		"old version": {"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"8"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}},
+		"no key":      {"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = header
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p struct {
+			Type, Detail string
+			Code         graph.Code
+			Status       int
+		}
+		err = json.NewDecoder(res.Body).Decode(&p)
+		res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusUpgradeRequired || p.Status != res.StatusCode || p.Code != graph.CodeUpgradeRequired ||
+			!strings.Contains(p.Detail, "websocket") || res.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %d %q %+v, %v", what, res.StatusCode, res.Header, p, err)
+		}
+	}
+}
+
 // peer is a client at the far end of a websocket.
 type peer struct {
 	t    *testing.T

@@ -136,6 +136,32 @@ func TestADrainingNodeSaysByeAtDifferentTimesAndCloses(t *testing.T) {
 	})
 }
 
+func TestADrainingNodeWaitsForNoHello(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, dial func() *peer) {
+		a, b := dial(), dial()
+		synctest.Wait()
+		start := time.Now()
+		drained := make(chan error)
+		go func() { drained <- w.hub.Drain(context.Background()) }()
+		byes := map[string]bool{}
+		for _, p := range []*peer{a, b} {
+			byes[string(p.await("bye")["retryAfterMs"])] = true
+			if got := p.closed(); got != protocol.CloseDraining {
+				t.Errorf("closed with %d", got)
+			}
+		}
+		if len(byes) != 2 {
+			t.Errorf("all come back after %v", byes)
+		}
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+		if waited := time.Since(start); waited >= DefaultHelloTimeout/2 {
+			t.Errorf("it took %s", waited)
+		}
+	})
+}
+
 func TestARelayEndsWhenNobodyNeedsItAndStartsAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, dial func() *peer) {
 		p := dial()

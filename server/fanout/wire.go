@@ -81,6 +81,26 @@ func isPing(p []byte) bool {
 type hijacker struct {
 	http.ResponseWriter
 	wire *wire // once hijacked
+	// refused is the status with which the library refuses the handshake. Its text
+	// is kept back: refusals are problems here.
+	refused int
+}
+
+// WriteHeader keeps a refusal back.
+func (h *hijacker) WriteHeader(status int) {
+	if status == http.StatusSwitchingProtocols {
+		h.ResponseWriter.WriteHeader(status)
+		return
+	}
+	h.refused = status
+}
+
+// Write keeps the text of a refusal back.
+func (h *hijacker) Write(p []byte) (int, error) {
+	if h.refused != 0 {
+		return len(p), nil
+	}
+	return h.ResponseWriter.Write(p)
 }
 
 // Hijack takes the connection over.
