@@ -73,6 +73,7 @@ func (s Suite) Run(t *testing.T) {
 		{"GraphsThatAreNotEmptyAreNotReplaced", graphsThatAreNotEmptyAreNotReplaced},
 		{"LaterPreparationTakesThePlaceOfAnEarlier", laterPreparationTakesThePlaceOfAnEarlier},
 		{"GroundCarriesALogWithAFloor", groundCarriesALogWithAFloor},
+		{"ThinnedHistoryReadsAndMovesWhole", thinnedHistoryReadsAndMovesWhole},
 		{"PieceHasWhatWasAskedFor", pieceHasWhatWasAskedFor},
 		{"BeforesAreTheStatesRightBefore", beforesAreTheStatesRightBefore},
 		{"TypesOutliveTheirObjects", typesOutliveTheirObjects},
