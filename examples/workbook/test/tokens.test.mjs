@@ -6,6 +6,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { accessible } from './accessible.mjs'
 import { openWindow, picture, startBrowser } from './browser.mjs'
 import { Server, token } from './server.mjs'
 import { until } from './until.mjs'
@@ -73,6 +74,7 @@ describe('a token', { concurrency: true }, () => {
         await over.waitFor()
         await button(page, 'Connect again').waitFor()
         await picture(page, 'expired')
+        await accessible(page, 'a session that has ended')
       }
       await context.close()
       return opened

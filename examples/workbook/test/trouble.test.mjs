@@ -6,6 +6,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test as alone } from 'node:test'
+import { accessible } from './accessible.mjs'
 import { openWindow, picture, startBrowser, story } from './browser.mjs'
 import { Server } from './server.mjs'
 import { button, live, makeBook, offline, shows, type } from './workbook.mjs'
@@ -37,6 +38,7 @@ test('offline one goes on working; back again, all is sent, and what others did 
   await ann.page.getByRole('button', { name: /^Offline/ }).click()
   await ann.page.getByRole('region', { name: 'Changes on their way' }).getByText('Name of “written offline”').waitFor()
   await picture(ann.page, 'offline')
+  await accessible(ann.page, 'offline')
   await type(bob.page, 1, 0, 'by Bob meanwhile')
   await live(bob.page)
   await ann.context.setOffline(false)
@@ -52,6 +54,7 @@ test('a tab that closes in the middle of a job leaves it running, for the others
   await button(ann.page, 'Import airports').click()
   await bob.page.locator('.job.running').waitFor()
   await ann.page.close()
+  await accessible(bob.page, 'a job that runs')
   await bob.page.locator('.job.succeeded').waitFor()
   assert.match(await bob.page.locator('.job .result').innerText(), /airports imported/)
   await bob.page.keyboard.press('Escape')
@@ -118,6 +121,7 @@ test('a tab from before a new schema is told, its edits are judged by the new on
   await type(ann.page, 8, 0, 'shorter')
   await shows(bob.page, 8, 0, 'shorter')
   await picture(ann.page, 'schema')
+  await accessible(ann.page, 'a newer schema')
   await button(ann.page, 'Reload').click()
   await live(ann.page)
   await shows(ann.page, 8, 0, 'shorter')
