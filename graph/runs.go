@@ -224,6 +224,7 @@ type RunFilter struct {
 	State  RunState
 	Rule   string
 	Entity *Ref
+	About  *[16]byte // the id of an object, or of an edge: of the one or of both
 	Before string
 	Limit  int
 }
@@ -411,7 +412,7 @@ type RunComplete struct {
 }
 
 // RunIdentity is who a token of an attempt stands for. A mutation sent with it
-// carries Author, Cause, Fence and Depth, and ReplayAny.
+// carries Author, Cause, Fence and Depth, and ReplayAny from the second attempt.
 type RunIdentity struct {
 	Author Principal
 	Cause  Cause

@@ -46,8 +46,7 @@ func (s *Server) listRuns(w http.ResponseWriter, r *http.Request, c *call) error
 		if !ok {
 			return graph.InvalidID(entity)
 		}
-		ref := graph.ObjectRef(id)
-		f.Entity = &ref
+		f.About = (*[16]byte)(&id)
 	}
 	runs, err := s.Runs.List(r.Context(), c.graph, c.p, f)
 	if err != nil {

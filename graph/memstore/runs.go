@@ -476,7 +476,7 @@ func (r *Runs) ListRuns(_ context.Context, g graph.GraphKey, f graph.RunFilter) 
 
 func matches(r *runState, f graph.RunFilter) bool {
 	return (f.State == "" || r.State == f.State) && (f.Rule == "" || r.Rule == f.Rule) &&
-		(f.Entity == nil || r.Entity == *f.Entity)
+		(f.Entity == nil || r.Entity == *f.Entity) && (f.About == nil || r.Entity.ID == *f.About)
 }
 
 // newest orders runs by version, the last first, then by id.

@@ -112,7 +112,7 @@ func (s *Runs) ListRuns(ctx context.Context, g graph.GraphKey, f graph.RunFilter
 		SELECT ` + runColumns + ` FROM runs r
 		WHERE r.graph = @graph
 			AND (@state::text IS NULL OR r.state = @state) AND (@rule::text IS NULL OR r.rule = @rule)
-			AND (@entity::uuid IS NULL OR (r.entity = @entity AND r.entity_kind = @entity_kind))
+			AND (@entity::uuid IS NULL OR r.entity = @entity) AND (@entity_kind::smallint IS NULL OR r.entity_kind = @entity_kind)
 			AND (@before_version::bigint IS NULL OR (r.version, r.id) < (@before_version, @before_id::uuid))
 		ORDER BY r.version DESC, r.id DESC
 		LIMIT @limit`
@@ -124,6 +124,9 @@ func (s *Runs) ListRuns(ctx context.Context, g graph.GraphKey, f graph.RunFilter
 	}
 	if f.Rule != "" {
 		args["rule"] = f.Rule
+	}
+	if f.About != nil {
+		args["entity"] = *f.About
 	}
 	if f.Entity != nil {
 		args["entity"], args["entity_kind"] = f.Entity.IDString(), int16(f.Entity.Kind)

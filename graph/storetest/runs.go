@@ -593,6 +593,8 @@ func listsAreFilteredAndPaged(w *runWorld) {
 		made = append(made, w.newRun(rule, NewObjectID(), v))
 	}
 	made[2].Entity = graph.ObjectRef(x)
+	e := NewEdgeID()
+	made[3].Entity = graph.EdgeRef(e)
 	w.dispatch(6, made...)
 	w.mustClaim(made[0], lease)
 	list := func(f graph.RunFilter) []graph.Version {
@@ -616,6 +618,8 @@ func listsAreFilteredAndPaged(w *runWorld) {
 		{graph.RunFilter{State: graph.RunRunning}, []graph.Version{1}},
 		{graph.RunFilter{State: graph.RunPending, Rule: "odd"}, []graph.Version{5, 3}},
 		{graph.RunFilter{Entity: &ref}, []graph.Version{3}},
+		{graph.RunFilter{About: (*[16]byte)(&x)}, []graph.Version{3}},
+		{graph.RunFilter{About: (*[16]byte)(&e)}, []graph.Version{4}},
 		{graph.RunFilter{Limit: 2}, []graph.Version{6, 5}},
 		{graph.RunFilter{Limit: 2, Before: made[4].ID}, []graph.Version{4, 3}},
 		{graph.RunFilter{State: graph.RunDead}, nil},
