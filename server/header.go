@@ -30,7 +30,9 @@ func mutation(h http.Header, c *call) (*graph.Mutation, error) {
 	m := &graph.Mutation{Author: *c.p, Cause: graph.Cause{Kind: graph.CauseClient}}
 	if run := c.id.Run; run != nil {
 		fence := run.Fence
-		m.Cause, m.Fence, m.Depth, m.ReplayAny = run.Cause, &fence, run.Depth, true
+		m.Cause, m.Fence, m.Depth = run.Cause, &fence, run.Depth
+		// What an earlier attempt committed counts, whatever is sent with its key now.
+		m.ReplayAny = fence.Attempt > 1
 	}
 	key, set, err := single(h, headerKey)
 	if err != nil {

@@ -164,6 +164,11 @@ func TestMutationOfARunCarriesItsFence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	first := *run
+	first.Fence.Attempt = 1
+	if m, err := mutation(http.Header{}, &call{p: &run.Author, id: &auth.Identity{Run: &first}}); err != nil || m.ReplayAny {
+		t.Errorf("a key of the first attempt may stand for two patches: %+v, %v", m, err)
+	}
 	if m.Fence == nil || *m.Fence != run.Fence || m.Cause != run.Cause || m.Depth != 4 || !m.ReplayAny || m.Author.User != "run:1" {
 		t.Errorf("%+v", m)
 	}
