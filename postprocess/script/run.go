@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/dop251/goja"
@@ -219,7 +220,7 @@ func describe(v goja.Value) (s string) {
 		return v.String()
 	}
 	if stack := o.Get("stack"); stack != nil && !goja.IsUndefined(stack) {
-		return stack.String()
+		return ownFrames(stack.String())
 	}
 	return o.String()
 }
@@ -240,9 +241,23 @@ func (r *run) failure(err error) error {
 	case r.ctx.Err() != nil:
 		return context.Cause(r.ctx)
 	case errors.As(err, &thrown):
-		return &Error{Message: clip(thrown.String())}
+		return &Error{Message: clip(ownFrames(thrown.String()))}
 	}
 	return &Error{Message: clip(err.Error())}
+}
+
+// ownFrames leaves out of a stack what is the server's own code: whose names are
+// nobody's business.
+func ownFrames(text string) string {
+	lines := strings.Split(text, "\n")
+	kept := lines[:1]
+	for _, l := range lines[1:] {
+		frame := strings.TrimSpace(l)
+		if !strings.HasPrefix(frame, "at ") || !strings.HasSuffix(frame, "(native)") {
+			kept = append(kept, l)
+		}
+	}
+	return strings.Join(kept, "\n")
 }
 
 // clip keeps messages to a size that can be shown.
