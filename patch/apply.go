@@ -43,7 +43,7 @@ func (f fault) at(op int) *Error {
 }
 
 func missing(p Pointer) fault {
-	return fault{reason: PathMissing, path: p, message: "there is nothing"}
+	return fault{reason: PathMissing, path: p, message: "there is nothing here in the present state; add it, or load it again and see what is there"}
 }
 
 func badIndex(p Pointer) fault {

@@ -56,7 +56,7 @@ func (d *Draft) checkAway() *graph.Error {
 			if o == nil || t.removed || t.broken {
 				continue
 			}
-			message := "a " + map[area]string{areaBody: "body", areaAccess: "access"}[a] + " is a JSON object; add another where you remove it"
+			message := map[area]string{areaBody: "a body", areaAccess: "an object's access"}[a] + " is a JSON object; add another where you remove it"
 			e := graph.Errf(graph.CodeSchema, "%s", message).At(o.path).AtOp(o.index)
 			e.Errors, e.SchemaVer = []graph.Violation{{Path: o.path, Message: message}}, d.reg.Version
 			t.broken = true
@@ -73,6 +73,9 @@ func (d *Draft) checkAway() *graph.Error {
 func (d *Draft) applyFrom(i int, done []bool) *graph.Error {
 	o := &d.in.ops[i]
 	switch {
+	case d.forgiven[o.ref]: // what it would write must not be lost without a word
+		return graph.Errf(graph.CodeNotFound, "another transaction has added an edge between the two since your base, so this one was not made; "+
+			"load that one and change it").At(o.path).AtOp(o.index)
 	case o.unseen || o.shut || o.made && !d.makes(o.ref):
 		return nil
 	case o.object != nil:
@@ -149,6 +152,10 @@ func (d *Draft) createEdge(o *op) *graph.Error {
 	}
 	if there := d.state.Between(n.label, n.from, n.to); there != nil {
 		if d.in.m.Base != nil && there.Meta.CreatedVersion > *d.in.m.Base && d.byRef[graph.EdgeRef(there.ID)] == nil {
+			if d.forgiven == nil {
+				d.forgiven = map[graph.Ref]bool{}
+			}
+			d.forgiven[o.ref] = true
 			return nil // another transaction has added it since: done
 		}
 		return graph.Errf(graph.CodeEdgeExists, "there is an edge %q between the two already", n.label)

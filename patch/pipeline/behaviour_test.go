@@ -350,6 +350,17 @@ func TestBaseForgivesWhatOthersHaveDone(t *testing.T) {
 	if v := s.do(ann, link, base(saw)); v != s.head() {
 		t.Errorf("version %d", v)
 	}
+	// What else would be written on it has no place, and is not lost without a word.
+	second, head := id(), s.head()
+	for _, op := range []string{`"op":"add","path":"/edges/` + second + `/body/rank","value":1`, `"op":"test","path":"/edges/` + second + `/label","value":"creator"`} {
+		e := s.refused(ann, "not-found", `[{"op":"add","path":"/edges/`+second+`","value":{"label":"creator","from":"`+ds+`","to":"`+u+`"}},{`+op+`}]`, base(saw))
+		if e.Op == nil || *e.Op != 1 || !strings.Contains(e.Message, "load that one") {
+			t.Errorf("%v at %v", e, e.Op)
+		}
+	}
+	if v := s.head(); v != head {
+		t.Errorf("a refused transaction wrote: %d, was %d", v, head)
+	}
 	s.replays()
 }
 

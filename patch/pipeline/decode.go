@@ -280,6 +280,8 @@ func areaOf(kind graph.EntityKind, path patch.Pointer) (area, *graph.Error) {
 		return areaBody, nil
 	case name == "access" && kind == graph.KindObject:
 		return areaAccess, nil
+	case len(path) > 3 && (name == "type" || name == "label" || name == "from" || name == "to"):
+		return areaFixed, graph.Errf(graph.CodeInvalidPatch, "/%s is a text and has no parts", name).At(path.String())
 	case name == "meta", name == "type" && kind == graph.KindObject,
 		kind == graph.KindEdge && (name == "label" || name == "from" || name == "to"):
 		return areaFixed, nil

@@ -26,6 +26,8 @@ type Draft struct {
 	state  *overlay       // … with the transaction's own effects
 	before *access.Walker // rights on the state before
 
+	forgiven map[graph.Ref]bool // edges that count as made, by base: they are not there
+
 	touched []*touch
 	byRef   map[graph.Ref]*touch
 	later   []pendingRight // rights to judge on the final state

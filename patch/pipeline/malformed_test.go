@@ -98,3 +98,11 @@ func TestAKeyIsFreeAfterAMalformedPatch(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestATextOfAnEntityHasNoParts(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	s.refused(ann, "invalid-patch /objects/"+ds+"/type/x", `[{"op":"test","path":"/objects/`+ds+`/type/x","value":1}]`)
+	s.refused(ann, "not-found", `[{"op":"test","path":"/objects/`+id()+`/type/x","value":1}]`)
+}
