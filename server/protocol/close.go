@@ -30,7 +30,7 @@ var closeReasons = map[CloseCode]string{
 	CloseReplaced:        "replaced by a newer connection of the session",
 	CloseTooLarge:        "message too large",
 	CloseTooOld:          "offer the subprotocol " + Subprotocol,
-	CloseTooMany:         "too many messages",
+	CloseTooMany:         "too many messages or sessions; come back later",
 	CloseDraining:        "draining",
 	CloseStalled:         "stalled",
 }
