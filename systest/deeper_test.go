@@ -277,7 +277,7 @@ func TestDevMode(t *testing.T) {
 
 func TestASchemaReachesAllNodes(t *testing.T) {
 	t.Parallel()
-	db, redis := testdb.EmptyURL(t), testdb.Redis(t)
+	db, redis := testdb.OwnURL(t), testdb.Redis(t)
 	var urls []string
 	for range 2 {
 		n, err := startNode(db, redis, func(c *node.Config) { c.Postprocess.Queue = newID() })
@@ -381,7 +381,7 @@ func (c *cable) set(cut bool) {
 
 func TestW8KnownOutcomeWhileTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
-	database, wire := through(t, testdb.EmptyURL(t))
+	database, wire := through(t, testdb.OwnURL(t))
 	quiet := func(c *node.Config) { c.Log = slog.New(slog.DiscardHandler) }
 	n, err := startNode(database, "", quiet)
 	for range 3 { // where the machine is busy, a database at the end of a cable may seem to be away

@@ -537,7 +537,7 @@ func TestS11LiveWithoutRedis(t *testing.T) {
 	t.Parallel()
 	const poll = time.Second
 	redis := startPostRedis(t)
-	database := testdb.EmptyURL(t)
+	database := testdb.OwnURL(t)
 	var urls []string
 	for range 2 {
 		n, err := startNode(database, redis.url(), func(c *node.Config) { c.Poll = poll })

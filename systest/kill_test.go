@@ -93,7 +93,7 @@ func (c *child) kill() {
 // sending it again under its key.
 func TestW2DurableThoughServersAreKilled(t *testing.T) {
 	t.Parallel()
-	database := testdb.EmptyURL(t)
+	database := testdb.OwnURL(t)
 	bin, err := binary()
 	if err != nil {
 		t.Fatal(err)

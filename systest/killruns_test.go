@@ -63,7 +63,7 @@ func TestEveryRuleRunsThoughServersAreKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	database := testdb.EmptyURL(t)
+	database := testdb.OwnURL(t)
 	if out, err := exec.Command(bin, "migrate", "--database-url", database).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -192,7 +192,7 @@ func TestLogsKeepSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	database := testdb.EmptyURL(t)
+	database := testdb.OwnURL(t)
 	if out, err := exec.Command(bin, "migrate", "--database-url", database).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -271,7 +271,7 @@ func TestCompactedHistoryIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	database := testdb.EmptyURL(t)
+	database := testdb.OwnURL(t)
 	n, err := startNode(database, "", nil)
 	if err != nil {
 		t.Fatal(err)

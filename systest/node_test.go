@@ -140,7 +140,7 @@ func nodes(t testing.TB) pair {
 // concerns all graphs of a server at once.
 func ownNode(t testing.TB, schema string, change func(*node.Config)) *world {
 	t.Helper()
-	n, err := startNode(testdb.EmptyURL(t), "", change)
+	n, err := startNode(testdb.OwnURL(t), "", change)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ const free = 3*time.Second + 500*time.Millisecond
 // the lock.
 func TestANodeCutOffInItsTurnFreesTheGraph(t *testing.T) {
 	t.Parallel()
-	database := testdb.EmptyURL(t)
+	database := testdb.OwnURL(t)
 	l, through := newLink(t, database)
 	name := "cut-" + newID()
 	a, err := startNode(database, "", nil)
@@ -58,7 +58,7 @@ func TestANodeCutOffInItsTurnFreesTheGraph(t *testing.T) {
 // TestAStoppedNodeFreesTheGraph stops a node's process as it stands.
 func TestAStoppedNodeFreesTheGraph(t *testing.T) {
 	t.Parallel()
-	database := testdb.EmptyURL(t)
+	database := testdb.OwnURL(t)
 	addrA, addrB := address(t), address(t)
 	name := "stopped-" + newID()
 	if err := migrations.Up(t.Context(), database); err != nil {

@@ -22,7 +22,7 @@ import (
 // shown, tells of appends that failed: eight seconds are all that it has patience for.)
 func TestFewConnectionsServeManyWriters(t *testing.T) {
 	t.Parallel()
-	database := testdb.EmptyURL(t)
+	database := testdb.OwnURL(t)
 	n, err := startNode(database, "", func(c *node.Config) {
 		c.MaxConns = 4
 		c.Log = slog.New(slog.DiscardHandler)

@@ -103,7 +103,7 @@ func TestEverythingGoesOnWithoutItsRedis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := startRedis(t)
-			database := testdb.EmptyURL(t)
+			database := testdb.OwnURL(t)
 			const poll = 2 * time.Second
 			still := stillness(t, database)
 			var urls [2]string

@@ -14,7 +14,7 @@ import (
 // that goes on at the next node with what it holds misses nothing.
 func TestNodesAreReplacedOneByOne(t *testing.T) {
 	t.Parallel()
-	database, redis := testdb.EmptyURL(t), testdb.Redis(t)
+	database, redis := testdb.OwnURL(t), testdb.Redis(t)
 	const count = 3
 	var nodes [count]*node.Node
 	var urls [count]string

@@ -12,7 +12,7 @@ import (
 
 func TestAWorkerServesItsProbesAndNothingElse(t *testing.T) {
 	t.Parallel()
-	database := testdb.EmptyURL(t)
+	database := testdb.OwnURL(t)
 	l, through := newLink(t, database)
 	still := stillness(t, database)
 	worker := func(listen string) *node.Node {

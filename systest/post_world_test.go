@@ -48,7 +48,7 @@ func startPost(t *testing.T, schema string, servers, workers int) *postWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &postWorld{bin: bin, database: testdb.EmptyURL(t), redis: startPostRedis(t), journal: newJournal(t)}
+	p := &postWorld{bin: bin, database: testdb.OwnURL(t), redis: startPostRedis(t), journal: newJournal(t)}
 	if out, err := exec.Command(bin, "migrate", "--database-url", p.database).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

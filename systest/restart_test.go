@@ -41,7 +41,7 @@ type library struct {
 
 func newLibrary(t *testing.T) *library {
 	t.Helper()
-	l := &library{world: &world{t: t, graph: "main"}, db: testdb.EmptyURL(t), redis: startRedis(t), images: t.TempDir(), n: map[string]int{}}
+	l := &library{world: &world{t: t, graph: "main"}, db: testdb.OwnURL(t), redis: startRedis(t), images: t.TempDir(), n: map[string]int{}}
 	conn, err := pgx.Connect(t.Context(), l.db)
 	if err != nil {
 		t.Fatal(err)

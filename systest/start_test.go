@@ -18,7 +18,7 @@ func TestANodeServesAFreshGraph(t *testing.T) {
 // in that moment.
 func TestANodeWhoseDatabaseGoesWhileItStartsServesOnceItIsBack(t *testing.T) {
 	t.Parallel()
-	database := testdb.EmptyURL(t)
+	database := testdb.OwnURL(t)
 	l, through := newLink(t, database)
 	n, err := startNode(through, "", func(c *node.Config) {
 		c.Prepare = func(context.Context, *node.Node) error { // the last that happens before anybody is served

@@ -46,6 +46,7 @@ var (
 
 	postgres = sync.OnceValues(startPostgres)
 	shared   = sync.OnceValues(func() (string, error) { return database(postgres) })
+	model    = sync.OnceValues(func() (string, error) { return database(postgres) }) // nobody is connected to it
 	redis    = sync.OnceValues(startRedis)
 )
 
@@ -84,8 +85,25 @@ func URL(t testing.TB) string { return get(t, shared) }
 // migrated, for tests of migrations and of what concerns all graphs at once.
 func EmptyURL(t testing.TB) string {
 	t.Helper()
+	return own(t, "template0")
+}
+
+// OwnURL gives the address of a migrated database of the test's own: a copy of
+// one, for migrating takes longer.
+func OwnURL(t testing.TB) string {
+	t.Helper()
+	u, err := url.Parse(get(t, model))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return own(t, strings.TrimPrefix(u.Path, "/"))
+}
+
+// own makes a database that is dropped with the test.
+func own(t testing.TB, template string) string {
+	t.Helper()
 	server := get(t, postgres)
-	u, err := createDatabase(server)
+	u, err := createDatabase(server, template)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +167,7 @@ func database(server func() (string, error)) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	u, err := createDatabase(s)
+	u, err := createDatabase(s, "template0")
 	if err != nil {
 		return "", err
 	}
@@ -159,9 +177,9 @@ func database(server func() (string, error)) (string, error) {
 	return u, migrations.Up(ctx, u)
 }
 
-func createDatabase(server string) (string, error) {
+func createDatabase(server, template string) (string, error) {
 	name := "gt_test_" + random()
-	if err := exec(server, `CREATE DATABASE `+name+` TEMPLATE template0`); err != nil {
+	if err := exec(server, `CREATE DATABASE `+name+` TEMPLATE `+template); err != nil {
 		return "", err
 	}
 	u, err := url.Parse(server)
