@@ -158,8 +158,12 @@ func (f *follower) askToStop(ctx context.Context, asked []askedToStop) error {
 // until it ends.
 func (f *follower) askChildren(ctx context.Context, parent askedToStop) error {
 	var children []graph.ObjectID
+	var made graph.Version // when the parent was
 	err := f.replica.Read(ctx, func(s *replica.State) {
 		children = children[:0]
+		if o := s.Object(parent.id); o != nil {
+			made = o.Meta.CreatedVersion
+		}
 		s.In(parent.id, startedBy, func(e *graph.Edge) bool {
 			var b operationBody
 			child := s.Object(e.From)
@@ -172,12 +176,13 @@ func (f *follower) askChildren(ctx context.Context, parent askedToStop) error {
 	if err != nil || len(children) == 0 {
 		return err
 	}
-	ref := graph.ObjectRef(parent.id)
-	runs, err := f.deps.Runs.ListRuns(ctx, f.key, graph.RunFilter{Entity: &ref, Limit: listAtMost})
+	runs, _, err := f.deps.Runs.Fired(ctx, f.key, made)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(runs, func(r *graph.Run) bool { return r.Kind == graph.RunOperation })
+	i := slices.IndexFunc(runs, func(r *graph.Run) bool {
+		return r.Kind == graph.RunOperation && r.Entity == graph.ObjectRef(parent.id)
+	})
 	if i < 0 {
 		return nil // forgotten, long after its end
 	}
