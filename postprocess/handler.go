@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
+	"strings"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/postprocess/lambda"
@@ -146,8 +148,9 @@ func (a *attempt) sendWebhook(ctx context.Context, h schema.Handler) (answer, er
 		return answer{accepted: true, raw: storable(res.Body)}, nil
 	}
 	out, err := readAnswer(res.Body)
-	if err != nil && !json.Valid(res.Body) {
-		// A body that is no JSON is a receiver's way to say "fine".
+	if err != nil && !json.Valid(res.Body) && !namesJSON(res.Type) {
+		// A body that is no JSON is a receiver's way to say "fine"; one that was to
+		// be JSON may be a patch that was cut off.
 		return answer{raw: storable(res.Body)}, nil
 	}
 	return out, err
@@ -209,4 +212,10 @@ func readAnswer(raw json.RawMessage) (answer, error) {
 	}
 	out.result = m["result"]
 	return out, nil
+}
+
+// namesJSON reports whether a Content-Type is that of JSON.
+func namesJSON(contentType string) bool {
+	name, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (name == "application/json" || strings.HasSuffix(name, "+json"))
 }

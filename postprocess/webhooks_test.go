@@ -268,3 +268,23 @@ func TestAcceptedRunsOfRulesThatNobodyReportsAreRetriedAsFailed(t *testing.T) {
 		})
 	}
 }
+
+// An answer that was to be JSON and is not may be a patch that was cut off.
+func TestAWebhooksBrokenJSONIsAFailedAttempt(t *testing.T) {
+	t.Parallel()
+	var tries atomic.Int32
+	url := receiver(t, func(w http.ResponseWriter, e event) {
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		text := fmt.Sprintf(`{"patch":[{"op":"add","path":"/objects/%s/body/hooked","value":true}]}`, e.Entity)
+		if tries.Add(1) == 1 {
+			text = text[:len(text)/2]
+		}
+		fmt.Fprint(w, text)
+	})
+	s := setup(t, hook("rules", onCreate, url, ""), nil, withSecret)
+	id, _ := s.create("Thing", `{}`)
+	s.waitBody(id, func(b map[string]any) bool { return b["hooked"] == true })
+	if run := s.waitState("hook", graph.RunSucceeded)[0]; run.Attempt != 2 {
+		t.Errorf("it took %d attempts", run.Attempt)
+	}
+}

@@ -83,6 +83,7 @@ type Message struct {
 
 // Answer is what came back with a 2xx status.
 type Answer struct {
+	Type   string // of its content, as the other end names it
 	Status int
 	Body   []byte
 }
@@ -151,7 +152,7 @@ func (c *Client) Send(ctx context.Context, m Message) (Answer, error) {
 	if int64(len(body)) > c.cfg.AnswerBytes {
 		return Answer{}, ErrTooLarge
 	}
-	return Answer{Status: res.StatusCode, Body: body}, nil
+	return Answer{Status: res.StatusCode, Type: res.Header.Get("Content-Type"), Body: body}, nil
 }
 
 // check judges the URL before any name is resolved.
