@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -67,10 +68,11 @@ func newLibrary(t *testing.T) *library {
 	return l
 }
 
-// start starts the server; of a graph it reads what is asked for.
+// start starts the server; of a graph it reads what is asked for. What Redis has
+// is waited for, however slow the machine: what is counted must not depend on it.
 func (l *library) start(images, redis string) {
 	l.t.Helper()
-	n, err := startNode(l.db, redis, func(c *node.Config) { c.ImageDir, c.ReplicaEager = images, -1 })
+	n, err := startNode(l.db, redis, func(c *node.Config) { c.ImageDir, c.ReplicaEager, c.RedisPatience = images, -1, time.Minute })
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -18,10 +18,10 @@ const (
 	// getKeys are asked for in one round: few enough that on a slow machine, too,
 	// an answer comes often.
 	getKeys = 200
-	// getTime and perKey bound a whole Get from a Redis that answers all the time:
-	// it would be a hundred times as slow as one on a busy machine.
-	getTime = 10 * time.Second
-	perKey  = time.Millisecond
+	// perKey is what a Get may take for each key beyond Config.Patience, from a Redis
+	// that answers all the time: it would be a hundred times as slow as one on a busy
+	// machine.
+	perKey = time.Millisecond
 	// roundTime bounds one round, which is then tried again. It is no measure of
 	// Redis, which the pulse takes, but frees the connection of a round that nobody
 	// waits for any more.
@@ -30,7 +30,7 @@ const (
 
 // Cache is the second level of replicas in Redis: see replica.Cache. Redis may be
 // slow, and then it is waited for; once it is judged dead (it refuses
-// connections, or gives no sign of life for as long as patience) nobody waits for
+// connections, or gives no sign of life for as long as Config.Patience) nobody waits for
 // it any more, and until it answers again nothing is found and nothing is kept.
 // What it gives may be old, or wrong.
 type Cache struct {
@@ -52,7 +52,10 @@ func NewCache(cfg Config) *Cache {
 	if c.log == nil {
 		c.log = slog.Default()
 	}
-	c.pulse = newPulse(c.log, func(ctx context.Context) error { return c.client.Ping(ctx).Err() })
+	if cfg.Patience <= 0 {
+		cfg.Patience = DefaultPatience
+	}
+	c.pulse = newPulse(c.log, cfg.Patience, func(ctx context.Context) error { return c.client.Ping(ctx).Err() })
 	return c
 }
 
@@ -67,7 +70,7 @@ func (c *Cache) Stop(context.Context) error {
 // that could not be had.
 func (c *Cache) Get(ctx context.Context, keys []string) [][]byte {
 	values := make([][]byte, len(keys))
-	ctx, cancel := context.WithTimeout(ctx, getTime+time.Duration(len(keys))*perKey)
+	ctx, cancel := context.WithTimeout(ctx, c.pulse.patience+time.Duration(len(keys))*perKey)
 	defer cancel()
 	ctx, leave, ok := c.pulse.join(ctx)
 	if !ok {

@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	// patience is how long Redis may give no sign of life while somebody waits for
-	// it. It is counted in ticks that this process saw: on a machine that stands
-	// still nobody is late.
-	patience = 500 * time.Millisecond
-	tick     = 20 * time.Millisecond
+	// DefaultPatience is how long Redis may give no sign of life while somebody
+	// waits for it. It is counted in ticks that this process saw: on a machine that
+	// stands still nobody is late.
+	DefaultPatience = 160 * time.Millisecond
+	tick            = 20 * time.Millisecond
 	// pingAfter is the silence after which Redis is asked whether it lives.
 	pingAfter = 3 * tick
 )
@@ -34,9 +34,11 @@ var errSilent = errors.New("it gives no sign of life")
 type pulse struct {
 	log  *slog.Logger
 	ping func(context.Context) error
-	ctx  context.Context // ends with stop
-	quit context.CancelFunc
-	wg   sync.WaitGroup
+	// patience is how long a silence may last.
+	patience time.Duration
+	ctx      context.Context // ends with stop
+	quit     context.CancelFunc
+	wg       sync.WaitGroup
 
 	mu      sync.Mutex      // guards the fields below
 	life    context.Context // ends when Redis is judged dead; nil from then on
@@ -47,8 +49,8 @@ type pulse struct {
 	stopped bool
 }
 
-func newPulse(log *slog.Logger, ping func(context.Context) error) *pulse {
-	p := &pulse{log: log, ping: ping}
+func newPulse(log *slog.Logger, patience time.Duration, ping func(context.Context) error) *pulse {
+	p := &pulse{log: log, ping: ping, patience: patience}
 	p.ctx, p.quit = context.WithCancel(context.Background())
 	p.life, p.die = context.WithCancel(p.ctx)
 	return p
@@ -143,7 +145,7 @@ func (p *pulse) watch(ctx context.Context) {
 		if silent += tick; beats != heard {
 			heard, silent = beats, 0
 		}
-		if silent >= patience {
+		if silent >= p.patience {
 			p.end(errSilent)
 			continue
 		}

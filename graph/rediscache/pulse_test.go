@@ -35,7 +35,7 @@ func (a *answers) ping(ctx context.Context) error {
 }
 
 func pulseOf(t *testing.T, a *answers) *pulse {
-	p := newPulse(slog.New(slog.DiscardHandler), a.ping)
+	p := newPulse(slog.New(slog.DiscardHandler), DefaultPatience, a.ping)
 	t.Cleanup(p.stop)
 	return p
 }
@@ -76,8 +76,8 @@ func TestASilentRedisIsLeftAlone(t *testing.T) {
 		defer leave()
 		began := time.Now()
 		<-ctx.Done()
-		if took := time.Since(began); took < patience || took > 2*patience {
-			t.Errorf("given up after %v, want about %v", took, patience)
+		if took := time.Since(began); took < DefaultPatience || took > 2*DefaultPatience {
+			t.Errorf("given up after %v, want about %v", took, DefaultPatience)
 		}
 		if _, _, ok := p.join(t.Context()); ok {
 			t.Error("the next one waits as well")

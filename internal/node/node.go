@@ -62,7 +62,10 @@ type Config struct {
 	ReplicaBytes int64
 	ReplicaEager int
 	ImageDir     string
-	Observe      func(stage string) func()
+	// RedisPatience is how long a read waits for a silent Redis before it goes to
+	// the database: see rediscache.Config.
+	RedisPatience time.Duration
+	Observe       func(stage string) func()
 	// Prepare runs once writes are possible and before anybody is served: the
 	// place to apply a schema. Its error ends the start.
 	Prepare func(context.Context, *Node) error
@@ -258,7 +261,7 @@ func (n *Node) startRedis(ctx context.Context) error {
 	n.onStop(func() { n.redis.Close() })
 	n.hints = rediscache.New(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
 	n.onStop(n.stopping("hints", n.hints.Stop))
-	n.cache = rediscache.NewCache(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
+	n.cache = rediscache.NewCache(rediscache.Config{Client: n.redis, Log: n.cfg.Log, Patience: n.cfg.RedisPatience})
 	n.onStop(n.stopping("cache", n.cache.Stop))
 	n.bus = rediscache.NewBus(rediscache.Config{Client: n.redis, Log: n.cfg.Log})
 	n.onStop(n.stopping("bus", n.bus.Stop))
