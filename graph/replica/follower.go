@@ -189,19 +189,22 @@ func (r *Replica) lost(ctx context.Context, at graph.Head) error {
 // reload loads the state anew. A fault leaves the replica as it is, and the
 // next round tries again.
 func (r *Replica) reload(ctx context.Context) error {
-	state, err := r.set.loadState(ctx, r.name, r.key)
-	switch {
-	case graph.CodeOf(err) == graph.CodeNotFound:
-		r.set.retire(r)
-		return err
-	case err != nil:
-		r.follow.reloadNext()
-		return err
+	for {
+		state, err := r.set.loadState(ctx, r.name, r.key)
+		switch {
+		case graph.CodeOf(err) == graph.CodeNotFound:
+			r.set.retire(r)
+			return err
+		case err != nil:
+			r.follow.reloadNext()
+			return err
+		}
+		schema := state.head.SchemaVer // the state is the replica's from here on
+		if r.replace(state) {
+			r.set.noteSchema(schema)
+			return nil
+		}
 	}
-	schema := state.head.SchemaVer // the state is the replica's from here on
-	r.replace(state)
-	r.set.noteSchema(schema)
-	return nil
 }
 
 // Reload drops the state at the next round of the follower and reads it anew

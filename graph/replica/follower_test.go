@@ -232,6 +232,70 @@ func TestCommitOfAnotherEpochLoadsAnew(t *testing.T) {
 	r.Read(context.Background(), func(st *replica.State) { w.agrees(t, st) })
 }
 
+// overtaken is a store whose answers are old when they arrive.
+type overtaken struct {
+	graph.Store
+	meanwhile func() // after the state was read
+	next      func() // before the log is read
+}
+
+func (o *overtaken) Graph(ctx context.Context, name string) (graph.GraphInfo, error) {
+	info, err := o.Store.Graph(ctx, name)
+	o.meanwhile()
+	return info, err
+}
+
+func (o *overtaken) State(ctx context.Context, g graph.GraphKey, fn graph.StateFunc) (graph.Head, error) {
+	head, err := o.Store.State(ctx, g, fn)
+	o.meanwhile()
+	return head, err
+}
+
+func (o *overtaken) Log(ctx context.Context, g graph.GraphKey, since graph.Version, limit int) ([]*graph.Commit, error) {
+	o.next()
+	return o.Store.Log(ctx, g, since, limit)
+}
+
+// Who is told of a version is never told of an earlier one.
+func TestLoadedAnewAReplicaDoesNotGoBack(t *testing.T) {
+	t.Parallel()
+	for name, eager := range map[string]int{"whole": 1000, "in part": -1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			quietly := func() {}
+			store := &overtaken{Store: w.store, meanwhile: quietly, next: quietly}
+			_, r := w.open(t, replica.Config{Store: store, Eager: eager, Poll: time.Hour, Log: quiet})
+			own := func() {
+				if err := r.Apply([]*graph.Commit{w.commit(t, addThing)}); err != nil {
+					t.Error(err)
+				}
+			}
+			own()
+			store.meanwhile = own
+			backwards := 0
+			store.next = func() {
+				if r.Head().Version < w.head.Version {
+					backwards++
+				}
+			}
+			r.Reload()
+			if err := r.CatchUp(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if r.Head() != w.head || backwards > 0 {
+				t.Fatalf("at %+v, want %+v; it went back %d times", r.Head(), w.head, backwards)
+			}
+			if eager < 0 {
+				return // it holds what is asked for
+			}
+			if err := r.Read(t.Context(), func(st *replica.State) { w.agrees(t, st) }); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 // forgetful is a store that has lost its newest commits, as one does after a
 // failover to a standby that lagged.
 type forgetful struct {

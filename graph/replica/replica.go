@@ -113,9 +113,24 @@ func (r *Replica) apply(commits []*graph.Commit) (applied bool, err error) {
 }
 
 // replace puts a state that was loaded anew in the place of the present one.
-// The ring is empty after it: what led to the new state is not known.
-func (r *Replica) replace(c *core) {
+// The ring is empty after it: what led to the new state is not known. What was
+// applied while the state was loaded is done to it first, for a replica never goes
+// back within an epoch: false, and nothing happens, where the ring no longer has
+// that.
+func (r *Replica) replace(c *core) bool {
 	r.mu.Lock()
+	if at := r.core.head; at.Epoch == c.head.Epoch && at.Version > c.head.Version {
+		r.tailMu.RLock()
+		commits, ok := r.ring.since(c.head.Version, at.Version)
+		r.tailMu.RUnlock()
+		if !ok {
+			r.mu.Unlock()
+			return false
+		}
+		for _, commit := range commits {
+			c.change(commit)
+		}
+	}
 	r.core, r.whole = c, State{core: c}
 	r.account()
 	r.tailMu.Lock()
@@ -127,6 +142,7 @@ func (r *Replica) replace(c *core) {
 	r.trail.clear()
 	r.dirty.clear(r.set)
 	r.news.tell()
+	return true
 }
 
 // raiseSchema notes that the graph's schema changed without a commit.
