@@ -3,7 +3,6 @@
 package bundle
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -97,7 +96,7 @@ func (b *Bundle) add(file string, text []byte) error {
 		scripts[name] = source
 	}
 	var err error
-	b.Doc, err = withScripts(text, scripts, doc.Scripts != nil)
+	b.Doc, err = withScripts(text, scripts)
 	return err
 }
 
@@ -143,26 +142,4 @@ func (b *Bundle) note(build api.PluginBuild) {
 		}
 		return api.OnLoadResult{}, nil // and is read as it would be without us
 	})
-}
-
-// withScripts puts the scripts into the text: as a last line of a YAML document
-// that has none, else by writing the whole document anew as JSON.
-func withScripts(text []byte, scripts map[string]string, had bool) ([]byte, error) {
-	encoded, err := json.Marshal(scripts)
-	if err != nil {
-		return nil, err
-	}
-	if trimmed := strings.TrimSpace(string(text)); !had && !strings.HasPrefix(trimmed, "{") {
-		return []byte(strings.TrimRight(string(text), "\n") + "\nscripts: " + string(encoded) + "\n"), nil
-	}
-	raw, err := yaml.YAMLToJSON(text)
-	if err != nil {
-		return nil, err
-	}
-	var doc map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &doc); err != nil {
-		return nil, err
-	}
-	doc["scripts"] = encoded
-	return json.Marshal(doc)
 }

@@ -130,3 +130,58 @@ func TestAFaultOfAHandlerNamesItsFileAndLine(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+func TestWithScriptsOfItsOwnTheLinesStayToo(t *testing.T) {
+	t.Parallel()
+	const rules = "rules:\n  b: {handler: {script: b.js}}\n  a: {handler: {script: a.js}}\n"
+	for name, text := range map[string]string{
+		"indented":          "graphtide: 1\nscripts:\n  # ours\n  a.js: |\n    // {one}\n    export default () => \"1}\"\n\n  'c.js': x\ntypes:\n  T: {}\n" + rules,
+		"indented and last": rules + "types:\n  T: {}\nscripts:\n  a.js: x\n  c.js: >-\n    y\n    z\n",
+		"in braces":         "scripts: {a.js: \"x\",\n  c.js: y}\ntypes:\n  T: {}\n" + rules,
+		"empty":             rules + "scripts: {}\ntypes:\n  T: {}\n",
+		"none":              rules + "types:\n  T: {}\n",
+		"JSON":              "{\n  \"scripts\": {\n    \"a.js\": \"x\"\n  },\n  \"types\":\n  {\"T\":{}},\n\"rules\": {\"b\": {\"handler\": {\"script\": \"b.js\"}}}}",
+		"JSON with none":    "\n{\"graphtide\": 1,\n  \"types\":\n  {\"T\":{}},\n\"rules\": {\"b\": {\"handler\": {\"script\": \"b.js\"}}}}",
+		"Windows lines":     strings.ReplaceAll("scripts:\n  a.js: x\ntypes:\n  T: {}\n"+rules, "\n", "\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			write(t, dir, "a.js", "export default () => 'a'")
+			write(t, dir, "b.js", "export default () => 'b'")
+			out, err := Schema(filepath.Join(dir, "app.yaml"), []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if was, is := lineOf(text, "types"), lineOf(string(out), "types"); was != is || was == 0 {
+				t.Errorf("line %d became %d:\n%s", was, is, out)
+			}
+			var before, after struct {
+				Types   map[string]any    `yaml:"types"`
+				Scripts map[string]string `yaml:"scripts"`
+			}
+			if err := yaml.Unmarshal([]byte(text), &before); err != nil {
+				t.Fatal(err)
+			}
+			if err := yaml.Unmarshal(out, &after); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			for name, source := range before.Scripts {
+				if after.Scripts[name] != source {
+					t.Errorf("%s is %q, was %q", name, after.Scripts[name], source)
+				}
+				if was, is := lineOf(text, name), lineOf(string(out), name); was > lineOf(text, "scripts") && was < lineOf(text, "rules") && was != is {
+					t.Errorf("%s was in line %d, is in %d:\n%s", name, was, is, out)
+				}
+			}
+			if !strings.Contains(after.Scripts["b.js"], `"b"`) || len(after.Types) != 1 {
+				t.Errorf("got %s", out)
+			}
+		})
+	}
+}
+
+// lineOf gives the first line that has the word, from 1 on, or 0.
+func lineOf(text, word string) int {
+	return 1 + slices.IndexFunc(strings.Split(text, "\n"), func(l string) bool { return strings.Contains(l, word) })
+}
