@@ -12,6 +12,7 @@ import (
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/memstore"
+	"github.com/graphtide/graphtide/patch"
 )
 
 func TestATransactionSeesItsOwnEarlierOperations(t *testing.T) {
@@ -434,6 +435,29 @@ func TestOperationsBelongToTheirExecutor(t *testing.T) {
 	s.do(bob, `[{"op":"replace","path":"/objects/`+op+`/body/state","value":"running"}]`, executor)
 	s.refused(bob, "forbidden", `[{"op":"replace","path":"/objects/`+op+`/body/state","value":"failed"},{"op":"replace","path":"/objects/`+ds+`/body/name","value":"x"}]`, executor)
 	s.do(admin, `[{"op":"replace","path":"/objects/`+op+`/body/state","value":"cancelled"}]`, executor)
+	s.replays()
+}
+
+func TestANewOperationHasTheDefaultsOfItsParams(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for asked, want := range map[string]string{
+		`{"operation":"export"}`:                                           `{"format":"csv"}`,
+		`{"operation":"export","params":{"opts":{}}}`:                      `{"opts":{"deep":true},"format":"csv"}`,
+		`{"operation":"export","params":{"format":"tsv"}}`:                 `{"format":"tsv"}`,
+		`{"operation":"export","params":{"format":"x","opts":{"deep":0}}}`: "",
+	} {
+		op := id()
+		add := `[{"op":"add","path":"/objects/` + op + `","value":{"type":"OperationRequest","body":` + asked + `}}]`
+		if want == "" {
+			s.refused(ann, "schema", add)
+			continue
+		}
+		s.do(ann, add)
+		if got, _ := patch.Get(s.object(op).Body, patch.Pointer{"params"}); !patch.Equal(got, []byte(want)) {
+			t.Errorf("%s: params %s, want %s", asked, got, want)
+		}
+	}
 	s.replays()
 }
 

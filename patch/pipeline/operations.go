@@ -97,7 +97,8 @@ func (d *Draft) guardOperationMade(t *touch) *graph.Error {
 	return nil
 }
 
-// checkOperationMade judges both by the schema.
+// checkOperationMade judges both by the schema, and fills in the params'
+// defaults.
 func (d *Draft) checkOperationMade(t *touch) *graph.Error {
 	var name string
 	if raw, ok := patch.Get(t.objNow.Body, patch.Pointer{"operation"}); !ok || json.Unmarshal(raw, &name) != nil {
@@ -117,7 +118,25 @@ func (d *Draft) checkOperationMade(t *touch) *graph.Error {
 		}
 		return d.violations(t, v)
 	}
+	if err := d.fillParams(t, decl.FillParams(params)); err != nil {
+		return err
+	}
 	return d.checkTarget(t, decl)
+}
+
+// fillParams gives a new operation its params with their defaults. The handler
+// reads them from the object: there they are as they were on the day it was
+// asked for, whatever the schema says later.
+func (d *Draft) fillParams(t *touch, filled json.RawMessage) *graph.Error {
+	if now, ok := patch.Get(t.objNow.Body, patch.Pointer{"params"}); ok && len(now) == len(filled) {
+		return nil // what is filled in only adds
+	}
+	body, err := patch.Apply(t.objNow.Body, []patch.Op{{Kind: patch.Add, Path: patch.Pointer{"params"}, Value: filled}}, patch.JSONLimits{Bytes: d.lim.BodyBytes, Depth: d.lim.BodyDepth})
+	if err != nil {
+		return patchError(err, t.ref.Pointer()+"/body")
+	}
+	t.setBody(d, body)
+	return nil
 }
 
 // checkTarget holds a new operation to its declaration's target.

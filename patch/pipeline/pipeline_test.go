@@ -66,6 +66,9 @@ operations:
     target: DataStore
     needs: write
     handler: {go: sync}
+  export:
+    params: {format: {type: string, default: csv}, opts: {type: object, properties: {deep: {type: boolean, default: true}}}}
+    handler: {go: export}
 rules:
   changed:
     on: {object: DataStore, events: [modify], paths: [/body/name]}
