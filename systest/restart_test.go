@@ -69,10 +69,11 @@ func newLibrary(t *testing.T) *library {
 }
 
 // start starts the server; of a graph it reads what is asked for. What Redis has
-// is waited for, however slow the machine: what is counted must not depend on it.
+// is waited for, however slow the machine, and no rules look at the log: what is
+// counted is what the views need.
 func (l *library) start(images, redis string) {
 	l.t.Helper()
-	n, err := startNode(l.db, redis, func(c *node.Config) { c.ImageDir, c.ReplicaEager, c.RedisPatience = images, -1, time.Minute })
+	n, err := startNode(l.db, redis, func(c *node.Config) { c.ImageDir, c.ReplicaEager, c.RedisPatience, c.NoWorker = images, -1, time.Minute, true })
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func TestTransactionsLoadsAndHistoryGoRound(t *testing.T) {
 	if got := text(); got != "zwei" {
 		t.Errorf("after the undo: %q", got)
 	}
-	sh.run("revert", "2").ends(exitFailed, "undo-conflict", "/body/text", "version 4").silent()
+	sh.run("revert", "3").ends(exitFailed, "undo-conflict", "/body/text", "version 4").silent()
 }
 
 func TestDryRunsWriteNothing(t *testing.T) {
