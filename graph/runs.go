@@ -97,10 +97,12 @@ type Run struct {
 	Replay    string // the replay that made it; "": a commit did
 }
 
-// RunError is why an attempt failed or a run was stopped. It is what users see.
+// RunError is why an attempt failed or a run was stopped. It is what users see,
+// but for Where.
 type RunError struct {
 	Code    string    `json:"code"` // a Code, or one of handler-failed, timed-out, lease-lost, loop, too-deep
 	Message string    `json:"message"`
+	Where   string    `json:"where,omitempty"` // places in a script; for admins
 	Chain   []RunLink `json:"chain,omitempty"`
 }
 

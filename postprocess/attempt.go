@@ -437,7 +437,7 @@ func (a *attempt) scriptError(ctx context.Context, err error) error {
 	var mine *script.Error
 	switch {
 	case errors.As(err, &mine):
-		return failed("%s", mine.Message)
+		return &failure{code: "handler-failed", message: mine.Message, where: mine.Where}
 	case errors.Is(err, script.ErrMemory):
 		return failed("%s", err)
 	case ctx.Err() != nil:

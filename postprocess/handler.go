@@ -36,7 +36,8 @@ type answer struct {
 type failure struct {
 	code      string
 	message   string
-	permanent bool // trying again does not help
+	where     string // places in a script; for admins
+	permanent bool   // trying again does not help
 }
 
 func (f *failure) Error() string { return f.message }
@@ -52,7 +53,7 @@ func runError(err error) *graph.RunError {
 	var pub *graph.Error
 	switch {
 	case errors.As(err, &f):
-		return &graph.RunError{Code: f.code, Message: clip(f.message)}
+		return &graph.RunError{Code: f.code, Message: clip(f.message), Where: clip(f.where)}
 	case errors.As(err, &pub):
 		return &graph.RunError{Code: string(pub.Code), Message: clip(pub.Error())}
 	case errors.Is(err, errOrphaned):
@@ -91,7 +92,7 @@ func (a *attempt) call(ctx context.Context) (answer, error) {
 func (a *attempt) runScript(ctx context.Context, name string) (answer, error) {
 	prog, err := a.svc.programs.get(a.registry, name)
 	if err != nil {
-		return answer{}, failed("%s", err)
+		return answer{}, &failure{code: "handler-failed", message: "the handler's script cannot be read", where: err.Error()}
 	}
 	a.request = withMembers(a.event)
 	raw, err := prog.Run(ctx, a.request, a.graph, a.operationForScript(), a.svc.cfg.Script)

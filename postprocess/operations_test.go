@@ -108,11 +108,17 @@ func TestOperationsEndAsTheirHandlersDo(t *testing.T) {
 				if e["type"] != "urn:graphtide:problem:"+code || e["detail"] == "" {
 					t.Errorf("the problem is %v", e)
 				}
+				if text, _ := e["detail"].(string); strings.Contains(text, key+".js") || strings.Contains(text, "\n") {
+					t.Errorf("users read of the code: %q", text)
+				}
 			}
 			if b["state"] != c.outcome.state || code != c.outcome.code {
 				t.Errorf("the operation is %v", b)
 			}
 			run := s.waitState(key, c.outcome.run)[0]
+			if name == "always throws" && (run.Error.Message != "Error: no" || !strings.Contains(run.Error.Where, key+".js:1:")) {
+				t.Errorf("admins read %+v", run.Error)
+			}
 			if run.Attempt != c.tries {
 				t.Errorf("it took %d attempts, want %d", run.Attempt, c.tries)
 			}

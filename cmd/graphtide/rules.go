@@ -70,9 +70,14 @@ func lastOf(runs []graph.RunSummary) string {
 	r := runs[0]
 	text := fmt.Sprintf("version %d, %s", r.Version, r.State)
 	if r.Error != nil {
-		text += ": " + strings.ReplaceAll(r.Error.Message, "\n", " ")
+		text += ": " + reason(r.Error)
 	}
 	return text
+}
+
+// reason gives why something failed, and where, on one line.
+func reason(e *graph.RunError) string {
+	return strings.ReplaceAll(strings.TrimSpace(e.Message+"\n"+e.Where), "\n", " ")
 }
 
 // failureOf gives the last thing that went wrong with a rule.

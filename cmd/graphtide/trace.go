@@ -222,7 +222,7 @@ func stepText(h graph.Hop) string {
 		text += fmt.Sprintf("  version %d", h.Version)
 	}
 	if h.Error != nil {
-		text += fmt.Sprintf("  %s: %s", h.Error.Code, strings.ReplaceAll(h.Error.Message, "\n", " "))
+		text += fmt.Sprintf("  %s: %s", h.Error.Code, reason(h.Error))
 		for _, l := range h.Error.Chain {
 			text += fmt.Sprintf(" → %s (%s)", l.Rule, l.Entity)
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/dop251/goja"
@@ -60,11 +59,17 @@ func (l Limits) withDefaults() Limits {
 
 // Error is a script's own failure: an exception, or a bound it hit.
 type Error struct {
-	Message string // with the position in the source where there is one
+	Message string // for whoever waits for what the script does
+	Where   string // places in the source, for whoever wrote it; "" where there are none
 }
 
-// Error gives the message.
-func (e *Error) Error() string { return e.Message }
+// Error gives the message and the places.
+func (e *Error) Error() string {
+	if e.Where == "" {
+		return e.Message
+	}
+	return e.Message + "\n" + e.Where
+}
 
 // ErrMemory ends a run that holds too much memory.
 var ErrMemory = errors.New("the script holds too much memory")
@@ -123,7 +128,7 @@ func (r *run) main(p *Program, event json.RawMessage) (answer json.RawMessage, e
 		// goja turns its own panics into exceptions; what is left is a fault of
 		// the interpreter, and must not take the server along.
 		if x := recover(); x != nil {
-			err = &Error{Message: fmt.Sprintf("the interpreter failed: %v", x)}
+			err = &Error{Message: "the interpreter failed", Where: fmt.Sprint(x)}
 		}
 	}()
 	r.vm.SetMaxCallStackSize(r.lim.Stack)
@@ -178,7 +183,7 @@ func (r *run) load(p *Program) (goja.Callable, error) {
 	}
 	fn, ok := goja.AssertFunction(module.Get("exports").ToObject(r.vm).Get("default"))
 	if !ok {
-		return nil, &Error{Message: p.name + ": there is no `export default function (event, graph)`"}
+		return nil, &Error{Message: "there is no `export default function (event, graph)`", Where: p.name}
 	}
 	return fn, nil
 }
@@ -206,30 +211,15 @@ func settled(v goja.Value) (goja.Value, error) {
 // rejection carries the reason of a rejected promise.
 type rejection struct{ reason goja.Value }
 
-func (e *rejection) Error() string { return describe(e.reason) }
-
-// describe gives the text of whatever was thrown.
-func describe(v goja.Value) (s string) {
-	defer func() {
-		if recover() != nil { // a toString of the script's own that throws
-			s = "an exception"
-		}
-	}()
-	o, ok := v.(*goja.Object)
-	if !ok {
-		return v.String()
-	}
-	if stack := o.Get("stack"); stack != nil && !goja.IsUndefined(stack) {
-		return ownFrames(stack.String())
-	}
-	return o.String()
-}
+func (e *rejection) Error() string { return "a promise was rejected" }
 
 // failure maps what goja gives to the errors of Run.
 func (r *run) failure(err error) error {
 	var mine *Error
+	var reason *rejection
 	var thrown *goja.Exception
 	var stopped *goja.InterruptedError
+	var deep *goja.StackOverflowError
 	switch {
 	case errors.As(err, &mine):
 		return mine
@@ -240,24 +230,14 @@ func (r *run) failure(err error) error {
 		return &Error{Message: "the script was stopped"}
 	case r.ctx.Err() != nil:
 		return context.Cause(r.ctx)
+	case errors.As(err, &deep):
+		return &Error{Message: "the script called itself too deeply", Where: framesOf(deep.Stack())}
+	case errors.As(err, &reason):
+		return r.exception(reason.reason, nil)
 	case errors.As(err, &thrown):
-		return &Error{Message: clip(ownFrames(thrown.String()))}
+		return r.exception(thrown.Value(), thrown.Stack())
 	}
 	return &Error{Message: clip(err.Error())}
-}
-
-// ownFrames leaves out of a stack what is the server's own code: whose names are
-// nobody's business.
-func ownFrames(text string) string {
-	lines := strings.Split(text, "\n")
-	kept := lines[:1]
-	for _, l := range lines[1:] {
-		frame := strings.TrimSpace(l)
-		if !strings.HasPrefix(frame, "at ") || !strings.HasSuffix(frame, "(native)") {
-			kept = append(kept, l)
-		}
-	}
-	return strings.Join(kept, "\n")
 }
 
 // clip keeps messages to a size that can be shown.

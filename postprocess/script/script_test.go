@@ -226,6 +226,42 @@ func TestAPromiseThatNothingSettlesEndsAtOnce(t *testing.T) {
 	}
 }
 
+func TestWhateverIsThrownIsDescribed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ src, message, where string }{
+		"error":             {`() => { throw new TypeError('no way') }`, "TypeError: no way", "at a_default (a.js:1:"},
+		"error in async":    {`async () => { throw new Error('no way') }`, "Error: no way", "(a.js:1:"},
+		"lines":             {`() => { throw new Error('no\nat all') }`, "Error: no\nat all", "(a.js:1:"},
+		"object":            {`() => { throw {a: 1} }`, `{"a":1}`, "(a.js:1:"},
+		"rejected object":   {`() => Promise.reject({a: [1]})`, `{"a":[1]}`, ""},
+		"cycle":             {`() => { const o = {}; o.o = o; throw o }`, "[object Object]", "(a.js:1:"},
+		"large":             {`() => { throw {a: 'x'.repeat(9000)} }`, `{"a":"` + strings.Repeat("x", 2042) + "…", ""},
+		"text":              {`() => { throw 'oh' }`, "oh", "(a.js:1:"},
+		"nothing":           {`() => { throw null }`, "null", "(a.js:1:"},
+		"text of its own":   {`() => { throw {toString: () => 'mine'} }`, "mine", "(a.js:1:"},
+		"no text":           {`() => { throw {toString () { throw 1 }} }`, "an exception that cannot be described", ""},
+		"recursion":         {`() => { const f = () => 1 + f(); return f() }`, "the script called itself too deeply", "at f (a.js:1:"},
+		"recursion, async":  {`async () => { const f = () => 1 + f(); return f() }`, "the script called itself too deeply", "at f (a.js:1:"},
+		"text that recurs":  {`() => { const f = () => 1 + f(); throw {toString: f} }`, "an exception that cannot be described", ""},
+		"no default export": {`1`, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := runScript(t, "a.js", "export default "+c.src)
+			var mine *Error
+			if !errors.As(err, &mine) {
+				t.Fatalf("ended with %v", err)
+			}
+			if name != "no default export" && mine.Message != c.message || !strings.Contains(mine.Where, c.where) {
+				t.Errorf("got %q, %q; want %q, %q", mine.Message, mine.Where, c.message, c.where)
+			}
+			if strings.Contains(mine.Message, "a.js") || len(mine.Where) > 2100 {
+				t.Errorf("the message is %q, %q", mine.Message, mine.Where)
+			}
+		})
+	}
+}
+
 func TestFailuresSayWhere(t *testing.T) {
 	t.Parallel()
 	_, err := runScript(t, "handlers/a.ts", "export default async function (e: unknown) {\n\n  throw new Error('no way')\n}")
