@@ -23,7 +23,8 @@ type Submitter interface {
 	DryRun(ctx context.Context, graph string, m *Mutation) (*DryRun, error)
 }
 
-// DryRun is what a mutation would do.
+// DryRun is what a mutation would do. Problems are in the order of the operations;
+// those of the mutation as a whole stand first.
 type DryRun struct {
 	OK       bool      `json:"ok"`
 	Problems []*Error  `json:"problems"`

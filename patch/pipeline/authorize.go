@@ -83,6 +83,16 @@ func (d *Draft) authorize() *graph.Error {
 		o := &d.in.ops[i]
 		made, known := life[o.ref]
 		o.unseen, o.shut, o.refused, o.made = false, false, false, made // not those of an earlier preparation
+		if o.lost != nil {
+			o.unseen = true
+			if o.adds(o.ref.Kind) { // what is done to it is not to be told of as well
+				if life == nil {
+					life = make(lifetimes, 4)
+				}
+				life[o.ref] = true
+			}
+			continue
+		}
 		err := d.authorizeOp(o, life, made, known && !made)
 		if o.area == areaEntity && (err == nil || o.object != nil) {
 			if life == nil {
@@ -213,6 +223,10 @@ func (d *Draft) authorizeLink(o *op, life lifetimes) *graph.Error {
 			return graph.NotFound("object").At(o.path + "/" + end.name)
 		}
 	}
+	if d.hollow(o.edge.from) || d.hollow(o.edge.to) {
+		o.unseen = true
+		return nil
+	}
 	return d.authorizeEnds(o, o.edge.label, o.edge.from, o.edge.to, life)
 }
 
@@ -265,7 +279,7 @@ func (d *Draft) plannedType(id graph.ObjectID) string {
 func (d *Draft) authorizeMade(o *op, life lifetimes) *graph.Error {
 	if o.ref.Kind == graph.KindEdge {
 		for i := range d.in.ops {
-			if l := &d.in.ops[i]; l.edge != nil && l.ref == o.ref {
+			if l := &d.in.ops[i]; l.edge != nil && l.ref == o.ref && !l.unseen {
 				return d.authorizeEnds(o, l.edge.label, l.edge.from, l.edge.to, life)
 			}
 		}

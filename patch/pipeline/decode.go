@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/patch"
@@ -28,8 +29,12 @@ type op struct {
 	// misuse is what is wrong with the path or the op at this place. It is told
 	// only to those who may read the target.
 	misuse *graph.Error
-	// unseen: the target is absent or hidden. A dry run, which goes on, leaves
-	// the operation out: what it would do must not tell the one from the other.
+	// lost is why the operation cannot be read at all. Only a dry run has such
+	// ones: it tells of them, leaves them out and goes on.
+	lost *graph.Error
+	// unseen: the target is absent or hidden, or not known. A dry run, which goes
+	// on, leaves the operation out: what it would do must not tell the one from
+	// the other.
 	unseen bool
 	// shut: the author may not see the part of the target that the operation is
 	// about. A dry run leaves it out: a test must not tell what is there.
@@ -66,8 +71,9 @@ type newEdge struct {
 }
 
 // decode reads the patch text: limits, strict JSON, the grammar of RFC 6902,
-// and what each path is about.
-func decode(m *graph.Mutation, lim graph.Limits) (*request, *graph.Error) {
+// and what each path is about. An operation that cannot be read is a refusal; with
+// every, for a dry run, it is marked as lost and those behind it are read too.
+func decode(m *graph.Mutation, lim graph.Limits, every bool) (*request, *graph.Error) {
 	if m.Revert != nil {
 		lim.Operations, lim.TransactionBytes = math.MaxInt, math.MaxInt // Touched still bounds the commit
 	}
@@ -94,6 +100,10 @@ func decode(m *graph.Mutation, lim graph.Limits) (*request, *graph.Error) {
 			fault, faults = faults[0], faults[1:]
 		}
 		if err := req.ops[i].decode(ops[i], fault, i, prefix, lim); err != nil {
+			if every {
+				req.ops[i].lost = err.AtOp(i)
+				continue
+			}
 			if told {
 				req.ops = req.ops[:i]
 				break
@@ -222,6 +232,31 @@ func (o *op) decodeEdge() *graph.Error {
 	}
 	o.edge = n
 	return nil
+}
+
+// adds reports whether the operation is the add of an entity of the kind, be it
+// lost, as long as it says of which one.
+func (o *op) adds(kind graph.EntityKind) bool {
+	return o.Kind == patch.Add && o.area == areaEntity && o.ref != graph.Ref{} && o.ref.Kind == kind
+}
+
+// mayLink reports whether a lost operation may have been the add of an edge with
+// this label from the object, as far as can be read.
+func (o *op) mayLink(from graph.ObjectID, label string) bool {
+	if o.Kind != patch.Add || !strings.HasPrefix(o.path, "/edges/") {
+		return false
+	}
+	var v struct{ Label, From any }
+	_ = json.Unmarshal(o.Value, &v) // what cannot be read may be anything
+	if l, ok := v.Label.(string); ok && l != label {
+		return false
+	}
+	if s, ok := v.From.(string); ok {
+		if id, ok := graph.ParseObjectID(s); ok && id != from {
+			return false
+		}
+	}
+	return true
 }
 
 // members splits a JSON object into the members known by name; another one is

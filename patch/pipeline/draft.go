@@ -112,7 +112,23 @@ func (d *Draft) inVain(from graph.ObjectID, label string) bool {
 		return false
 	}
 	for i := range d.in.ops {
-		if o := &d.in.ops[i]; o.edge != nil && o.edge.from == from && o.edge.label == label && !d.makes(o.ref) {
+		o := &d.in.ops[i]
+		if o.lost != nil && o.mayLink(from, label) ||
+			o.edge != nil && o.edge.from == from && o.edge.label == label && !d.makes(o.ref) {
+			return true
+		}
+	}
+	return false
+}
+
+// hollow reports, in a dry run, whether the object is one that was to be made by
+// an operation that cannot be read: there is no judging what is joined to it.
+func (d *Draft) hollow(id graph.ObjectID) bool {
+	if !d.collect {
+		return false
+	}
+	for i := range d.in.ops {
+		if o := &d.in.ops[i]; o.lost != nil && o.adds(graph.KindObject) && o.ref.ID == id {
 			return true
 		}
 	}

@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/replica"
@@ -23,7 +25,7 @@ func (p *Pipeline) DryRun(ctx context.Context, name string, m *graph.Mutation) (
 	if err := rep.CatchUp(ctx); err != nil {
 		return nil, err
 	}
-	req, refusal := decode(m, p.cfg.Limits)
+	req, refusal := decode(m, p.cfg.Limits, true)
 	if refusal != nil {
 		return &graph.DryRun{Problems: []*graph.Error{refusal}}, nil
 	}
@@ -45,9 +47,15 @@ func (p *Pipeline) dryRun(ctx context.Context, rep *replica.Replica, req *reques
 	reg := p.cfg.Live.Current()
 	d := newDraft(req, reg, p.cfg.Limits, base, rep.Head(), &past{rep: rep, store: p.cfg.Store, ctx: ctx})
 	d.collect = true
+	for i := range req.ops {
+		if lost := req.ops[i].lost; lost != nil {
+			d.tell(lost)
+		}
+	}
 	if err := d.run(p.cfg.Observe); err != nil {
 		d.problems = append(d.problems, err)
 	}
+	slices.SortStableFunc(d.problems, byOp)
 	out := &graph.DryRun{OK: len(d.problems) == 0, Problems: d.problems}
 	if out.OK {
 		now := p.cfg.Clock()
@@ -64,6 +72,17 @@ func (p *Pipeline) dryRun(ctx context.Context, rep *replica.Replica, req *reques
 		}
 	}
 	return out, d, base.err
+}
+
+// byOp orders problems by operation, behind those of the transaction as a whole.
+func byOp(a, b *graph.Error) int {
+	at := func(e *graph.Error) int {
+		if e.Op == nil {
+			return -1
+		}
+		return *e.Op
+	}
+	return cmp.Compare(at(a), at(b))
 }
 
 // unchanged reports whether all that a draft read was so at the replica's present

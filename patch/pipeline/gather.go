@@ -48,6 +48,10 @@ func (req *request) lookUp(r graph.Reader) {
 	for i := range req.ops {
 		o := &req.ops[i]
 		switch {
+		case o.lost != nil:
+			if o.adds(graph.KindObject) {
+				made[o.ref.ID] = true
+			}
 		case o.object != nil:
 			made[o.ref.ID] = true
 			r.Object(o.ref.ID) // that there is none yet

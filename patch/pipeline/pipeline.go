@@ -151,7 +151,7 @@ func (p *Pipeline) Enqueue(ctx context.Context, name string, m *graph.Mutation, 
 	if m.Cause.Kind == "" {
 		m.Cause.Kind = graph.CauseClient
 	}
-	req, refusal := decode(m, p.cfg.Limits)
+	req, refusal := decode(m, p.cfg.Limits, false)
 	if refusal != nil {
 		w.refusal, w.final = refusal, true
 	} else {

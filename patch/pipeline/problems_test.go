@@ -9,8 +9,8 @@ import (
 	"github.com/graphtide/graphtide/graph"
 )
 
-// problems gives what a dry run of these operations tells, as "op code", in the
-// order of the operations.
+// problems gives what a dry run of these operations tells, as "op code", and
+// holds it to the order of the operations.
 func (s *system) problems(who graph.Principal, ops ...string) []string {
 	s.t.Helper()
 	res, err := s.DryRun(s.t.Context(), s.graph, &graph.Mutation{Author: who, Patch: []byte("[" + strings.Join(ops, ",") + "]")})
@@ -23,6 +23,9 @@ func (s *system) problems(who graph.Principal, ops ...string) []string {
 			s.t.Fatalf("%v names no operation", p)
 		}
 		out = append(out, fmt.Sprintf("%02d %s", *p.Op, p.Code))
+	}
+	if !slices.IsSortedFunc(res.Problems, func(a, b *graph.Error) int { return *a.Op - *b.Op }) {
+		s.t.Errorf("out of order: %v", out)
 	}
 	slices.Sort(out)
 	return out
@@ -151,5 +154,71 @@ func TestADryRunTellsThoseWhoMayNotWriteNothingOfHiddenEdges(t *testing.T) {
 	after := append(s.problems(bob, remove), s.problems(bob, join)...)
 	if want := []string{"00 forbidden", "00 forbidden"}; !slices.Equal(before, want) || !slices.Equal(after, want) {
 		t.Errorf("before %v, after %v", before, after)
+	}
+}
+
+// An operation that cannot be read keeps no other from being judged.
+func TestADryRunGoesOnBehindWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.put(troubles)
+	free := s.create(ann, "Formal", "{}")
+	missing := `{"op":"remove","path":"/objects/` + free + `/body/nope"}`
+	fixed := `{"op":"replace","path":"/objects/` + free + `/type","value":"Hub"}`
+	for name, c := range map[string]struct{ op, code string }{
+		"an id that is none":        {`{"op":"add","path":"/objects/x","value":{}}`, "invalid-id"},
+		"an edge's id that is none": {`{"op":"remove","path":"/edges/x"}`, "invalid-id"},
+		"a path to nowhere":         {`{"op":"add","path":"/nowhere","value":1}`, "invalid-patch"},
+		"no operation":              {`7`, "invalid-patch"},
+		"an op without a path":      {`{"op":"remove"}`, "invalid-patch"},
+		"an object without a type":  {`{"op":"add","path":"/objects/` + id() + `","value":{"body":{}}}`, "invalid-patch"},
+		"an object with too much":   {`{"op":"add","path":"/objects/` + id() + `","value":{"type":"Formal","body":{},"x":1}}`, "unknown-field"},
+		"an object without a value": {`{"op":"add","path":"/objects/` + id() + `"}`, "invalid-patch"},
+		"an edge to what is no id":  {newEdge("need", free, "x"), "invalid-id"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := *s
+			s.t = t
+			if got, want := s.problems(ann, missing, c.op, fixed), []string{"00 path-missing", "01 " + c.code, "02 type-immutable"}; !slices.Equal(got, want) {
+				t.Errorf("in between: got %v, want %v", got, want)
+			}
+			if got, want := s.problems(ann, c.op, c.op, missing), []string{"00 " + c.code, "01 " + c.code, "02 path-missing"}; !slices.Equal(got, want) {
+				t.Errorf("twice: got %v, want %v", got, want)
+			}
+			s.refused(ann, c.code, "["+missing+","+c.op+","+fixed+"]") // to be read comes first in a write
+		})
+	}
+}
+
+// Nor is what hangs on such an operation a problem of its own.
+func TestADryRunTellsNothingThatAnUnreadableOperationBringsAlong(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.put(troubles)
+	hub, full := s.create(ann, "Hub", "{}"), s.create(ann, "Formal", `{"n":1}`)
+	lost, made, edge := id(), id(), id()
+	add := `{"op":"add","path":"/objects/` + lost + `","value":{"typ":"Needy"}}`
+	needy := `{"op":"add","path":"/objects/` + made + `","value":{"type":"Needy","body":{}}}`
+	for name, c := range map[string]struct {
+		ops  []string
+		want []string
+	}{
+		"a change of an object":  {[]string{add, `{"op":"add","path":"/objects/` + lost + `/body/n","value":1}`}, []string{"00 unknown-field"}},
+		"its removal":            {[]string{add, `{"op":"remove","path":"/objects/` + lost + `"}`}, []string{"00 unknown-field"}},
+		"an edge from it":        {[]string{add, newEdge("need", lost, hub)}, []string{"00 unknown-field"}},
+		"an edge to it":          {[]string{add, needy, newEdge("need", made, lost)}, []string{"00 unknown-field"}},
+		"an edge to what is not": {[]string{needy, newEdge("need", made, "x")}, []string{"01 invalid-id"}},
+		"an edge that has more":  {[]string{needy, `{"op":"add","path":"/edges/` + edge + `","value":{"x":1,"label":"need","from":"` + made + `","to":"` + hub + `"}}`}, []string{"01 unknown-field"}},
+		"a change of the edge":   {[]string{`{"op":"add","path":"/edges/` + edge + `","value":{"label":7}}`, `{"op":"add","path":"/edges/` + edge + `/body/n","value":1}`}, []string{"00 invalid-patch"}},
+		"what does not hang on it": {[]string{add, `{"op":"add","path":"/objects/` + full + `/body/n","value":"x"}`, newEdge("need", lost, id())},
+			[]string{"00 unknown-field", "01 schema", "02 not-found"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := *s
+			s.t = t
+			if got := s.problems(ann, c.ops...); !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
 	}
 }
