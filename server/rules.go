@@ -99,11 +99,18 @@ func (s *Server) testRule(w http.ResponseWriter, r *http.Request, c *call) error
 
 // replayRule makes runs of a rule for past commits.
 func (s *Server) replayRule(w http.ResponseWriter, r *http.Request, c *call) error {
-	var in graph.RuleReplay
+	var in struct {
+		graph.RuleReplay
+		From *graph.Version `json:"from"`
+	}
 	if err := s.readRule(w, r, &in); err != nil {
 		return err
 	}
-	out, err := s.Runs.ReplayRule(r.Context(), c.graph, c.p, chi.URLParam(r, "rule"), in)
+	if in.From == nil { // nobody is to run all of the past by leaving something out
+		return graph.Errf(graph.CodeInvalidVersion, "say after which version the commits begin: {\"from\": n}; 0 is the whole log").At("/from")
+	}
+	in.RuleReplay.From = *in.From
+	out, err := s.Runs.ReplayRule(r.Context(), c.graph, c.p, chi.URLParam(r, "rule"), in.RuleReplay)
 	if err != nil {
 		return err
 	}
