@@ -73,7 +73,9 @@ func newLibrary(t *testing.T) *library {
 // counted is what the views need.
 func (l *library) start(images, redis string) {
 	l.t.Helper()
-	n, err := startNode(l.db, redis, func(c *node.Config) { c.ImageDir, c.ReplicaEager, c.RedisPatience, c.NoWorker = images, -1, time.Minute, true })
+	n, err := startNode(l.db, redis, func(c *node.Config) {
+		c.ImageDir, c.ReplicaEager, c.RedisPatience, c.NoWorker = images, -1, time.Minute, true
+	})
 	if err != nil {
 		l.t.Fatal(err)
 	}
