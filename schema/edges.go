@@ -155,13 +155,16 @@ func (c *compiler) edgeBody(d *EdgeDecl, v cursor) {
 	src := &shapeSource{props: map[string]any{}}
 	var walk schemaWalk
 	d.bodyAt = map[string]cursor{}
+	if o, ok := v.field("open"); ok && !long && o.n.kind == boolKind {
+		c.warn(o, "this is a property named open; for a body that is open say {properties: {…}, open: true}, and for such a property {}")
+	}
 	if long {
 		v.only("properties", "required", "open")
 		if o, ok := v.field("open"); ok {
 			src.open = o.bool()
 		}
 	}
-	for _, p := range props.fields() {
+	for _, p := range props {
 		name := p.name()
 		if err := checkName(name); err != nil {
 			p.fault("%v", err)
@@ -194,18 +197,26 @@ func (c *compiler) edgeBody(d *EdgeDecl, v cursor) {
 }
 
 // longBody tells {properties: {…}} from a map of properties one of which has
-// that name: what stands below `properties` is then schemas.
-func longBody(v cursor) (props cursor, long bool) {
+// that name: what stands below `properties` is then schemas. {open: true} alone
+// is a body that is open, with no properties of its own.
+func longBody(v cursor) (props []cursor, long bool) {
 	p, ok := v.field("properties")
-	if !ok || p.n.kind != mapKind {
-		return v, false
+	if !ok {
+		o, ok := v.field("open")
+		if ok && o.n.kind == boolKind && len(v.n.members) == 1 {
+			return nil, true
+		}
+		return v.fields(), false
+	}
+	if p.n.kind != mapKind {
+		return v.fields(), false
 	}
 	for _, m := range p.n.members {
 		if m.value.kind != mapKind && m.value.kind != boolKind {
-			return v, false
+			return v.fields(), false
 		}
 	}
-	return p, true
+	return p.fields(), true
 }
 
 // narrowEdge holds a child's declaration to its parent's.

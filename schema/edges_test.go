@@ -91,12 +91,14 @@ func TestEdgeBodiesAreThoseOfEitherSide(t *testing.T) {
 	t.Parallel()
 	r := compile(t, `
 types:
-  A: {edges: {out: {none: {to: B}, short: {to: B, body: {rank: {type: number, default: 1}}}, both: {to: B, body: {rank: {type: number}}}}}}
+  A: {edges: {out: {none: {to: B}, short: {to: B, body: {rank: {type: number, default: 1}}}, both: {to: B, body: {rank: {type: number}}}, free: {to: B, body: {open: true}}, shut: {to: B, body: {open: false}}}}}
   B:
     edges:
       in:
         none: {from: A}
         short: {from: A}
+        free: {from: A}
+        shut: {from: A}
         both: {from: A, body: {properties: {rank: {maximum: 5}, note: {type: string}}, required: [note]}}
 `)
 	for _, c := range []struct{ label, body, filled, want string }{
@@ -110,6 +112,8 @@ types:
 		{"both", `{"rank":9,"note":1}`, `{"rank":9,"note":1}`, "/rank /note"},
 		{"both", `{}`, `{}`, "/note"},
 		{"both", `[]`, `[]`, ""},
+		{"free", `{"rank":1,"open":2}`, `{"rank":1,"open":2}`, ""},
+		{"shut", `{"open":2}`, `{"open":2}`, "/open"},
 	} {
 		out, in, err := r.EdgeBetween(c.label, "A", "B")
 		if err != nil {
@@ -125,7 +129,7 @@ types:
 				t.Errorf("%s %s: got %s %v", c.label, c.body, filled, violations)
 			}
 		}
-		if out.HasBody != (c.label != "none") {
+		if out.HasBody != (c.label != "none" && c.label != "shut") {
 			t.Errorf("%s: HasBody is %t", c.label, out.HasBody)
 		}
 	}
@@ -135,8 +139,8 @@ func TestWhatIsHardlyMeantIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	r := compile(t, `
 types:
-  A: {edges: {out: {x: {to: B}}}}
-  B: {edges: {in: {y: {from: A, needs: wirte}}}}
+  A: {edges: {out: {x: {to: B}, z: {to: B, body: {rank: {type: number}, open: true}}}}}
+  B: {edges: {in: {y: {from: A, needs: wirte}, z: {from: A, body: {open: {}}}}}}
 rules:
   r: {on: {object: A}, handler: {script: a.js}}
 projections:
@@ -146,14 +150,14 @@ projections:
 	for _, w := range r.Warnings {
 		all = append(all, w.Path)
 	}
-	want := "/types/A/edges/out/x /types/B/edges/in/y/needs /types/B/edges/in/y /rules/r/handler/script /projections/P/args/unused"
+	want := "/types/A/edges/out/x /types/A/edges/out/z/body/open /types/B/edges/in/y/needs /types/B/edges/in/y /rules/r/handler/script /projections/P/args/unused"
 	got := strings.Join(all, " ")
 	for _, path := range strings.Fields(want) {
 		if !strings.Contains(" "+got+" ", " "+path+" ") {
 			t.Errorf("no warning at %s; there are %s", path, got)
 		}
 	}
-	if len(r.Warnings) != 5 {
+	if len(r.Warnings) != 6 {
 		t.Errorf("%d warnings: %s", len(r.Warnings), got)
 	}
 	if w := workbook(t).Warnings; len(w) != 1 {
