@@ -16,7 +16,7 @@ func appendCommit(dst []byte, c *graph.Commit, full bool, done []byte) []byte {
 	dst = append(dst, '"')
 	if full {
 		dst = append(dst, `,"by":`...)
-		dst = appendText(dst, c.Author.User)
+		dst = graph.AppendString(dst, c.Author.User) // "" when anonymous, as in meta
 		dst = append(dst, `,"mutation":`...)
 		dst = appendText(dst, c.Mutation)
 		dst = append(dst, `,"group":`...)

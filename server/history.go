@@ -81,7 +81,7 @@ func appendEntry(dst []byte, e *graph.HistoryEntry, sees seen) ([]byte, error) {
 	dst = append(dst, `,"at":"`...)
 	dst = e.Commit.At.UTC().AppendFormat(dst, graph.TimeFormat)
 	dst = append(dst, `","by":`...)
-	dst = appendText(dst, e.Commit.Author.User)
+	dst = graph.AppendString(dst, e.Commit.Author.User)
 	dst = append(dst, `,"cause":`...)
 	dst = appendCause(dst, e.Commit.Cause)
 	dst = append(dst, `,"mutation":`...)

@@ -88,6 +88,26 @@ func TestAnonymousReadsWhatIsPublic(t *testing.T) {
 	s.Nobody().Get("/v1/graphs/other").WantCode(graph.CodeNotFound)
 }
 
+// Who has no name has the same one, an empty text, wherever it is told who wrote.
+func TestAnAnonymousWriterIsTheSameEverywhere(t *testing.T) {
+	t.Parallel()
+	s := testserver.New(t, testserver.Options{Schema: testSchema, Auth: auth.Config{Anonymous: true}})
+	o := newID()
+	all := m{"public": true}
+	s.As("ann").Patch(main, patchOf(op("add", "/objects/"+o, m{"type": "Note", "body": m{}, "access": m{"read": all, "write": all}}))).Want(200)
+	s.Nobody().Patch(main, patchOf(op("add", "/objects/"+o+"/body/title", "x"))).Want(200)
+	object := s.Nobody().Get(main + "/objects/" + o).Want(200).Map()
+	history := s.Admin().Get(main + "/objects/" + o + "/history?limit=1").Want(200).Map()["entries"].([]any)[0].(m)
+	log := s.Admin().Get(main + "/log?since=1").Want(200).Map()["commits"].([]any)[0].(m)
+	for place, by := range map[string]any{
+		"meta": object["meta"].(m)["updatedBy"], "history": history["by"], "its entity": history["entity"].(m)["meta"].(m)["updatedBy"], "log": log["by"],
+	} {
+		if by != "" {
+			t.Errorf("%s: written by %v", place, by)
+		}
+	}
+}
+
 func TestUserIsHeldToHisRate(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
