@@ -319,6 +319,8 @@ func parseAfter(path string, raw json.RawMessage, keys int) (*After, *Error) {
 
 // missingValue stands in `after` for the value of an entity that has none at
 // the order's path: JSON itself has no way to say it, and null is another value.
+// It takes no place away: all objects are equal in the order, so that {} stands
+// for one that really is this.
 const missingValue = `{"missing":true}`
 
 func isMissing(raw json.RawMessage) bool { return string(compactJSON(raw)) == missingValue }

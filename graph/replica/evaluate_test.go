@@ -340,6 +340,47 @@ func TestValuesHaveTheOrderOfTheContract(t *testing.T) {
 	}
 }
 
+// {"missing":true} in an after is a missing value; that place among the objects
+// has another name, {}, as every object has.
+func TestAnObjectThatReadsMissingCanBeAPosition(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var none, number, real, array graph.ObjectID
+	w.commit(t, func(x *tx) {
+		none = x.create("Thing", `{}`, acl("")).ID
+		number = x.create("Thing", `{"p":1}`, acl("")).ID
+		real = x.create("Thing", `{"p":{"missing":true}}`, acl("")).ID
+		array = x.create("Thing", `{"p":[1]}`, acl("")).ID
+	})
+	if bytes.Compare(array[:], real[:]) < 0 {
+		real, array = array, real // both are told apart by their ids alone
+	}
+	for _, c := range []struct {
+		value string
+		id    graph.ObjectID
+		want  []graph.ObjectID
+	}{
+		{`{"missing":true}`, none, []graph.ObjectID{number, real, array}},
+		{`1`, number, []graph.ObjectID{real, array}},
+		{`{}`, real, []graph.ObjectID{array}},
+		{`[]`, real, []graph.ObjectID{array}},
+		{`{}`, array, nil},
+	} {
+		text := fmt.Sprintf(`{"root":{"type":"Thing","order":["p"],"after":{"values":[%s],"id":"%s"}}}`, c.value, c.id)
+		p, perr := graph.ParseProjection([]byte(text))
+		if perr != nil {
+			t.Fatal(perr)
+		}
+		res, err := w.evaluate(t, ann, p, graph.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(res.Roots, c.want) {
+			t.Errorf("after %s of %s: %v, want %v", c.value, c.id, res.Roots, c.want)
+		}
+	}
+}
+
 func TestLimitsAreKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
