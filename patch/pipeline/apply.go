@@ -392,14 +392,17 @@ func (d *Draft) rebase(t *touch, o *op) (done bool, err *graph.Error) {
 	if o.area != areaBody {
 		return false, nil
 	}
-	was := d.bodyAtBase(t)
+	if t.since == nil {
+		t.since = &since{was: d.bodyAtBase(t)}
+	}
+	was := t.since.was
 	if was == nil {
 		return false, nil
 	}
 	now := t.obj0Body()
 	for _, p := range []patch.Pointer{o.Path, o.From} {
-		if array, moved := d.movedIndex(t, was, p); moved {
-			e := graph.Errf(graph.CodeTestFailed, "the length of this array has changed since version %d; look again which element you mean", *d.in.m.Base)
+		if array, moved := d.movedIndex(t, p); moved {
+			e := graph.Errf(graph.CodeTestFailed, "others have moved elements of this array since version %d; look again which element you mean", *d.in.m.Base)
 			e.Actual, _ = patch.Get(now, array)
 			e.Version = &d.at.Version
 			return false, e.At(t.ref.Pointer() + "/body" + array.String())

@@ -401,6 +401,37 @@ func TestAnIndexThatOthersMovedIsRefusedThoughTheLengthIsTheSame(t *testing.T) {
 	s.replays()
 }
 
+// What one transaction has compared is bounded, whatever it asks and others did.
+func TestWhereElementsWentIsLookedForWithinABound(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	tags := "/objects/" + ds + "/body/tags"
+	set := func(first int) graph.Version {
+		list := make([]string, 2000)
+		for i := range list {
+			list[i] = fmt.Sprintf("%0100d", i+first)
+		}
+		value, err := json.Marshal(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.do(ann, `[{"op":"add","path":"`+tags+`","value":`+string(value)+`}]`)
+	}
+	mine := `[{"op":"replace","path":"` + tags + `/0","value":"z"},{"op":"replace","path":"` + tags + `/1","value":"z"}]`
+	saw := set(0)
+	for i := range 10 { // with other elements each time: none of them moved
+		set(10_000 * (i + 1))
+	}
+	s.do(ann, mine, base(saw))
+	saw = set(0)
+	for i := range 45 { // more than a transaction may have compared
+		set(10_000 * (i + 1))
+	}
+	s.refused(ann, "test-failed "+tags, mine, base(saw))
+	s.do(ann, mine, base(s.head()))
+}
+
 func TestOperationsBelongToTheirExecutor(t *testing.T) {
 	t.Parallel()
 	s := setup(t)

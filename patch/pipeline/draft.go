@@ -27,6 +27,7 @@ type Draft struct {
 	before *access.Walker // rights on the state before
 
 	forgiven map[graph.Ref]bool // edges that count as made, by base: they are not there
+	compared int                // bytes of lists, for base: see mostCompared
 
 	touched []*touch
 	byRef   map[graph.Ref]*touch
@@ -55,6 +56,7 @@ type touch struct {
 	away     map[area]*op     // parts that are removed and not added again, and by which operation
 	done     []doneOp         // what was done to it, in order
 	changed  []patch.Pointer  // relative to the body
+	since    *since           // what others did to it since base; nil until it is asked
 }
 
 // doneOp is an operation that took effect, with its place among those asked.
