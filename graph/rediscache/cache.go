@@ -29,7 +29,8 @@ const (
 )
 
 // Cache is the second level of replicas in Redis: see replica.Cache. Redis may be
-// slow, and then it is waited for; once it is judged dead (it refuses
+// slow, and then it is waited for, by a Get for no longer than Config.Patience and
+// perKey; once it is judged dead (it refuses
 // connections, or gives no sign of life for as long as Config.Patience) nobody waits for
 // it any more, and until it answers again nothing is found and nothing is kept.
 // What it gives may be old, or wrong.

@@ -10,6 +10,7 @@
 // long or when there are too many.
 //
 // The second level is worth waiting for: what it does not give is read from the
-// database. Cache waits while Redis gives signs of life, however slow it is, and
-// for nobody once it gives none. What it gives is for its caller to doubt.
+// database. What is to be kept waits while Redis gives signs of life, however slow
+// it is; who needs something waits no longer than Config.Patience, and a little for
+// each key. Nobody waits once it gives none. What it gives is for its caller to doubt.
 package rediscache

@@ -8,9 +8,9 @@ import (
 
 // Cache is a second level that nodes share, and that may lose, mix up or keep
 // too long whatever it is given: nothing that comes from it is believed before
-// the log has been asked. Both methods wait for a cache that is slow, and return
-// at once where it is dead: it judges that itself, by signs of life and not by
-// how much is asked of it.
+// the log has been asked. Put waits for a cache that is slow, Get for no longer than
+// a request may; both return at once where it is dead. It judges that itself, by
+// signs of life.
 type Cache interface {
 	// Get gives the values of keys, in their order; nil for one that is not
 	// there, or that could not be had.

@@ -189,7 +189,7 @@ func (r *Replica) lost(ctx context.Context, at graph.Head) error {
 // reload loads the state anew. A fault leaves the replica as it is, and the
 // next round tries again.
 func (r *Replica) reload(ctx context.Context) error {
-	for {
+	for range maxReloads {
 		state, err := r.set.loadState(ctx, r.name, r.key)
 		switch {
 		case graph.CodeOf(err) == graph.CodeNotFound:
@@ -205,6 +205,8 @@ func (r *Replica) reload(ctx context.Context) error {
 			return nil
 		}
 	}
+	r.follow.reloadNext()
+	return graph.Errf(graph.CodeUnavailable, "the graph changes faster than it can be loaded anew")
 }
 
 // Reload drops the state at the next round of the follower and reads it anew
