@@ -1,12 +1,18 @@
 package postprocess
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/replica"
 )
 
 // P1: whoever matches late finds what whoever matches at once does, though the
@@ -75,5 +81,141 @@ rules:
 				t.Errorf("a replay gives %+v, %v", again, err)
 			}
 		})
+	}
+}
+
+// askedTypes notes whose types a store is asked for.
+type askedTypes struct {
+	graph.Store
+	mu   sync.Mutex
+	most int // at once
+	ids  map[graph.ObjectID]bool
+}
+
+func (a *askedTypes) Types(ctx context.Context, g graph.GraphKey, ids []graph.ObjectID) (map[graph.ObjectID]string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.most = max(a.most, len(ids))
+	for _, id := range ids {
+		a.ids[id] = true
+	}
+	return a.Store.Types(ctx, g, ids)
+}
+
+// Of a graph that a node holds in part, matching loads nothing: it asks for types
+// alone, a bounded number at once, of what a rule wants to know it of.
+func TestRulesOnEdgesLoadNoObjects(t *testing.T) {
+	t.Parallel()
+	s := setup(t, `
+graphtide: 1
+types:
+  Thing: {open: true, access: {read: [org], write: [org]}, edges: {in: {part: {from: Sub, as: wholes}, plain: {from: Sub, as: plains}}}}
+  Sub:
+    open: true
+    access: {read: [org], write: [org]}
+    edges: {out: {part: {to: Thing}, plain: {to: Thing}}}
+rules:
+  parts:
+    on: {edge: part, from: Sub, to: Thing, events: [create]}
+    handler: {go: note}
+  plains:
+    on: {edge: plain, events: [create]}
+    handler: {go: note}
+`, nil)
+	s.first.runs.cut.Store(true) // this test matches by itself
+	const parts = 2 * typesAtOnce
+	oid := func(id string) graph.ObjectID { out, _ := graph.ParseObjectID(id); return out }
+	commit := func(ops []string) (first graph.Version) {
+		for some := range slices.Chunk(ops, 500) {
+			v := s.patch(ann, "["+strings.Join(some, ",")+"]")
+			first = min(v, cmp.Or(first, v))
+		}
+		return first
+	}
+	things := func(n int) []string {
+		ids, ops := make([]string, n), make([]string, n)
+		for i := range ids {
+			ids[i] = newID()
+			ops[i] = `{"op":"add","path":"/objects/` + ids[i] + `","value":{"type":"Thing","body":{}}}`
+		}
+		commit(ops)
+		return ids
+	}
+	link := func(label, from string, to []string) graph.Version {
+		ops := make([]string, len(to))
+		for i, id := range to {
+			ops[i] = fmt.Sprintf(`{"op":"add","path":"/edges/%s","value":{"label":%q,"from":"%s","to":"%s"}}`, newID(), label, from, id)
+		}
+		return commit(ops)
+	}
+	from, _ := s.create("Sub", `{}`)
+	many, plain, brought := things(parts), things(1), things(1)
+	linked := link("part", from, many)
+	link("plain", from, plain)
+	imported := link("part", from, brought)
+	gone := []string{many[0], many[parts-1]} // by a commit that is not matched yet
+	deleted := s.patch(ann, `[{"op":"remove","path":"/objects/`+gone[0]+`"},{"op":"remove","path":"/objects/`+gone[1]+`"}]`)
+
+	store := &askedTypes{Store: s.store, ids: map[graph.ObjectID]bool{}}
+	set := replica.New(replica.Config{Store: s.store, Eager: -1, Poll: time.Hour})
+	if err := set.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer set.Stop(context.Background())
+	r, err := set.Open(t.Context(), graph.MainGraph)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := func(ask ...string) (n int) {
+		if err := r.Read(t.Context(), func(st *replica.State) {
+			for _, id := range ask {
+				st.Object(oid(id))
+			}
+			n, _ = st.Len()
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := held(from, many[1])
+	commits, err := commitsSince(t.Context(), store, r, linked-1)
+	if err != nil || commits[len(commits)-1].Version != deleted {
+		t.Fatalf("%d commits, %v", len(commits), err)
+	}
+	commits = commits[:len(commits)-1]
+	for i, c := range commits {
+		if c.Version == imported {
+			other := *c
+			other.Cause = graph.Cause{Kind: graph.CauseImport}
+			commits[i] = &other
+		}
+	}
+	m := &matcher{key: r.Key(), name: r.Name(), schema: s.first.live, runs: s.runs, typesOf: typesOf(store, r)}
+	found, err := m.match(t.Context(), commits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fired := map[string]int{}
+	for _, run := range found.runs {
+		fired[run.Rule]++
+	}
+	if fired["parts"] != parts || fired["plains"] != 1 {
+		t.Errorf("%v fired", fired)
+	}
+	if after := held(); after != before || before >= parts {
+		t.Errorf("the replica held %d objects before, and %d after", before, after)
+	}
+	if store.most > typesAtOnce || len(store.ids) < parts-4 {
+		t.Errorf("%d types were asked for, up to %d at once", len(store.ids), store.most)
+	}
+	for _, id := range gone {
+		if !store.ids[oid(id)] {
+			t.Error("the type of what is gone came from elsewhere")
+		}
+	}
+	for what, id := range map[string]string{"held": many[1], "of a rule without ends": plain[0], "imported": brought[0]} {
+		if store.ids[oid(id)] {
+			t.Errorf("the store was asked for the type of what is %s", what)
+		}
 	}
 }

@@ -42,14 +42,14 @@ type askedToStop struct {
 // the commits alone, but for the chain of the runs that made them.
 func (m *matcher) match(ctx context.Context, commits []*graph.Commit) (matched, error) {
 	var out matched
-	types := m.typesIn(ctx, commits...)
+	types := m.typesIn(ctx, m.registry, commits...)
 	for _, c := range commits {
-		if c.Cause.Kind == graph.CauseImport {
-			continue // what was imported has been processed where it came from
-		}
-		reg, err := m.schema.At(ctx, c.SchemaVer)
+		reg, err := m.registry(ctx, c)
 		if err != nil {
-			return matched{}, fmt.Errorf("read schema version %d: %w", c.SchemaVer, err)
+			return matched{}, err
+		}
+		if reg == nil {
+			continue
 		}
 		first := len(out.runs)
 		if err := m.commit(reg, c, types, &out); err != nil {
@@ -60,6 +60,19 @@ func (m *matcher) match(ctx context.Context, commits []*graph.Commit) (matched, 
 		}
 	}
 	return out, nil
+}
+
+// registry gives the schema under which a commit is matched; nil where it is not:
+// what was imported has been processed where it came from.
+func (m *matcher) registry(ctx context.Context, c *graph.Commit) (*schema.Registry, error) {
+	if c.Cause.Kind == graph.CauseImport {
+		return nil, nil
+	}
+	reg, err := m.schema.At(ctx, c.SchemaVer)
+	if err != nil {
+		return nil, fmt.Errorf("read schema version %d: %w", c.SchemaVer, err)
+	}
+	return reg, nil
 }
 
 // commit gives the runs that one commit fires. An error is that of looking up

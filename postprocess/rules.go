@@ -149,7 +149,7 @@ func (s *Service) TestRule(ctx context.Context, name string, by *graph.Principal
 		return nil, err
 	}
 	m := s.matcherOf(v.replica)
-	types := m.typesIn(ctx, c)
+	types := m.typesIn(ctx, only(reg), c)
 	out := &graph.RuleVerdict{Rule: rule, Version: t.Version, Changes: []graph.RuleChangeVerdict{}}
 	for i := range c.Changes {
 		ch := &c.Changes[i]
@@ -238,7 +238,7 @@ func (s *Service) ReplayRule(ctx context.Context, name string, by *graph.Princip
 			break
 		}
 		var runs []*graph.Run
-		types := m.typesIn(ctx, commits...)
+		types := m.typesIn(ctx, only(reg), commits...)
 		for _, c := range commits {
 			if at = c.Version; at > in.To {
 				break

@@ -3,6 +3,7 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/patch"
@@ -64,6 +65,18 @@ type edgeEnds struct {
 	typeOf   func(graph.ObjectID) string
 	read     bool
 	from, to string
+}
+
+// AsksForEnds reports whether Match or Explain may ask for the types of a change's
+// ends.
+func (r *Registry) AsksForEnds(ch *graph.Change) bool {
+	if ch.EdgeBefore == nil && ch.EdgeAfter == nil {
+		return false
+	}
+	x := r.rulesFor(ch)
+	return x != nil && slices.ContainsFunc(x.all, func(rule *Rule) bool {
+		return rule.events[ch.Event] && (rule.From != "" || rule.To != "")
+	})
 }
 
 func (r *Registry) endsMatch(rule *Rule, ends *edgeEnds) bool {
