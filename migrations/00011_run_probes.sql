@@ -1,10 +1,14 @@
 -- What a commit fires is made without reading the runs that wait already: each
 -- look is a probe of its own (see ARCHITECTURE.md, "Planner"). Joins read all
--- runs of the graph where the planner took them for few. A rule is compared as an
--- expression, so that no index but that of the lane fits: without statistics the
--- one by rule looks as good, and holds every run of it.
+-- runs of the graph where the planner took them for few. The index of the lanes
+-- begins with the entity, and the graph is compared as an expression: then no
+-- other index fits. Without statistics each that begins with the graph looks as
+-- good, and the shallowest was taken, which holds every run of the graph.
 
 -- +goose Up
+DROP INDEX runs_lane;
+CREATE INDEX runs_lane ON runs (entity, rule, kind, entity_kind, version, graph)
+    WHERE state IN ('pending', 'running', 'retrying');
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION runs_make(p_graph bigint, p_node text, p_runs json) RETURNS TABLE (run uuid, rule text)
 LANGUAGE plpgsql AS $$
@@ -24,7 +28,7 @@ BEGIN
         ) n
         CROSS JOIN LATERAL (
             SELECT r.version, r.id FROM runs r
-            WHERE r.graph = p_graph AND r.entity = n.entity AND r.rule || '' = n.rule AND r.kind = n.kind
+            WHERE r.graph + 0 = p_graph AND r.entity = n.entity AND r.rule = n.rule AND r.kind = n.kind
                 AND r.entity_kind = n.entity_kind AND r.state IN ('pending', 'running', 'retrying')
             OFFSET 0
         ) o
@@ -38,7 +42,7 @@ BEGIN
         SELECT p_graph, n.version, n.schema_version, n.timeout_ms, present, CASE WHEN n.state = 'stopped' THEN present END,
             CASE WHEN n.state = 'pending' AND n.place = 1 AND (
                 SELECT e.id FROM runs e
-                WHERE e.graph = p_graph AND e.entity = n.entity AND e.rule || '' = n.rule AND e.kind = n.kind
+                WHERE e.graph + 0 = p_graph AND e.entity = n.entity AND e.rule = n.rule AND e.kind = n.kind
                     AND e.entity_kind = n.entity_kind AND e.version < n.version AND e.state IN ('pending', 'running', 'retrying')
                 LIMIT 1) IS NULL
                 THEN present END,
@@ -74,10 +78,17 @@ BEGIN
         -- have ended: then nobody wakes the next.
         RETURN QUERY
             UPDATE runs r SET wake_at = present
-            WHERE r.graph = p_graph AND r.id = ANY (rest) AND r.state = 'pending' AND NOT EXISTS (
-                SELECT FROM runs e
-                WHERE e.graph = p_graph AND e.entity = r.entity AND e.rule = r.rule AND e.kind = r.kind
-                    AND e.entity_kind = r.entity_kind AND e.version < r.version AND e.state IN ('pending', 'running', 'retrying'))
+            FROM (
+                SELECT m.id FROM unnest(rest) AS m(id)
+                CROSS JOIN LATERAL (SELECT r.* FROM runs r WHERE r.graph = p_graph AND r.id = m.id LIMIT 1) r
+                WHERE (
+                    SELECT e.id FROM runs e
+                    WHERE e.graph + 0 = p_graph AND e.entity = r.entity AND e.rule = r.rule AND e.kind = r.kind
+                        AND e.entity_kind = r.entity_kind AND e.version < r.version AND e.state IN ('pending', 'running', 'retrying')
+                    LIMIT 1) IS NULL
+                OFFSET 0
+            ) d
+            WHERE r.graph = p_graph AND r.id = d.id
             RETURNING r.id, r.rule;
     END IF;
 END
@@ -85,6 +96,9 @@ $$;
 -- +goose StatementEnd
 
 -- +goose Down
+DROP INDEX runs_lane;
+CREATE INDEX runs_lane ON runs (graph, entity, rule, kind, entity_kind, version)
+    WHERE state IN ('pending', 'running', 'retrying');
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION runs_make(p_graph bigint, p_node text, p_runs json) RETURNS TABLE (run uuid, rule text)
 LANGUAGE plpgsql AS $$

@@ -46,16 +46,84 @@ func TestAppendReadsNoMoreOfTheLogAsItGrows(t *testing.T) {
 			}
 		}
 		filler.Close()
-		before := read(t, conn)
+		before := read(t, conn, "commits", "objects", "idle_keys")
 		s := open(t, url)
 		w.Store = s
 		writeInEveryWay(t, w)
 		s.Close()
-		after := read(t, conn)
+		after := read(t, conn, "commits", "objects", "idle_keys")
 		for index, n := range after {
 			if n -= before[index]; n > 100 {
 				t.Errorf("with %d commits, %d entries of %s were read for a few appends", size, n, index)
 			}
+		}
+	}
+}
+
+// The same holds for runs, of which many may wait: neither the first of a lane nor
+// the next reads those of others.
+func TestMakingRunsReadsNoneOfTheOthersThatWait(t *testing.T) {
+	t.Parallel()
+	url := testdb.EmptyURL(t)
+	if err := migrations.Up(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "ALTER TABLE runs SET (autovacuum_enabled = off)"); err != nil {
+		t.Fatal(err)
+	}
+	const few = 90 // after more, a process has the database look
+	var at graph.Version
+	dispatch := func(s *pgstore.Store, lanes []graph.ObjectID, times int) {
+		d := &graph.Dispatch{Graph: 1, Node: "n", Lease: time.Minute, From: at, To: at + graph.Version(times), Epoch: "e"}
+		for range times {
+			at++
+			for _, id := range lanes {
+				d.Runs = append(d.Runs, &graph.Run{
+					ID: uuid.NewString(), Kind: graph.RunRule, Rule: "r", Event: graph.Modified, Entity: graph.ObjectRef(id),
+					Version: at, State: graph.RunPending, Timeout: time.Minute,
+				})
+			}
+		}
+		if out, err := pgstore.NewRuns(s.Pool()).Dispatch(t.Context(), d); err != nil || !out.Moved {
+			t.Fatalf("%+v, %v", out, err)
+		}
+	}
+	lanes := func(n int) []graph.ObjectID {
+		ids := make([]graph.ObjectID, n)
+		for i := range ids {
+			ids[i] = storetest.NewObjectID()
+		}
+		return ids
+	}
+	waiting := 0
+	for _, size := range []int{900, 2700} {
+		filler := open(t, url)
+		var last []graph.ObjectID
+		for ; waiting < size; waiting += few {
+			last = lanes(few)
+			dispatch(filler, last, 1)
+		}
+		filler.Close()
+		for what, make := range map[string]func(*pgstore.Store){
+			"the first of their lanes": func(s *pgstore.Store) { dispatch(s, lanes(few), 1) },
+			"the second":               func(s *pgstore.Store) { dispatch(s, last, 1) },
+			"the first two":            func(s *pgstore.Store) { dispatch(s, lanes(few/2), 2) },
+		} {
+			before := read(t, conn, "runs")
+			s := open(t, url)
+			make(s)
+			s.Close()
+			for index, n := range read(t, conn, "runs") {
+				if n -= before[index]; n > 10*few {
+					t.Errorf("with %d runs waiting, %d entries of %s were read to make %d that are %s", waiting, n, index, few, what)
+				}
+			}
+			waiting += few
 		}
 	}
 }
@@ -98,9 +166,9 @@ func writeInEveryWay(t *testing.T, w *storetest.World) {
 	w.Append()
 }
 
-// read gives how many entries of each index of the log and the objects were read, once
-// all others have gone: a connection tells of itself when it ends.
-func read(t *testing.T, conn *pgx.Conn) map[string]int64 {
+// read gives how many entries of each index of these tables were read, once all
+// others have gone: a connection tells of itself when it ends.
+func read(t *testing.T, conn *pgx.Conn, tables ...string) map[string]int64 {
 	const others = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'graphtide%'`
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -109,8 +177,8 @@ func read(t *testing.T, conn *pgx.Conn) map[string]int64 {
 			t.Fatalf("wait for connections to end: %v", err)
 		}
 	}
-	const sql = `SELECT indexrelname, idx_tup_read FROM pg_stat_user_indexes WHERE relname IN ('commits', 'objects', 'idle_keys')`
-	rows, _ := conn.Query(t.Context(), sql) // the collector gives its error
+	const sql = `SELECT indexrelname, idx_tup_read FROM pg_stat_user_indexes WHERE relname = ANY ($1)`
+	rows, _ := conn.Query(t.Context(), sql, tables) // the collector gives its error
 	out := map[string]int64{}
 	var name string
 	var n int64
