@@ -149,11 +149,15 @@ func (s *Runs) Dispatch(ctx context.Context, d *graph.Dispatch) (graph.Dispatche
 		out.Cursor = graph.RunCursor{Epoch: *epoch, Version: *version, Holder: *holder, Until: *until}
 	}
 	rows.Close()
-	if err := rows.Err(); err != nil {
+	err = rows.Err()
+	if err != nil && !tookTooLong(err) {
 		return graph.Dispatched{}, runsErr(err, "dispatch graph %d", d.Graph)
 	}
 	s.plans.made.Add(int64(len(d.Runs)))
-	_ = s.look(ctx) // they are made; a database that does not look is slower
+	_ = s.look(ctx) // they are made, or a plan is bad; a database that does not look is slower
+	if err != nil {
+		return graph.Dispatched{}, runsErr(err, "dispatch graph %d", d.Graph)
+	}
 	return out, nil
 }
 

@@ -2,7 +2,10 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // plans sees to it that the database knows what the tables of runs are like. A
@@ -13,7 +16,7 @@ import (
 // many, and so on, at once: that throws the old plans away. Statements that would
 // read every run of a rule meanwhile are written so that no other index fits.
 type plans struct {
-	made atomic.Int64 // runs, by this process
+	made atomic.Int64 // runs, by this process; what took too long to make counts
 	next atomic.Int64 // the number at which to look again
 }
 
@@ -21,6 +24,12 @@ const (
 	firstLook = 100
 	lastLook  = 100_000 // by then the database has looked by itself
 )
+
+// tookTooLong reports whether the database gave a statement up for its time.
+func tookTooLong(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "57014"
+}
 
 // look asks the database to look, if it is time: some three times in the life of
 // a process, for some ten milliseconds. That somebody else is looking is as good.
