@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -30,6 +31,9 @@ const startedBy = "startedBy"
 
 // childrenAtOnce is how many children are asked to stop at a time.
 const childrenAtOnce = 16
+
+// reachTime is how long the replica may take to know what was matched.
+const reachTime = 10 * time.Second
 
 // parent is the operation that started another one, as its executor sees it.
 type parent struct {
@@ -131,6 +135,15 @@ func (o *Operation) orphanedBy() *graph.RunError {
 		why = fmt.Sprintf("the operation that started this one, %s (%s), has ended as %s", b.Operation, o.parent.id, b.State)
 	}
 	return &graph.RunError{Code: "parent-ended", Message: clip(why)}
+}
+
+// reach waits until the replica knows what was matched, which may come from the
+// store: the children of operations are looked up in it. A version that never
+// comes, because the log was cut meanwhile, is a fault: matching begins anew.
+func (f *follower) reach(ctx context.Context, v graph.Version) error {
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	return f.replica.Wait(ctx, v)
 }
 
 // askToStop tells the runs of operations that they are asked to stop, and asks

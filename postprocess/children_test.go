@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/memstore"
 	"github.com/graphtide/graphtide/graph/replica"
 )
 
@@ -434,4 +435,69 @@ work:
 	if want := run[1].StartedAt.Add(first); err != nil || at.Sub(want).Abs() > 2*time.Millisecond {
 		t.Errorf("it is expected to end at %q, and the one before took %v from %v on", text, first, run[1].StartedAt)
 	}
+}
+
+// Children are asked to stop also where what is matched came from the store, and
+// the replica has not heard of them yet.
+func TestACancelIsPassedOnToChildrenThatTheReplicaDoesNotKnowYet(t *testing.T) {
+	t.Parallel()
+	store := memstore.New()
+	s := &system{t: t, store: store, runs: &observedRuns{RunStore: memstore.NewRuns(store), changed: make(chan struct{})}}
+	s.first = s.node("n1", nil) // takes writes; this test follows by itself
+	s.put(operations(`
+parent: {handler: {go: parent}}
+child: {handler: {go: child}}`))
+	above, child := s.operation("parent", `{}`), newID()
+	lagging := s.nodeThatLooks(time.Hour, "n2", nil)
+	if err := lagging.live.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	follow := func() *follower {
+		r, err := lagging.replicas.Open(t.Context(), graph.MainGraph)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &follower{cfg: lagging.svc.cfg, deps: lagging.svc.deps, key: r.Key(), name: graph.MainGraph, replica: r,
+			ready: func([]graph.RunRef) {},
+			match: &matcher{key: r.Key(), name: r.Name(), schema: lagging.live, runs: s.runs, typesOf: typesOf(store, r)}}
+		if err := f.recall(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	f := follow()
+	if _, err := f.step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	claimed, err := s.runs.Claim(t.Context(), graph.RunClaims{Graph: f.key, Node: "n3", Lease: time.Hour,
+		Runs: []graph.RunClaim{{Run: s.list(graph.RunFilter{Rule: "parent"})[0].ID, TokenHash: []byte("t")}}})
+	if err != nil || len(claimed) != 1 {
+		t.Fatalf("claimed %d, %v", len(claimed), err)
+	}
+	run := claimed[0]
+	parent, _ := graph.ParseObjectID(above)
+	s.patch(ann, `[{"op":"add","path":"/objects/`+newID()+`","value":{"type":"Thing","body":{}}}]`)
+	if err := f.replica.CatchUp(t.Context()); err != nil { // and hears of nothing after this
+		t.Fatal(err)
+	}
+	if _, err := s.first.pipeline.Submit(t.Context(), graph.MainGraph, &graph.Mutation{
+		Patch:  json.RawMessage(`[{"op":"add","path":"/objects/` + child + `","value":{"type":"OperationRequest","body":{"operation":"child"}}}]`),
+		Author: authorOf(run, false), Depth: run.Depth + 1,
+		Fence: &graph.Fence{Run: run.ID, Attempt: run.Attempt, Operation: parent},
+		Cause: graph.Cause{Kind: graph.CauseOperation, Version: run.Version, Run: run.ID},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if s.parentOf(child) != above {
+		t.Fatal("the child is not joined to its parent")
+	}
+	asked := s.set(above, "cancel", "true")
+	commits, err := s.store.Log(t.Context(), f.key, f.at, pieceOfLog)
+	if err != nil || commits[len(commits)-1].Version != asked {
+		t.Fatalf("%d commits, %v", len(commits), err)
+	}
+	if err := f.pass(t.Context(), commits); err != nil {
+		t.Fatal(err)
+	}
+	s.waitBody(child, func(b map[string]any) bool { return b["cancel"] == true })
 }

@@ -121,29 +121,39 @@ func (f *follower) step(ctx context.Context) (bool, error) {
 	if err != nil || len(commits) == 0 {
 		return false, err
 	}
+	return true, f.pass(ctx, commits)
+}
+
+// pass matches commits, the next ones, and does what they ask for.
+func (f *follower) pass(ctx context.Context, commits []*graph.Commit) error {
 	found, err := f.match.match(ctx, commits)
 	if err != nil {
-		return false, err
+		return err
+	}
+	last := commits[len(commits)-1]
+	if len(found.asked)+len(found.ended) > 0 {
+		if err := f.reach(ctx, last.Version); err != nil {
+			return err
+		}
 	}
 	if len(found.asked) > 0 {
 		if err := f.askToStop(ctx, found.asked); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if len(found.ended) > 0 {
 		if err := f.endChildren(ctx, found.ended); err != nil {
-			return false, err
+			return err
 		}
 	}
-	last := commits[len(commits)-1]
 	if len(found.runs) == 0 && len(found.faults) == 0 {
 		f.at = last.Version
 		if time.Since(f.moved) >= cursorPause {
 			err = f.flush(ctx)
 		}
-		return true, err
+		return err
 	}
-	return true, f.move(ctx, last.Version, last.Epoch, found)
+	return f.move(ctx, last.Version, last.Epoch, found)
 }
 
 // flush makes the place that was reached durable.
