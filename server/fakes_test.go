@@ -11,7 +11,6 @@ import (
 
 // fakeRuns notes what it is asked and knows one token.
 type fakeRuns struct {
-
 	mu               sync.Mutex
 	calls            []string
 	over             bool // the attempt has ended
