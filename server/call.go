@@ -51,6 +51,7 @@ func (s *Server) inGraph(h handler) http.HandlerFunc {
 		if !c.opens() {
 			return graph.NotFound("graph")
 		}
+		r = r.WithContext(replica.OneRequest(r.Context()))
 		rep, err := s.Replicas.Open(r.Context(), c.graph)
 		if err != nil {
 			if graph.CodeOf(err) == graph.CodeNotFound {

@@ -18,10 +18,10 @@ const (
 	// getKeys are asked for in one round: few enough that on a slow machine, too,
 	// an answer comes often.
 	getKeys = 200
-	// perKey is what a Get may take for each key beyond Config.Patience, from a Redis
-	// that answers all the time: it would be a hundred times as slow as one on a busy
-	// machine.
-	perKey = time.Millisecond
+	// perKey is what a key that was answered may have taken without counting as
+	// waiting: Redis would be ten times as slow as on a busy machine, and the
+	// database no faster.
+	perKey = 100 * time.Microsecond
 	// roundTime bounds one round, which is then tried again. It is no measure of
 	// Redis, which the pulse takes, but frees the connection of a round that nobody
 	// waits for any more.
@@ -29,8 +29,8 @@ const (
 )
 
 // Cache is the second level of replicas in Redis: see replica.Cache. Redis may be
-// slow, and then it is waited for, by a Get for no longer than Config.Patience and
-// perKey; once it is judged dead (it refuses
+// slow, and then it is waited for, by the Gets of one request for no longer than
+// Config.Patience together; once it is judged dead (it refuses
 // connections, or gives no sign of life for as long as Config.Patience) nobody waits for
 // it any more, and until it answers again nothing is found and nothing is kept.
 // What it gives may be old, or wrong.
@@ -68,29 +68,45 @@ func (c *Cache) Stop(context.Context) error {
 }
 
 // Get gives the values of keys, in their order; nil for one that is not there, or
-// that could not be had.
-func (c *Cache) Get(ctx context.Context, keys []string) [][]byte {
-	values := make([][]byte, len(keys))
-	ctx, cancel := context.WithTimeout(ctx, c.pulse.patience+time.Duration(len(keys))*perKey)
-	defer cancel()
+// that could not be had. Waited is for how long the request has waited for Redis
+// before, and total with what this Get adds: the time that it took, less perKey
+// for each key that was answered, so that a lot that comes is not a long wait. Once
+// that is Config.Patience, Get asks for nothing more.
+func (c *Cache) Get(ctx context.Context, keys []string, waited time.Duration) (values [][]byte, total time.Duration) {
+	values = make([][]byte, len(keys))
 	ctx, leave, ok := c.pulse.join(ctx)
 	if !ok {
-		return values
+		return values, waited
 	}
 	defer leave()
-	for from := 0; from < len(keys); from += getKeys {
-		some := keys[from:min(from+getKeys, len(keys))]
-		found, ok := round(ctx, c, func(ctx context.Context) ([]any, error) { return c.client.MGet(ctx, some...).Result() })
-		if !ok {
-			return values
+	begun, answered := time.Now(), 0
+	sofar := func() time.Duration { return waited + time.Since(begun) - time.Duration(answered)*perKey }
+	for answered < len(keys) {
+		some := keys[answered:min(answered+getKeys, len(keys))]
+		found, ok := within(ctx, c.pulse.patience-sofar(), func(ctx context.Context) ([]any, bool) {
+			return round(ctx, c, func(ctx context.Context) ([]any, error) { return c.client.MGet(ctx, some...).Result() })
+		})
+		if !ok || len(found) != len(some) {
+			break
 		}
 		for i, v := range found {
-			if text, ok := v.(string); ok && from+i < len(values) {
-				values[from+i] = []byte(text)
+			if text, ok := v.(string); ok {
+				values[answered+i] = []byte(text)
 			}
 		}
+		answered += len(some)
 	}
-	return values
+	return values, max(waited, sofar())
+}
+
+// within asks for no longer than a time; not at all where none is left.
+func within[T any](ctx context.Context, left time.Duration, ask func(context.Context) (T, bool)) (answer T, ok bool) {
+	if left <= 0 {
+		return answer, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	return ask(ctx)
 }
 
 // Put keeps values for a while. It reports whether Redis took them: where it is

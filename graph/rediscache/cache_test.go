@@ -31,6 +31,12 @@ func cacheAt(t *testing.T, addr string) *rediscache.Cache {
 	return c
 }
 
+// get asks for somebody who has not waited yet.
+func get(ctx context.Context, c *rediscache.Cache, keys ...string) [][]byte {
+	values, _ := c.Get(ctx, keys, 0)
+	return values
+}
+
 func TestCacheGivesWhatWasPut(t *testing.T) {
 	t.Parallel()
 	c := cacheAt(t, miniredis.RunT(t).Addr())
@@ -42,7 +48,7 @@ func TestCacheGivesWhatWasPut(t *testing.T) {
 	if !c.Put(t.Context(), keys, values) {
 		t.Fatal("Redis did not take the values")
 	}
-	got := c.Get(t.Context(), append(keys, "none"))
+	got := get(t.Context(), c, append(keys, "none")...)
 	for i := range values {
 		if !bytes.Equal(got[i], values[i]) {
 			t.Fatalf("value %d is %v, want %v", i, got[i], values[i])
@@ -81,12 +87,12 @@ func TestRedisThatIsSilentHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	c := cacheAt(t, silent(t))
 	begun := time.Now()
-	if got := c.Get(context.Background(), []string{"a", "b"}); len(got) != 2 || got[0] != nil || got[1] != nil {
+	if got := get(context.Background(), c, "a", "b"); len(got) != 2 || got[0] != nil || got[1] != nil {
 		t.Errorf("a silent Redis gave %v", got)
 	}
 	// It was judged dead: nobody else waits for it.
 	for range 1000 {
-		c.Get(context.Background(), []string{"a"})
+		get(context.Background(), c, "a")
 		if c.Put(context.Background(), []string{"a"}, [][]byte{{1}}) {
 			t.Fatal("a silent Redis took a value")
 		}
@@ -107,7 +113,7 @@ func TestRedisThatIsGoneHoldsNobodyUp(t *testing.T) {
 	server.Close()
 	begun := time.Now()
 	for range 1000 {
-		if got := c.Get(context.Background(), keys); got[0] != nil {
+		if got := get(context.Background(), c, keys...); got[0] != nil {
 			t.Fatalf("a Redis that is gone gave %v", got)
 		}
 	}
@@ -122,7 +128,7 @@ func TestRedisThatIsGoneHoldsNobodyUp(t *testing.T) {
 			t.Fatal("a Redis that is back is not used")
 		}
 	}
-	if got := c.Get(t.Context(), keys); !bytes.Equal(got[0], values[0]) {
+	if got := get(t.Context(), c, keys...); !bytes.Equal(got[0], values[0]) {
 		t.Errorf("a Redis that is back gave %v", got)
 	}
 }
@@ -134,11 +140,11 @@ func TestRedisThatRefusesIsAskedAgain(t *testing.T) {
 	server := miniredis.RunT(t)
 	c := cacheAt(t, server.Addr())
 	server.SetError("OOM command not allowed when used memory > 'maxmemory'.")
-	if c.Put(t.Context(), []string{"a"}, [][]byte{{1}}) || c.Get(t.Context(), []string{"a"})[0] != nil {
+	if c.Put(t.Context(), []string{"a"}, [][]byte{{1}}) || get(t.Context(), c, "a")[0] != nil {
 		t.Error("a Redis that refuses gave or took something")
 	}
 	server.SetError("")
-	if !c.Put(t.Context(), []string{"a"}, [][]byte{{1}}) || c.Get(t.Context(), []string{"a"})[0] == nil {
+	if !c.Put(t.Context(), []string{"a"}, [][]byte{{1}}) || get(t.Context(), c, "a")[0] == nil {
 		t.Error("a Redis that refuses no longer is not asked")
 	}
 }

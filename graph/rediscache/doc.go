@@ -11,6 +11,6 @@
 //
 // The second level is worth waiting for: what it does not give is read from the
 // database. What is to be kept waits while Redis gives signs of life, however slow
-// it is; who needs something waits no longer than Config.Patience, and a little for
-// each key. Nobody waits once it gives none. What it gives is for its caller to doubt.
+// it is; a request that needs something waits no longer than Config.Patience in all.
+// Nobody waits once it gives none. What it gives is for its caller to doubt.
 package rediscache

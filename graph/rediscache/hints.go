@@ -34,8 +34,8 @@ type Config struct {
 	Client  redis.UniversalClient // its owner closes it, after Stop
 	Channel string                // of all nodes of one deployment. Default: DefaultChannel
 	Log     *slog.Logger          // nil: slog.Default()
-	// Patience is how long who needs something of a Cache waits for a Redis that is
-	// silent, or for a first answer of one that is slow. Default: DefaultPatience
+	// Patience is how long a request that needs something of a Cache waits in all for
+	// a Redis that is silent, or slow. Default: DefaultPatience
 	Patience time.Duration
 }
 

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"time"
 
 	"github.com/graphtide/graphtide/graph"
 )
@@ -13,8 +14,9 @@ import (
 // signs of life.
 type Cache interface {
 	// Get gives the values of keys, in their order; nil for one that is not
-	// there, or that could not be had.
-	Get(ctx context.Context, keys []string) [][]byte
+	// there, or that could not be had. Waited is for how long the request has
+	// waited for the cache already, total with what this Get adds to it.
+	Get(ctx context.Context, keys []string, waited time.Duration) (values [][]byte, total time.Duration)
 	// Put keeps values for a while. It reports whether they got there; where not,
 	// it is worth trying again a while later.
 	Put(ctx context.Context, keys []string, values [][]byte) bool
@@ -23,14 +25,14 @@ type Cache interface {
 // fromCache looks units up in the second level. It gives what of it is right at
 // a version that the replica has reached, and the units to ask the store for:
 // what was not found, and the objects that what was found names and that are
-// neither held nor found.
-func (r *Replica) fromCache(ctx context.Context, head graph.Head, list []unit) (found []*piece, rest []unit) {
+// neither held nor found. It notes for how long that was waited for.
+func (r *Replica) fromCache(ctx context.Context, f *flight, head graph.Head, list []unit) (found []*piece, rest []unit) {
 	if r.set.cfg.Cache == nil {
 		return nil, list
 	}
 	p := &piece{}
 	p.Head.Epoch = head.Epoch
-	rest = r.lookUp(ctx, p, list)
+	rest = r.lookUp(ctx, f, p, list)
 	// Edges that arrive and types name objects that are asked for next.
 	var named units
 	r.mu.RLock()
@@ -61,7 +63,7 @@ func (r *Replica) fromCache(ctx context.Context, head graph.Head, list []unit) (
 		}
 	}
 	if len(far) > 0 {
-		rest = append(rest, r.lookUp(ctx, p, far)...)
+		rest = append(rest, r.lookUp(ctx, f, p, far)...)
 	}
 	if len(p.units) == 0 {
 		return nil, rest
@@ -71,7 +73,7 @@ func (r *Replica) fromCache(ctx context.Context, head graph.Head, list []unit) (
 
 // lookUp adds to p what the second level has and the log confirms, and gives the
 // units that are missing.
-func (r *Replica) lookUp(ctx context.Context, p *piece, list []unit) (missing []unit) {
+func (r *Replica) lookUp(ctx context.Context, f *flight, p *piece, list []unit) (missing []unit) {
 	m := r.set.metrics
 	asked, keys := make([]unit, 0, len(list)), make([]string, 0, len(list))
 	for _, u := range list {
@@ -85,7 +87,9 @@ func (r *Replica) lookUp(ctx context.Context, p *piece, list []unit) (missing []
 		return missing
 	}
 	var entries []*cached
-	for i, text := range r.set.cfg.Cache.Get(ctx, keys) {
+	var found [][]byte
+	found, f.waited = r.set.cfg.Cache.Get(ctx, keys, f.waited)
+	for i, text := range found {
 		if text == nil {
 			missing = append(missing, asked[i])
 			continue

@@ -21,7 +21,7 @@ type counter struct {
 	found int
 }
 
-func (c *counter) Get(_ context.Context, keys []string) [][]byte {
+func (c *counter) Get(_ context.Context, keys []string, waited time.Duration) ([][]byte, time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := make([][]byte, len(keys))
@@ -30,7 +30,7 @@ func (c *counter) Get(_ context.Context, keys []string) [][]byte {
 			c.found++
 		}
 	}
-	return out
+	return out, waited
 }
 
 func (c *counter) Put(_ context.Context, keys []string, values [][]byte) bool {

@@ -37,12 +37,17 @@ type flight struct {
 	units   units
 	readers int // Readings that joined and have not ended
 	ids     []graph.ObjectID
+	asked   time.Time     // when the first one joined
 	landed  chan struct{} // closed at the end
 	err     error         // set before
+	// waited is for how long one of the readers, at the most, has waited for the
+	// second level. It belongs to the flight once that is under way.
+	waited time.Duration
 }
 
-// join gives the flights that bring these units.
-func (l *loads) join(r *Replica, list []unit) []*flight {
+// join gives the flights that bring these units, for somebody who has waited so
+// long for the second level before.
+func (l *loads) join(r *Replica, list []unit, waited time.Duration) []*flight {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waiting == nil {
@@ -54,11 +59,14 @@ func (l *loads) join(r *Replica, list []unit) []*flight {
 		f := l.waiting[u]
 		if f == nil {
 			if l.next == nil {
-				l.next = &flight{landed: make(chan struct{})}
+				l.next = &flight{asked: time.Now(), landed: make(chan struct{})}
 			}
 			f = l.next
 			f.units.add(u)
 			l.waiting[u] = f
+		}
+		if f == l.next {
+			f.waited = max(f.waited, waited)
 		}
 		if !joined[f] {
 			joined[f] = true
@@ -78,6 +86,7 @@ func (l *loads) join(r *Replica, list []unit) []*flight {
 
 // fly makes flights until nobody waits for one.
 func (l *loads) fly(ctx context.Context, r *Replica) {
+	var late time.Duration // that the second level kept the one before waiting
 	for {
 		l.mu.Lock()
 		f := l.next
@@ -88,7 +97,10 @@ func (l *loads) fly(ctx context.Context, r *Replica) {
 			return
 		}
 		l.mu.Unlock()
+		f.waited += min(late, time.Since(f.asked))
+		before := f.waited
 		err := r.bring(ctx, f)
+		late = f.waited - before
 		if err != nil {
 			err = fmt.Errorf("load a part of graph %s: %w", r.name, err)
 		}
@@ -146,7 +158,7 @@ func (r *Replica) bring(ctx context.Context, f *flight) error {
 		if len(list) == 0 {
 			return nil
 		}
-		pieces, list := r.fromCache(ctx, head, list)
+		pieces, list := r.fromCache(ctx, f, head, list)
 		pieces, err := r.rest(ctx, head, pieces, list)
 		if err != nil {
 			return err

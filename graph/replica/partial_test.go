@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -31,7 +32,7 @@ func newLiar(seed uint64) *liar {
 	return &liar{rng: rand.New(rand.NewPCG(seed, 1)), old: map[string][][]byte{}}
 }
 
-func (l *liar) Get(_ context.Context, keys []string) [][]byte {
+func (l *liar) Get(_ context.Context, keys []string, waited time.Duration) ([][]byte, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked += len(keys)
@@ -59,7 +60,7 @@ func (l *liar) Get(_ context.Context, keys []string) [][]byte {
 			out[i][l.rng.IntN(len(out[i]))] ^= 1 << l.rng.IntN(8)
 		}
 	}
-	return out
+	return out, waited
 }
 
 func (l *liar) Put(_ context.Context, keys []string, values [][]byte) bool {

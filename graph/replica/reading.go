@@ -46,6 +46,7 @@ type Reading struct {
 	replica *Replica
 	missed  units // by the last Try
 	flights []*flight
+	waited  waited
 }
 
 // Begin begins a Reading. It must be ended.
@@ -79,17 +80,21 @@ func (g *Reading) Try(fn func(*State)) (complete bool) {
 }
 
 // Load brings what the last Try missed: one batch, shared with all who wait for
-// the same things. It returns at once where nothing was missing.
+// the same things. It returns at once where nothing was missing. All Loads
+// together wait for the second level no longer than one request may, those of
+// other Readings for the same request included (OneRequest).
 func (g *Reading) Load(ctx context.Context) error {
 	if len(g.missed.list) == 0 {
 		return nil
 	}
-	flights := g.replica.loads.join(g.replica, g.missed.list)
+	wait := waitedBy(ctx, &g.waited)
+	flights := g.replica.loads.join(g.replica, g.missed.list, wait.so())
 	g.missed = units{}
 	g.flights = append(g.flights, flights...)
 	for _, f := range flights {
 		select {
 		case <-f.landed:
+			wait.atLeast(f.waited)
 			if f.err != nil {
 				return f.err
 			}

@@ -189,7 +189,7 @@ func (s *session) subscribe(m *protocol.Sub) error {
 	if old != nil {
 		s.relay.ask(s.ctx, command{run: func(x *step) { x.unsubscribe(old) }})
 	}
-	s.relay.ask(s.ctx, command{aside: s.ctx, run: func(x *step) { x.subscribe(sub) }})
+	s.relay.ask(s.ctx, command{aside: replica.OneRequest(s.ctx), run: func(x *step) { x.subscribe(sub) }})
 	return nil
 }
 

@@ -177,7 +177,7 @@ func (r *relay) look(name, head graph.Version, sub *subscription) {
 			x.later(func() { delete(x.archive.searches, name) })
 			begin := make([]command, len(found.waiting))
 			for i, sub := range found.waiting {
-				begin[i] = command{aside: sub.session.ctx, run: func(x *step) { x.subscribe(sub) }}
+				begin[i] = command{aside: replica.OneRequest(sub.session.ctx), run: func(x *step) { x.subscribe(sub) }}
 			}
 			x.runAll(begin)
 			x.missed = x.st.Missed() // each is run again by itself
