@@ -13,22 +13,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/graphtide/graphtide/internal/testbin"
 	"github.com/graphtide/graphtide/internal/testdb"
 )
 
-// binary builds the program once.
+// binary gives the program.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "gt-bin-")
 	if err != nil {
 		return "", err
 	}
 	testdb.AtEnd(func() error { return os.RemoveAll(dir) })
-	path := filepath.Join(dir, "graphtide")
-	cmd := exec.Command("go", "build", "-o", path, "../cmd/graphtide")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
+	return testbin.Program(dir)
 })
 
 // child is a server in a process of its own.

@@ -16,10 +16,11 @@ import (
 	"time"
 
 	"github.com/graphtide/graphtide/internal/embedded"
+	"github.com/graphtide/graphtide/internal/testbin"
 	"github.com/graphtide/graphtide/internal/testdb"
 )
 
-// program is the binary that the tests drive, built once.
+// program is the binary that the tests drive.
 var program string
 
 func TestMain(m *testing.M) {
@@ -32,19 +33,18 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		fail(err)
 	}
-	program = filepath.Join(dir, "graphtide")
-	// Without the race detector, which makes each start five times as dear; what
-	// runs in this process (here, within) has it.
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	// It has no race detector; what runs in this process (here, within) has.
+	if program, err = testbin.Program(dir); err != nil {
 		os.RemoveAll(dir)
-		fail(fmt.Errorf("build the program: %w\n%s", err, out))
+		fail(err)
 	}
+	os.Unsetenv(testbin.Env)
 	testdb.AtEnd(func() error { return os.RemoveAll(dir) })
 	testdb.Main(m)
 }
 
 // keep are the variables that are about the machine.
-var keep = map[string]bool{embedded.BinEnv: true, testdb.URLEnv: true, testdb.RedisEnv: true}
+var keep = map[string]bool{testbin.Env: true, embedded.BinEnv: true, testdb.URLEnv: true, testdb.RedisEnv: true}
 
 func fail(err error) {
 	fmt.Fprintln(os.Stderr, err)

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/graphtide/graphtide/internal/testbin"
 )
 
 // seedEnv names the variable with the seed; without it each run has its own.
@@ -82,12 +82,12 @@ func seed(t *testing.T) uint64 {
 	return rand.Uint64()
 }
 
-// program builds what is tortured.
+// program gives what is tortured.
 func program(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "graphtide")
-	if out, err := exec.Command("go", "build", "-o", path, "../../cmd/graphtide").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	path, err := testbin.Program(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
