@@ -45,13 +45,11 @@ func appendOn(ctx context.Context, conn *pgx.Conn, b *graph.Batch) (graph.Append
 	if len(p.hits) > 0 {
 		return graph.AppendResult{Hits: sortHits(p.hits)}, nil
 	}
-	if changesOne(b, p) {
-		if done, err := appendChange(ctx, conn, b, p); done || err != nil {
-			return graph.AppendResult{}, failed(fmt.Sprintf("append a change to graph %d", b.Graph), err)
+	for _, quick := range shortcuts {
+		if !quick.fits(b, p) {
+			continue
 		}
-	}
-	if edits(b, p) {
-		if done, err := appendEdits(ctx, conn, b, p); done || err != nil {
+		if done, err := quick.append(ctx, conn, b, p); done || err != nil {
 			return graph.AppendResult{}, failed(fmt.Sprintf("append %d changes to graph %d", len(b.Commits), b.Graph), err)
 		}
 	}

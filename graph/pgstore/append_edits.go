@@ -9,14 +9,12 @@ import (
 )
 
 // Most commits change one object that lives. Where all commits of an append do, one
-// plain statement writes them: it takes less of the database than append_batch, which
-// has to provide for everything. It looks for the same obstacles; where it meets one
-// it has written nothing, and append_batch, which is called after it, says which.
+// plain statement writes them; see shortcut.
 
 // editFields is the number of fields of append_edit.
 const editFields = 23
 
-// edits reports whether appendEdits can be tried.
+// edits reports whether prepareEdits's statement can be tried.
 func edits(b *graph.Batch, p *plan) bool {
 	if len(b.Commits) < 2 || len(p.rows) != len(b.Commits) {
 		return false
@@ -32,18 +30,6 @@ func edits(b *graph.Batch, p *plan) bool {
 		}
 	}
 	return true
-}
-
-// appendEdits appends where the head and the objects are as expected and the keys are
-// new. done is false where something was not, and nothing was written.
-func appendEdits(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (done bool, err error) {
-	if err := prepareEdits(ctx, conn); err != nil {
-		return false, err
-	}
-	bufs := buffers.Get().(*appendBuffers)
-	defer buffers.Put(bufs) // the parameters are copied as they are sent
-	tag, err := conn.PgConn().ExecPrepared(ctx, editsName, editParams(bufs, conn, b, p), allBinary, allBinary).Close()
-	return err == nil && tag.RowsAffected() > 0, err
 }
 
 const editsName = "append.edits"

@@ -16,17 +16,19 @@ func lone(b *graph.Batch) bool {
 		b.Commits[0].Changes[0].Ref.Kind == graph.KindObject && b.Commits[0].Fence == nil
 }
 
-// changesOne reports whether appendChange can be tried: one commit that touches
+// changesOne reports whether prepareChange's statement can be tried: one commit that touches
 // one object, which lived before.
 func changesOne(b *graph.Batch, p *plan) bool {
 	return lone(b) && p.rows[0].expect != expectNever && p.rows[0].expect != expectDead
 }
 
-// appendChange appends where the head and the object are as expected and the key
-// is new. done is false where something was not, and nothing was written. The
-// statement is that of the function append_change_alone, which nodes of before call:
-// sent as it is, it takes a twelfth less of the database's time.
-func appendChange(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (done bool, err error) {
+const changeName = "append.change"
+
+// prepareChange prepares the statement that takes loneParams for an object that
+// lives. It changes the object's row, or nothing at all. It is that of the function
+// append_change_alone, which nodes of before call: sent as it is, it takes a twelfth
+// less of the database's time.
+func prepareChange(ctx context.Context, conn *pgx.Conn) error {
 	const sql = `
 		-- name: append.change
 		WITH head AS (
@@ -52,11 +54,8 @@ func appendChange(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) 
 		)
 		UPDATE objects o SET version = $2 + 1, at = $6, by = $10, deleted = $28::json IS NULL, access = $27, body = $28
 		FROM head WHERE o.graph = $1 AND o.id = $22`
-	if _, err := conn.Prepare(ctx, "append.change", sql); err != nil {
-		return false, err
-	}
-	tag, err := conn.PgConn().ExecPrepared(ctx, "append.change", loneParams(nil, nil, b, p), allBinary, allBinary).Close()
-	return err == nil && tag.RowsAffected() == 1, err
+	_, err := conn.Prepare(ctx, changeName, sql)
+	return err
 }
 
 // prepareLone prepares the call of append_object, which takes loneParams: for an

@@ -108,11 +108,14 @@ func (t *turn) Append(ctx context.Context, b *graph.Batch) (graph.AppendResult, 
 func appendAndCommit(ctx context.Context, conn *pgx.Conn, b *graph.Batch, p *plan) (res graph.AppendResult, err error) {
 	bufs := buffers.Get().(*appendBuffers)
 	defer buffers.Put(bufs) // the parameters are copied as they are sent
-	if edits(b, p) {
-		if err := prepareEdits(ctx, conn); err != nil {
+	for _, quick := range shortcuts {
+		if !quick.fits(b, p) {
+			continue
+		}
+		if err := quick.prepare(ctx, conn); err != nil {
 			return res, err
 		}
-		tag, err := execAndCommit(ctx, conn, editsName, editParams(bufs, conn, b, p), closeResult)
+		tag, err := execAndCommit(ctx, conn, quick.name, quick.params(bufs, conn, b, p), closeResult)
 		if err == nil && tag.RowsAffected() == 0 { // without the lock: the head may move meanwhile
 			return appendWhole(ctx, conn, b, p)
 		}

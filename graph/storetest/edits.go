@@ -9,8 +9,9 @@ import (
 	"github.com/graphtide/graphtide/graph"
 )
 
-// changesAppendedTogether: a batch that only changes and removes objects that live is
-// judged and written like any other, in a turn and without one.
+// changesAppendedTogether: a batch that only changes and removes objects that live, or
+// one such change alone, is judged and written like any other, in a turn and without
+// one.
 func changesAppendedTogether(t *testing.T, s Suite) {
 	for _, inTurn := range []bool{false, true} {
 		t.Run(fmt.Sprint("turn=", inTurn), func(t *testing.T) {
@@ -36,21 +37,24 @@ func changesAppendedTogether(t *testing.T, s Suite) {
 				t.Errorf("a new key was in use: %v", used)
 			}
 			w.mustAppend(together(ours, ours), inTurn) // though there are keys without effect
+			w.mustAppend(together(ours), inTurn)
 			for name, test := range map[string]struct {
 				spoil func(*Draft)
 				want  graph.Hit
 			}{
 				"key":                {func(d *Draft) { ours(d); d.Mutation = first.Mutation }, graph.Hit{Kind: graph.HitMutation, Version: 1, Hash: first.Hash}},
-				"key without effect": {func(d *Draft) { ours(d); d.Mutation = "no effect" }, graph.Hit{Kind: graph.HitMutation, Version: w.Head.Version - 2, Hash: []byte{1, 2, 3}}},
+				"key without effect": {func(d *Draft) { ours(d); d.Mutation = "no effect" }, graph.Hit{Kind: graph.HitMutation, Version: w.Head.Version - 3, Hash: []byte{1, 2, 3}}},
 				"older state":        {func(d *Draft) { d.Set(ids[1], `{"b":3}`); d.Changes[0].ObjBefore = old }, graph.Hit{Kind: graph.HitConflict, Ref: graph.ObjectRef(ids[1])}},
 			} {
-				test.want.Commit = 1
-				res := w.appendAs(together(ours, test.spoil, ours), inTurn)
-				w.Forget()
-				if d := cmp.Diff(graph.AppendResult{Hits: []graph.Hit{test.want}}, res, comparing); d != "" {
-					t.Errorf("%s (-want +got):\n%s", name, d)
+				for at, batch := range map[int][]func(*Draft){0: {test.spoil}, 1: {ours, test.spoil, ours}} {
+					test.want.Commit = at
+					res := w.appendAs(together(batch...), inTurn)
+					w.Forget()
+					if d := cmp.Diff(graph.AppendResult{Hits: []graph.Hit{test.want}}, res, comparing); d != "" {
+						t.Errorf("%s, of %d (-want +got):\n%s", name, len(batch), d)
+					}
+					w.CheckAll()
 				}
-				w.CheckAll()
 			}
 		})
 	}
