@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 
@@ -112,7 +111,7 @@ func (s *Server) evaluateAt(ctx context.Context, c *call, proj *graph.Projection
 	if err != nil {
 		return nil, graph.Head{}, err
 	}
-	types := pastTypes{s.Live.Current(), snap.TypeNames()}
+	types := snap.Types(s.Live.Current())
 	var res *replica.Result
 	var refusal *graph.Error
 	var lost int
@@ -129,25 +128,6 @@ func (s *Server) evaluateAt(ctx context.Context, c *call, proj *graph.Projection
 	head := c.rep.Head()
 	head.Version = at
 	return res, head, err
-}
-
-// pastTypes answers which types count as a type in a state of the past: as the
-// schema of now says, and types that have left it since are Objects, as every type
-// is, and themselves.
-type pastTypes struct {
-	replica.Types
-	stored []string // the types that there are objects of
-}
-
-func (t pastTypes) Subtypes(name string) []string {
-	known := t.Types.Subtypes(name)
-	types := slices.Clone(known)
-	for _, typ := range t.stored {
-		if (typ == name && known == nil || name == "Object") && t.Types.Subtypes(typ) == nil {
-			types = append(types, typ)
-		}
-	}
-	return types
 }
 
 // loadPiece is how much of a load is gathered before it is sent: a large one is

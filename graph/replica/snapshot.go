@@ -25,17 +25,34 @@ const (
 // used by several goroutines.
 type Snapshot struct{ *State }
 
-// TypeNames gives the types that its objects have, sorted: some may have left the
-// schema since.
-func (s *Snapshot) TypeNames() []string {
-	var names []string
+// Types gives which types count as a type in the snapshot: as those given say,
+// which are today's, and types that are gone since are themselves, and Objects, as
+// every type is.
+func (s *Snapshot) Types(today Types) Types {
+	p := pastTypes{Types: today}
 	for name, t := range s.types {
-		if len(t.nodes) > 0 {
-			names = append(names, name)
+		if len(t.nodes) > 0 && today.Subtypes(name) == nil {
+			p.gone = append(p.gone, name)
 		}
 	}
-	slices.Sort(names)
-	return names
+	slices.Sort(p.gone)
+	return p
+}
+
+type pastTypes struct {
+	Types
+	gone []string // of which there are objects
+}
+
+func (t pastTypes) Subtypes(name string) []string {
+	known := t.Types.Subtypes(name)
+	switch {
+	case name == "Object":
+		return slices.Concat(known, t.gone)
+	case known == nil && slices.Contains(t.gone, name):
+		return []string{name}
+	}
+	return known
 }
 
 // LoadSnapshot reads the state at a version: CodeInvalidVersion beyond the

@@ -233,6 +233,10 @@ func (s *session) loadPast(m *protocol.Sub, proj *graph.Projection) error {
 	if err != nil {
 		return err
 	}
+	// Rights are judged on a state that has seen all that is shown.
+	if err := s.relay.reach(s.ctx, *m.At); err != nil {
+		return err
+	}
 	gone, err := s.relay.replica.Past(s.ctx, *m.At)
 	if err != nil {
 		return err
@@ -245,7 +249,7 @@ func (s *session) loadPast(m *protocol.Sub, proj *graph.Projection) error {
 		judge := gone.Over(st)
 		walker := access.NewWalker(judge, p, nil)
 		mayRead := func(id graph.ObjectID) bool { return walker.Holds(id, access.Read) }
-		if res, fault = replica.EvaluateAs(snapshot, mayRead, reg, proj, s.hub.cfg.Limits); fault == nil && st.Missed() == 0 {
+		if res, fault = replica.EvaluateAs(snapshot, mayRead, snapshot.Types(reg), proj, s.hub.cfg.Limits); fault == nil && st.Missed() == 0 {
 			s.hub.lens(s.relay).recheck(judge, p, res)
 		}
 	})
