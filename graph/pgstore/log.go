@@ -30,10 +30,11 @@ func (s *Store) Log(ctx context.Context, g graph.GraphKey, since graph.Version, 
 
 // logQuery reads a stretch of the log as a part of a batch of statements.
 type logQuery struct {
-	graph graph.GraphKey
-	since graph.Version
-	limit int
-	log   []*graph.Commit
+	graph  graph.GraphKey
+	since  graph.Version
+	limit  int
+	locked bool // the graph's row is, and its floor has been looked at
+	log    []*graph.Commit
 
 	removals []removal // what they ended is not in log yet
 }
@@ -83,22 +84,33 @@ func (q *logQuery) queue(batch *pgx.Batch) {
 
 // queueFloor puts the look at the floor into a batch. It comes last: a compaction
 // raises the floor before it removes anything, so what was read before is whole if
-// the floor is still low enough.
+// the floor is still low enough. While the graph's row is locked nobody raises it.
 func (q *logQuery) queueFloor(batch *pgx.Batch) {
 	const floor = `
 		-- name: log.floor
 		SELECT floor FROM graphs WHERE key = $1 AND name IS NOT NULL`
+	if q.locked {
+		return
+	}
 	batch.Queue(floor, q.graph).QueryRow(func(row pgx.Row) error {
 		var floor graph.Version
 		err := row.Scan(&floor)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return graph.NotFound("graph")
 		}
-		if err == nil && q.since < floor {
-			return graph.Errf(graph.CodeGone, "the log begins after version %d", floor)
+		if err != nil {
+			return err
 		}
-		return err
+		return q.reaches(floor)
 	})
+}
+
+// reaches refuses a stretch that begins before the floor of the log.
+func (q *logQuery) reaches(floor graph.Version) error {
+	if q.since < floor {
+		return graph.Errf(graph.CodeGone, "the log begins after version %d", floor)
+	}
+	return nil
 }
 
 // commits gives what was read, once the batch is closed.

@@ -55,21 +55,25 @@ func lockHead(ctx context.Context, conn *pgx.Conn, g graph.GraphKey, since graph
 		BEGIN`
 	const lock = `
 		-- name: turn.lock
-		SELECT version, epoch, at, schema_version FROM graphs WHERE key = $1 AND name IS NOT NULL FOR NO KEY UPDATE`
+		SELECT version, epoch, at, schema_version, floor FROM graphs WHERE key = $1 AND name IS NOT NULL FOR NO KEY UPDATE`
+	q := logQuery{graph: g, since: since, limit: graph.MaxTail, locked: true}
 	batch := &pgx.Batch{}
 	batch.Queue(begin)
 	batch.Queue(lock, g).QueryRow(func(row pgx.Row) error {
 		var at *time.Time
-		err := row.Scan(&head.Version, &head.Epoch, &at, &head.SchemaVer)
+		var floor graph.Version
+		err := row.Scan(&head.Version, &head.Epoch, &at, &head.SchemaVer, &floor)
 		if at != nil {
 			head.At = at.UTC()
+		}
+		if err == nil {
+			err = q.reaches(floor)
 		}
 		if errors.Is(err, pgx.ErrNoRows) {
 			return graph.NotFound("graph")
 		}
 		return err
 	})
-	q := logQuery{graph: g, since: since, limit: graph.MaxTail}
 	q.queue(batch)
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		return head, nil, err
