@@ -39,10 +39,11 @@ type held struct {
 	objects   map[string]json.RawMessage // entities as the server wrote them
 	edges     map[string]json.RawMessage
 	roots     []string
-	based     bool // there is something that a difference can build on
-	loading   bool // between the frames of a load, which …
-	whole     bool // … is that of the whole view
-	here      bool // loaded on this connection
+	based     bool                       // there is something that a difference can build on
+	loading   bool                       // between the frames of a load, which …
+	whole     bool                       // … is that of the whole view
+	here      bool                       // loaded on this connection
+	left      map[string]protocol.Reason // why what was held left
 }
 
 func newModel() *model { return &model{subs: map[string]*held{}, errors: map[string]graph.Code{}} }
@@ -216,6 +217,10 @@ func (h *held) merge(fr *frameMessage) error {
 					return fmt.Errorf("%s leaves and is not here", id)
 				}
 				delete(part.copy, id)
+				if h.left == nil {
+					h.left = map[string]protocol.Reason{}
+				}
+				h.left[id] = c.Leave
 			case c.Enter != nil:
 				if there {
 					return fmt.Errorf("%s enters and is here", id)

@@ -19,6 +19,8 @@ type entry struct {
 	edge *graph.Edge
 	was  graph.Version
 	why  protocol.Reason
+	// mixed: others who share the view may have to be told another reason.
+	mixed bool
 }
 
 // difference is what lies between two states of what a session holds. It is

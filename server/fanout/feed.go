@@ -35,9 +35,10 @@ type trail struct {
 // mark is what a delta did to one entity: it left (why is set), it entered (was
 // is 0), or it changed from version was.
 type mark struct {
-	ref graph.Ref
-	was graph.Version
-	why protocol.Reason
+	ref   graph.Ref
+	was   graph.Version
+	why   protocol.Reason
+	mixed bool // the reason, as in entry
 }
 
 func (mark) weight() int { return 48 }
@@ -46,7 +47,7 @@ func (d *difference) trail() trail {
 	marks := make([]mark, len(d.entries))
 	for i := range d.entries {
 		e := &d.entries[i]
-		marks[i] = mark{e.ref, e.was, e.why}
+		marks[i] = mark{e.ref, e.was, e.why, e.mixed}
 	}
 	return trail{marks, d.rerooted, d.mutations, d.at, d.by}
 }

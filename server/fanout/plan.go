@@ -25,6 +25,8 @@ type plan struct {
 	book  *book    // set: takes the place of the view's
 	why   *grounds // set: takes the place of the view's
 	err   *graph.Error
+	// parted are the leavings that are not known to be the same for all.
+	parted []parting
 }
 
 // plans computes what the commits since the last step mean to the views.
@@ -112,7 +114,13 @@ func (s *step) planOf(v *view, touches []touch) *plan {
 			p.why = why
 		}
 	}
-	d, growth := s.differs(v, b)
+	why := v.why
+	if p.why != nil {
+		why = p.why
+	}
+	bye := s.farewell(&v.lead, why, &s.batch)
+	d, growth := s.differs(v, b, bye)
+	p.parted = bye.parted
 	if limit := s.lens.limits.ViewEntities; growth > 0 && v.size()+growth > limit {
 		p.err = viewTooLarge(limit)
 		return p
@@ -128,12 +136,13 @@ func (s *step) anew(v *view) *plan {
 	if err != nil {
 		return &plan{view: v, err: err}
 	}
-	d := v.becoming(c, s.reason(v))
+	bye := s.farewell(&v.lead, c.why, &s.batch)
+	d := v.becoming(c, bye.entry)
 	s.attribute(d)
 	if !s.batch.known {
 		d.at, d.by, d.mutations = s.head.At, "", nil
 	}
-	return &plan{view: v, diffs: []*difference{d}, book: c.book, why: c.why}
+	return &plan{view: v, diffs: []*difference{d}, book: c.book, why: c.why, parted: bye.parted}
 }
 
 // attribute notes the commits that a difference covers: those that touched what
@@ -155,7 +164,7 @@ func (s *step) attribute(d *difference) {
 // differs gives what lies between what a view has published and what its book
 // shows, of that which the book has touched; growth is how many entities more
 // the view has then.
-func (s *step) differs(v *view, b *book) (d *difference, growth int) {
+func (s *step) differs(v *view, b *book, bye *farewell) (d *difference, growth int) {
 	d = &difference{entries: make([]entry, 0, len(b.changed.objects)+len(b.changed.edges))}
 	check := s.lens.checker(s.st, &v.lead)
 	var gone map[graph.ObjectID]bool // not in the view any more, or held back
@@ -179,9 +188,10 @@ func (s *step) differs(v *view, b *book) (d *difference, growth int) {
 				continue
 			}
 			if why == "" {
-				why = s.whyGone(&v.lead, &s.batch, ref, nil)
+				d.entries = append(d.entries, bye.entry(ref, nil))
+			} else {
+				d.entries = append(d.entries, entry{ref: ref, why: why})
 			}
-			d.entries = append(d.entries, entry{ref: ref, why: why})
 			growth--
 		case old == nil:
 			d.entries = append(d.entries, entry{ref: ref, obj: now})
@@ -199,7 +209,7 @@ func (s *step) differs(v *view, b *book) (d *difference, growth int) {
 		switch {
 		case now == nil && old == nil:
 		case now == nil:
-			d.entries = append(d.entries, entry{ref: ref, why: s.whyGone(&v.lead, &s.batch, ref, old)})
+			d.entries = append(d.entries, bye.entry(ref, old))
 			growth--
 		case old == nil:
 			d.entries = append(d.entries, entry{ref: ref, edge: now})
@@ -232,6 +242,9 @@ func (s *step) carryOut(p *plan) {
 	} else {
 		v.apply(p.diffs)
 		s.index.follow(v)
+	}
+	if len(p.parted) > 0 {
+		s.parted = append(s.parted, partedView{v, p.parted})
 	}
 	if p.why != nil {
 		if !v.why.equal(p.why) {
@@ -310,7 +323,7 @@ func (v *view) taking(l *lens, r graph.Reader, ch *graph.Change, was graph.Versi
 
 // becoming gives the difference between what the view has published and what
 // was computed.
-func (v *view) becoming(c *computed, why func(graph.Ref, *graph.Edge) protocol.Reason) *difference {
+func (v *view) becoming(c *computed, leaving func(graph.Ref, *graph.Edge) entry) *difference {
 	d := &difference{}
 	stays := make(map[graph.Ref]struct{}, len(c.Objects)+len(c.Edges))
 	for _, o := range c.Objects {
@@ -330,13 +343,13 @@ func (v *view) becoming(c *computed, why func(graph.Ref, *graph.Edge) protocol.R
 	for id := range v.objects {
 		ref := graph.ObjectRef(id)
 		if _, ok := stays[ref]; !ok {
-			d.entries = append(d.entries, entry{ref: ref, why: why(ref, nil)})
+			d.entries = append(d.entries, leaving(ref, nil))
 		}
 	}
 	for id, e := range v.edges {
 		ref := graph.EdgeRef(id)
 		if _, ok := stays[ref]; !ok {
-			d.entries = append(d.entries, entry{ref: ref, why: why(ref, e)})
+			d.entries = append(d.entries, leaving(ref, e))
 		}
 	}
 	if !slices.Equal(v.roots, c.Roots) {

@@ -22,8 +22,11 @@ const maxResumed = 16
 type resumed struct {
 	since graph.Version
 	why   *grounds // of what was held
-	diff  *difference
-	load  *body
+	// only, where set, is whose the reasons are for which something left: others are
+	// to be told others.
+	only *graph.Principal
+	diff *difference
+	load *body
 
 	delta   *body         // nil until a lagging session needs it …
 	deltaAt graph.Version // … at this version
@@ -43,7 +46,7 @@ func (s *step) heldAt(v *view, p *graph.Principal, since graph.Version) (held *r
 		since--
 	}
 	for _, r := range v.diffs {
-		if r.since == since && r.why.admits(p) {
+		if r.since == since && r.why.admits(p) && (r.only == nil || samePrincipals(r.only, p)) {
 			return r, false
 		}
 	}
@@ -58,8 +61,12 @@ func (s *step) heldAt(v *view, p *graph.Principal, since graph.Version) (held *r
 			return nil, false
 		}
 		r.why = held.why
-		if r.diff = s.between(held, v, then.of); s.short() {
+		bye := s.farewell(p, held.why.and(v.why), then.of)
+		if r.diff = s.between(held, v, then.of, bye); s.short() {
 			return nil, false
+		}
+		if len(bye.parted) > 0 {
+			r.only = p
 		}
 	}
 	v.remember(r)
@@ -81,7 +88,7 @@ func (s *step) replay(v *view, p *graph.Principal, since graph.Version) *differe
 	}
 	d := &difference{}
 	seen := map[graph.Ref]bool{}
-	last := map[graph.Ref]protocol.Reason{}
+	last := map[graph.Ref]mark{}
 	var trails []trail
 	follow := func(from, to graph.Version, t trail) bool {
 		if to > since {
@@ -106,7 +113,7 @@ func (s *step) replay(v *view, p *graph.Principal, since graph.Version) *differe
 		d.at, d.by = t.at, t.by
 		d.rerooted = d.rerooted || t.rerooted
 		for _, m := range t.marks {
-			last[m.ref] = m.why
+			last[m.ref] = m
 		}
 	}
 	for _, t := range trails {
@@ -127,8 +134,10 @@ func (s *step) replay(v *view, p *graph.Principal, since graph.Version) *differe
 				return nil // it left and came back: which version was held is not known
 			case !there && !held:
 				continue
+			case !there && last[m.ref].mixed:
+				return nil // p, perhaps, was told something else
 			case !there:
-				e.why = last[m.ref]
+				e.why = last[m.ref].why
 			}
 			d.entries = append(d.entries, e)
 		}
@@ -142,7 +151,7 @@ func (s *step) replay(v *view, p *graph.Principal, since graph.Version) *differe
 }
 
 // between gives the difference from what was held to a view.
-func (s *step) between(held *computed, v *view, of *stretch) *difference {
+func (s *step) between(held *computed, v *view, of *stretch, bye *farewell) *difference {
 	d := &difference{of: &stretch{commits: of.commits, known: of.known}}
 	had := make(map[graph.Ref]bool, len(held.Objects)+len(held.Edges))
 	for _, o := range held.Objects {
@@ -150,7 +159,7 @@ func (s *step) between(held *computed, v *view, of *stretch) *difference {
 		had[ref] = true
 		switch now := v.objects[o.ID]; {
 		case now == nil:
-			d.entries = append(d.entries, entry{ref: ref, why: s.whyGone(&v.lead, of, ref, nil)})
+			d.entries = append(d.entries, bye.entry(ref, nil))
 		case now.Meta.Version != o.Meta.Version:
 			d.entries = append(d.entries, entry{ref: ref, obj: now, was: o.Meta.Version})
 		}
@@ -160,7 +169,7 @@ func (s *step) between(held *computed, v *view, of *stretch) *difference {
 		had[ref] = true
 		switch now := v.edges[e.ID]; {
 		case now == nil:
-			d.entries = append(d.entries, entry{ref: ref, why: s.whyGone(&v.lead, of, ref, e)})
+			d.entries = append(d.entries, bye.entry(ref, e))
 		case now.Meta.Version != e.Meta.Version:
 			d.entries = append(d.entries, entry{ref: ref, edge: now, was: e.Meta.Version})
 		}

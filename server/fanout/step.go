@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
-	"github.com/graphtide/graphtide/graph/access"
 	"github.com/graphtide/graphtide/graph/replica"
 	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/schema"
@@ -30,6 +29,7 @@ type step struct {
 	deltas []delta
 	// regrounded are the views whose grounds may have changed.
 	regrounded []*view
+	parted     []partedView
 	moved      map[*subscription]bool      // already on the way to another view
 	then       []func()                    // run with feedMu held for writing, in order
 	offs       map[graph.ObjectID][]string // the sessions that have left an object in this step
@@ -191,6 +191,21 @@ func (s *step) partAll() {
 		s.part(v)
 	}
 	s.regrounded = nil
+	for _, p := range s.parted {
+		for sub := range p.view.subs {
+			if s.farewell(sub.principal, nil, &s.batch).differs(p.list) {
+				s.away(sub, func(s *step) bool { return s.move(sub, sub.principal) })
+			}
+		}
+	}
+	s.parted = nil
+}
+
+// partedView is a view whose delta tells of leavings that some of its sessions have
+// to be told of otherwise: these are sent what differs for them, in its place.
+type partedView struct {
+	view *view
+	list []parting
 }
 
 // part takes those to other views who see something else now. All views must
@@ -247,50 +262,6 @@ func (s *step) fail(v *view, err *graph.Error) {
 	}
 	clear(v.subs)
 	s.drop(v)
-}
-
-// reason tells why an entity left a view of v.lead.
-func (s *step) reason(v *view) func(graph.Ref, *graph.Edge) protocol.Reason {
-	return func(ref graph.Ref, e *graph.Edge) protocol.Reason { return s.whyGone(&v.lead, &s.batch, ref, e) }
-}
-
-// whyGone tells why p no longer sees an entity that p saw before the stretch.
-func (s *step) whyGone(p *graph.Principal, of *stretch, ref graph.Ref, e *graph.Edge) protocol.Reason {
-	if sabotage.On(sabotage.MistellLeaving) {
-		return protocol.Unlinked
-	}
-	if ref.Kind == graph.KindObject {
-		return s.whyObjectGone(p, of, graph.ObjectID(ref.ID))
-	}
-	for _, end := range []graph.ObjectID{e.From, e.To} {
-		// Of an edge to what p could not read any more, p is not told either that
-		// it went with it.
-		if s.whyObjectGone(p, of, end) == protocol.Forbidden {
-			return protocol.Forbidden
-		}
-	}
-	if s.st.Edge(e.ID) == nil {
-		return protocol.Deleted
-	}
-	return protocol.Unlinked
-}
-
-// whyObjectGone tells it of an object, Unlinked where p may read it. A deleted one
-// is judged by what it was last: who could not read it any more by then is not
-// told that it was deleted.
-func (s *step) whyObjectGone(p *graph.Principal, of *stretch, id graph.ObjectID) protocol.Reason {
-	if s.st.Object(id) != nil {
-		if access.Direct(s.st, p, id, access.Read) {
-			return protocol.Unlinked
-		}
-		return protocol.Forbidden
-	}
-	// Before the first commit it was there to be read; where the commits are not
-	// at hand, the least is said.
-	if of.deletedFirst(id) || access.Direct(of.graves().over(s.st), p, id, access.Read) {
-		return protocol.Deleted
-	}
-	return protocol.Forbidden
 }
 
 // view gives the view of a projection for p, computing it where nobody has it;
