@@ -38,8 +38,8 @@ var ErrNewer = errors.New("the database is newer than this program: use the prog
 // that.
 func Up(ctx context.Context, url string) error {
 	return with(url, func(db *sql.DB, p *goose.Provider) error {
-		if err := check(ctx, db, p); err != nil && !errors.Is(err, ErrOlder) {
-			return err
+		if err := check(ctx, db, p); !errors.Is(err, ErrOlder) {
+			return err // nil where there is nothing to do: most nodes start so, and at once
 		}
 		done, err := p.Up(ctx)
 		for _, r := range done {
