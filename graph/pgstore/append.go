@@ -14,8 +14,9 @@ import (
 	"github.com/graphtide/graphtide/internal/sabotage"
 )
 
-// appendTimeout ends the waiting for an append's answer. The database has given
-// up on it long before (statement_timeout); this is for a network that is gone.
+// appendTimeout ends the waiting for an append's answer in a transaction that is open.
+// The database has given up on it long before (statement_timeout); this is for a
+// network that is gone.
 const appendTimeout = 20 * time.Second
 
 // Append writes all commits or none, in one round trip. CodeUnavailable leaves
@@ -30,12 +31,12 @@ func (s *Store) Append(ctx context.Context, b *graph.Batch) (graph.AppendResult,
 		return graph.AppendResult{}, err
 	}
 	defer conn.Release()
-	// From here on the caller's context has no say: ending it would close the
-	// connection in the middle of a commit.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
-	defer cancel()
 	defer s.bury(conn)
-	return appendOn(ctx, conn.Conn(), b)
+	// From here on the caller's context has no say: ending it would close the
+	// connection in the middle of a commit. A network that is gone ends the
+	// connection (see silence): a context of its own would cost a lone write more
+	// than the encoding of it.
+	return appendOn(context.Background(), conn.Conn(), b)
 }
 
 // appendOn appends on a connection, in a transaction of its own unless one is
@@ -50,14 +51,19 @@ func appendOn(ctx context.Context, conn *pgx.Conn, b *graph.Batch) (graph.Append
 			continue
 		}
 		if done, err := quick.append(ctx, conn, b, p); done || err != nil {
-			return graph.AppendResult{}, failed(fmt.Sprintf("append %d changes to graph %d", len(b.Commits), b.Graph), err)
+			return graph.AppendResult{}, failedAppend(b, err)
 		}
 	}
 	res, err := appendWhole(ctx, conn, b, p)
-	if err != nil {
-		return graph.AppendResult{}, failed(fmt.Sprintf("append %d commits to graph %d", len(b.Commits), b.Graph), err)
+	return res, failedAppend(b, err)
+}
+
+// failedAppend is failed for a batch.
+func failedAppend(b *graph.Batch, err error) error {
+	if err == nil {
+		return nil
 	}
-	return res, nil
+	return failed(fmt.Sprintf("append %d commits to graph %d", len(b.Commits), b.Graph), err)
 }
 
 // appendWhole appends with the function that provides for everything, and says what

@@ -45,6 +45,17 @@ func TestSilentConnectionEnds(t *testing.T) {
 	})
 }
 
+func TestConnectionEndsThatTakesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := pipe(t)
+		began := time.Now()
+		if _, err := w.Write([]byte("x")); !errors.Is(err, errSilent) || time.Since(began) != silence {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+}
+
 func TestDeadlineOfTheUserInterruptsARead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
