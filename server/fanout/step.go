@@ -316,20 +316,21 @@ func (s *step) publish() {
 	r.feedMu.Unlock()
 	r.hub.metrics.deltas.Add(float64(len(s.deltas)))
 
+	// Who is woken last runs first, on this processor and as soon as the relay waits: a
+	// delta is awaited by somebody, an answer mostly by nobody.
+	if moved {
+		r.mu.Lock()
+		for sess := range r.waiting {
+			sess.wakeUp()
+		}
+		clear(r.waiting)
+		r.mu.Unlock()
+	}
 	for _, d := range s.deltas {
 		for sub := range d.view.subs {
 			sub.session.wakeUp()
 		}
 	}
-	if !moved {
-		return
-	}
-	r.mu.Lock()
-	for sess := range r.waiting {
-		sess.wakeUp()
-	}
-	clear(r.waiting)
-	r.mu.Unlock()
 }
 
 func (s *step) encode(d delta) *frame {
