@@ -20,8 +20,8 @@ func readFields(text []byte) (fields, bool) {
 	i := skipSpace(text, 1) // behind the brace: Split made sure of it
 	for text[i] != '}' {
 		end := valueEnd(text, i)
-		var name string
-		if json.Unmarshal(text[i:end], &name) != nil {
+		name, ok := unquote(text[i:end])
+		if !ok {
 			return nil, false
 		}
 		i = skipSpace(text, end) // at the colon
@@ -96,7 +96,21 @@ func (f fields) text(name string) (s string, ok bool) {
 	if len(raw) == 0 || raw[0] != '"' {
 		return "", false
 	}
-	return s, json.Unmarshal(raw, &s) == nil
+	return unquote(raw)
+}
+
+// unquote reads a string of a text that is valid JSON. Nearly all of them are plain
+// ASCII: for these encoding/json would take most of the time that a message takes.
+func unquote(raw []byte) (s string, ok bool) {
+	for _, c := range raw {
+		if c < ' ' || c > '~' || c == '\\' {
+			return s, json.Unmarshal(raw, &s) == nil
+		}
+	}
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", false
+	}
+	return string(raw[1 : len(raw)-1]), true
 }
 
 // version gives an integer from 0 on; absent is nil.
