@@ -12,7 +12,8 @@ import (
 )
 
 // entry is what a difference says about one entity: it left (why is set), it
-// entered (was is 0), or it changed from version was.
+// entered (was is 0), or it changed from version was. Of what left, was is the
+// version that the view showed, once it has been carried out.
 type entry struct {
 	ref  graph.Ref
 	obj  *graph.Object

@@ -33,6 +33,7 @@ type Hub struct {
 	hearing  sync.WaitGroup // of peers and owners
 	lookups  chan struct{}  // a place for each relay that reads the log
 	refill   graph.Version  // how many commits a relay reads back
+	behind   int64          // behindBytes, but for tests
 
 	mu       sync.Mutex // guards the fields below
 	relays   map[string]*relay
@@ -51,7 +52,7 @@ func New(cfg Config) *Hub {
 	h := &Hub{
 		cfg: cfg, metrics: newMetrics(cfg.Metrics),
 		relays: map[string]*relay{}, sessions: map[sessionKey]*session{}, owners: newOwners(), crowd: newCrowd(),
-		conns: map[*connection]struct{}{}, lookups: make(chan struct{}, maxLookups), refill: refillCommits,
+		conns: map[*connection]struct{}{}, lookups: make(chan struct{}, maxLookups), refill: refillCommits, behind: behindBytes,
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if h.peers = newPeers(h, cfg.Peers); h.peers != nil {

@@ -53,7 +53,7 @@ type collected struct {
 	parts   []part
 	size    int
 	more    bool // something is left
-	lagging bool // the feed no longer has what the session needs
+	lagging bool // the session is to be sent merged deltas, in place of what it has not read
 	unseen  bool // presence was left out that there is room for now
 	last    protocol.CloseCode
 }
@@ -88,7 +88,7 @@ func (s *session) collect() (c collected) {
 		return c
 	}
 	for _, sub := range s.subs {
-		if sub.view != nil && sub.cursor < sub.view.feed.dropped {
+		if sub.view != nil && s.behind(sub) {
 			s.catching, c.lagging = true, true
 			return c
 		}
@@ -136,6 +136,26 @@ func (s *session) collect() (c collected) {
 	}
 	return c
 }
+
+// behind reports whether a subscription is better served by one merged delta: what it
+// has not read is no longer here, or is a lot. The caller holds feedMu.
+func (s *session) behind(sub *subscription) bool {
+	f := &sub.view.feed
+	if sub.cursor >= f.last {
+		return false
+	}
+	if sub.cursor < f.dropped {
+		return true
+	}
+	n, bytes := f.unread(sub.cursor)
+	return n >= behindDeltas && bytes > s.hub.behind
+}
+
+// Who has not read so many deltas, of so many bytes, has fallen behind.
+const (
+	behindDeltas = 16
+	behindBytes  = 2 * protocol.MaxMessage
+)
 
 // torn reports whether a client that has been sent everything up to a version still
 // waits for an item to bring another of its views there. The caller holds mu.

@@ -268,8 +268,10 @@ func (v *view) apply(diffs []*difference) {
 			case e.edge != nil:
 				v.putEdge(e.edge)
 			case e.ref.Kind == graph.KindObject:
+				e.was = v.versionOf(e.ref)
 				v.dropObject(v.objects[graph.ObjectID(e.ref.ID)])
 			default:
+				e.was = v.versionOf(e.ref)
 				v.dropEdge(v.edges[graph.EdgeID(e.ref.ID)])
 			}
 		}

@@ -238,11 +238,12 @@ func (c *chaos) whole(cl *client, projections map[string]string, been *[]graph.P
 func TestWhatClientsHoldEqualsTheirProjectionComputedFromScratch(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		feedBytes := rapid.SampledFrom([]int{1, 2000, 1 << 20}).Draw(t, "feed")
+		feedBytes := rapid.SampledFrom([]int{1, 2000, 20_000, 1 << 20}).Draw(t, "feed")
 		ring := rapid.SampledFrom([]int{8, 1000}).Draw(t, "ring")
 		w := makeWorld(t, ring, func(cfg *Config) { cfg.FeedBytes = feedBytes })
 		defer w.close()
 		w.hub.refill = rapid.SampledFrom([]graph.Version{0, 12, 1000}).Draw(t, "refill")
+		w.hub.behind = rapid.SampledFrom([]int64{0, behindBytes}).Draw(t, "behind")
 		c := &chaos{world: w}
 		for range 4 {
 			c.made++

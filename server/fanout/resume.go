@@ -83,7 +83,7 @@ func (s *step) replay(v *view, p *graph.Principal, since graph.Version) *differe
 	if since >= v.last {
 		return &difference{}
 	}
-	if since < v.feed.dropped {
+	if since < v.feed.forgotten {
 		return nil
 	}
 	d := &difference{}
@@ -130,7 +130,7 @@ func (s *step) replay(v *view, p *graph.Principal, since graph.Version) *differe
 			}
 			held, there := m.was != 0 || m.why != "", e.version() != 0
 			switch {
-			case there && m.why != "":
+			case there && m.why != "" && m.was == 0:
 				return nil // it left and came back: which version was held is not known
 			case !there && !held:
 				continue

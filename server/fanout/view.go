@@ -84,7 +84,7 @@ func newView(id, name string, proj *graph.Projection, p graph.Principal, c *comp
 	for _, e := range c.Edges {
 		v.putEdge(e)
 	}
-	v.feed.last, v.feed.dropped, v.feed.digest = at, at, v.digest
+	v.feed.startsAt(at, v.digest)
 	v.load, v.loaded = wholeBody(c.Objects, c.Edges, c.Roots, v.digest), time.Now()
 	return v
 }

@@ -1,0 +1,64 @@
+package fanout
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/graphtide/graphtide/graph"
+)
+
+// fallBehind has a client of two views miss n commits that write a text of so many
+// bytes each into one of three children, take one of them off the parent, and put it
+// back.
+func fallBehind(t *testing.T, w *world, n, size int) *client {
+	t.Helper()
+	w.commit("ann", w.object(oid(1), "Node", `{}`, everybody))
+	for i := 2; i <= 4; i++ {
+		w.commit("ann", append([]edit{w.object(oid(i), "Node", `{}`, everybody)}, edge(eid(i), "child", oid(i), oid(1)))...)
+	}
+	c := w.connect(bob)
+	c.sub("s1", childrenOf1)
+	c.sub("s2", `{"root":{"type":"Node","where":{"n":{"exists":true}}}}`)
+	if err := c.drain(); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("x", size)
+	for i := range n {
+		w.commit("ann", set(graph.ObjectRef(oid(2+i%3)), "text", fmt.Sprintf("%q", fmt.Sprint(i, text))))
+		switch i {
+		case n / 3:
+			w.commit("ann", set(graph.ObjectRef(oid(3)), "n", "1"), remove(graph.EdgeRef(eid(4))))
+		case 2 * n / 3:
+			w.commit("ann", edge(eid(5), "child", oid(4), oid(1)))
+		}
+		c.s.relay.settle()
+	}
+	return c
+}
+
+func checkMerged(t *testing.T, w *world, c *client) {
+	t.Helper()
+	if err := c.drain(); err != nil {
+		t.Fatal(err)
+	}
+	if c.seen != 2 || c.resets != 0 { // one for each view
+		t.Errorf("%d deltas, %d resets", c.seen, c.resets)
+	}
+	w.compare(t, c, childrenOf1)
+}
+
+// What was dropped is told from what the deltas did, which is kept for longer than
+// their contents and than the states before the commits.
+func TestWhoFellBehindTheRecentCommitsGetsOneMergedDelta(t *testing.T) {
+	t.Parallel()
+	w := makeWorld(t, 8, func(c *Config) { c.FeedBytes = 100_000 })
+	defer w.close()
+	checkMerged(t, w, fallBehind(t, w, 60, 2000))
+}
+
+func TestWhoHasTooMuchToReadGetsOneMergedDelta(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	checkMerged(t, w, fallBehind(t, w, 60, 64<<10))
+}
