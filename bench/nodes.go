@@ -142,12 +142,13 @@ func sharedRow(ctx context.Context, t *target, o options) ([]figure, error) {
 				}
 			}
 		}
-		rate, cost, err := writeOver(nodes, 64, o.span)
+		rate, cost, stored, err := writeOver(nodes, 64, o.span)
 		if err != nil {
 			return nil, fmt.Errorf("%d nodes: %w", n, err)
 		}
 		name := map[int]string{1: "one node", 2: "two nodes", 4: "four nodes"}[n]
-		figures = append(figures, figure{name, rate, "/s", false, ""}, figure{name + ", CPU per change", us(cost), "µs", true, ""})
+		figures = append(figures, figure{name, rate, "/s", false, ""},
+			figure{name + ", CPU per change", us(cost), "µs", true, ""}, figure{name + ", of it Postgres", us(stored), "µs", true, ""})
 		switch n {
 		case 1:
 			alone = rate
@@ -160,19 +161,22 @@ func sharedRow(ctx context.Context, t *target, o options) ([]figure, error) {
 	return figures, nil
 }
 
-// writeOver spreads w writers over the nodes and gives the changes per second,
-// and the processor time that one costs all nodes and their Postgres.
-func writeOver(nodes []*target, w int, span time.Duration) (rate float64, cost time.Duration, err error) {
-	cpu := func() time.Duration {
-		total := nodes[0].cpu()
+// writeOver spreads w writers over the nodes and gives the changes per second, the
+// processor time that one costs all nodes and their Postgres, and what of it is
+// Postgres's.
+func writeOver(nodes []*target, w int, span time.Duration) (rate float64, cost, stored time.Duration, err error) {
+	cpu := func() (all, stored time.Duration) {
+		all = nodes[0].cpu()
+		stored = all - procTime(nodes[0].cmd.Process.Pid, false)
 		for _, p := range nodes[1:] {
-			total += procTime(p.cmd.Process.Pid, false)
+			all += procTime(p.cmd.Process.Pid, false)
 		}
-		return total
+		return all, stored
 	}
 	var sum atomic.Int64
 	errs := make([]error, len(nodes))
-	before, began := cpu(), time.Now()
+	before, storedBefore := cpu()
+	began := time.Now()
 	var wg sync.WaitGroup
 	for i, t := range nodes {
 		part := len(small) / len(nodes)
@@ -183,8 +187,10 @@ func writeOver(nodes []*target, w int, span time.Duration) (rate float64, cost t
 		})
 	}
 	wg.Wait()
-	n := max(sum.Load(), 1)
-	return float64(n) / time.Since(began).Seconds(), (cpu() - before) / time.Duration(n), errors.Join(errs...)
+	n := time.Duration(max(sum.Load(), 1))
+	took := time.Since(began)
+	after, storedAfter := cpu()
+	return float64(n) / took.Seconds(), (after - before) / n, (storedAfter - storedBefore) / n, errors.Join(errs...)
 }
 
 // hopRow is what the way over Redis and the log adds: a change arrives at a
