@@ -13,7 +13,10 @@ help: ## print what can be done
 dev: build ## run everything, with nothing else set up: http://127.0.0.1:7420
 	@exec $(BIN) dev $(ARGS)
 
-test: setup-test test-go test-client test-example ## set up and run all tests, browser included
+# The client's random histories wait for nothing, and nobody waits for them: they
+# take what the other tests leave of the processors while these wait.
+test: setup-test build ## set up and run all tests, browser included
+	@$(MAKE) --no-print-directory -j2 test-in-turn test-histories
 
 build: setup example ## build the server, with the example's pages in it
 	@mkdir -p bin
@@ -28,12 +31,23 @@ setup-test: setup
 example: setup
 	@scripts/example
 
-test-go: setup-test example ## the server's tests, with the race detector
-	$(GO) vet ./...
-	$(GO) test -race -vet=off -timeout 25m ./... # vetted above
+# Processes that tests start are the program that was built, not one for each package.
+test-go: setup-test build ## vet, and the server's tests with the race detector
+	GRAPHTIDE_BIN=$(CURDIR)/$(BIN) $(GO) test -race -vet=all -gcflags=-dwarf=false -timeout 25m ./...
 
-test-client: setup-test build ## the JavaScript client's tests
-	cd clientjs && npm run --silent check && GRAPHTIDE_BIN=$(CURDIR)/$(BIN) npm run --silent test
+test-client: test-units test-histories ## the JavaScript client's tests
+
+.PHONY: test-in-turn test-units test-histories
+test-in-turn:
+	@$(MAKE) --no-print-directory test-go
+	@$(MAKE) --no-print-directory test-units
+	@$(MAKE) --no-print-directory test-example
+
+test-units: setup-test build
+	cd clientjs && npm run --silent check && GRAPHTIDE_BIN=$(CURDIR)/$(BIN) npm run --silent units
+
+test-histories: setup-test
+	cd clientjs && nice -n 19 npm run --silent histories
 
 test-example: setup-test build ## the examples in a real browser
 	GRAPHTIDE_BIN=$(CURDIR)/$(BIN) scripts/example board
