@@ -51,7 +51,8 @@ func (id *ObjectID) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// IsZero reports the all-zero id, which stands for "none" inside the server.
+// IsZero reports the nil UUID, which names nothing (RFC 9562, 5.9) and stands for "none"
+// inside the server: no object is made with it.
 func (id ObjectID) IsZero() bool { return id == ObjectID{} }
 
 // String gives the canonical form: lower case, with hyphens (RFC 9562, 4).
@@ -73,7 +74,7 @@ func (id *EdgeID) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// IsZero reports the all-zero id.
+// IsZero reports the nil UUID: no edge is made with it.
 func (id EdgeID) IsZero() bool { return id == EdgeID{} }
 
 func parseUUID(s string) (id [16]byte, ok bool) {

@@ -47,7 +47,7 @@ func TestRefusalsNameCodeAndPath(t *testing.T) {
 	ds := s.dataStore()
 	rec, edge := s.record(ds)
 	o, e, r := "/objects/"+ds, "/edges/"+edge, "/objects/"+rec
-	absent := id()
+	absent, none := id(), graph.ObjectID{}.String()
 	for _, c := range []struct{ want, patch string }{
 		{"invalid-json", `[`},
 		{"invalid-json", `[{"op":"add","op":"add"}]`},
@@ -64,6 +64,9 @@ func TestRefusalsNameCodeAndPath(t *testing.T) {
 		{"invalid-patch", `[{"op":"move","from":"` + r + `/body/values","path":"` + o + `/body/name"}]`},
 		{"invalid-patch " + e + "/label", `[{"op":"replace","path":"` + e + `/label","value":"x"}]`},
 		{"invalid-id", `[{"op":"remove","path":"/objects/nope"}]`},
+		{"invalid-id /objects/" + none, `[{"op":"add","path":"/objects/` + none + `","value":{"type":"DataStore","body":{"name":"x"}}}]`},
+		{"invalid-id /edges/" + none, `[{"op":"add","path":"/edges/` + none + `","value":{"label":"dataStore","from":"` + rec + `","to":"` + ds + `"}}]`},
+		{"not-found", `[{"op":"remove","path":"/objects/` + none + `"}]`},
 		{"unknown-field /objects/" + absent + "/meta", `[{"op":"add","path":"/objects/` + absent + `","value":{"type":"Record","body":{},"meta":{}}}]`},
 		{"invalid-id", `[{"op":"add","path":"/edges/` + absent + `","value":{"label":"x","from":"1","to":"2"}}]`},
 		{"not-found", `[{"op":"remove","path":"/objects/` + absent + `"}]`},

@@ -179,6 +179,8 @@ func (o *op) decodeEntity(lim graph.Limits) *graph.Error {
 	case o.Kind != patch.Add:
 		o.misuse = graph.Errf(graph.CodeInvalidPatch, "an entity as a whole can be added or removed; change its parts below /body or /access").At(o.path)
 		return nil
+	case o.ref.ID == [16]byte{}:
+		return graph.Errf(graph.CodeInvalidID, "the nil UUID names nothing (RFC 9562, 5.9); take another id").At(o.path)
 	case o.ref.Kind == graph.KindObject:
 		return o.decodeObject()
 	default:
