@@ -126,15 +126,26 @@ func (s *session) collect() (c collected) {
 	s.takeAnswers(&c, r.head.Version)
 	s.present.all(s, c.text)
 	c.unseen = s.present.ask()
-	if s.wantAt {
-		s.wantAt = false
-		at := r.head.Version
-		if sabotage.On(sabotage.EarlyBookmark) {
-			at++
-		}
-		c.text(protocol.AppendAt(nil, at, s.digests()))
-	}
+	s.takeAts(&c, r.head.Version)
 	return c
+}
+
+// takeAts says where the session stands, as often as that was asked for: who sends
+// two pings may wait for two answers. The caller holds feedMu and mu.
+func (s *session) takeAts(c *collected, at graph.Version) {
+	if s.wantAts == 0 {
+		return
+	}
+	if sabotage.On(sabotage.EarlyBookmark) {
+		at++
+	}
+	for text := protocol.AppendAt(nil, at, s.digests()); s.wantAts > 0; s.wantAts-- {
+		if c.full() {
+			c.more = true
+			return
+		}
+		c.text(text)
+	}
 }
 
 // behind reports whether a subscription is better served by one merged delta: what it

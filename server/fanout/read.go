@@ -139,7 +139,7 @@ func (s *session) message(m protocol.Message) bool {
 		s.presence(m)
 	case *protocol.Ping:
 		s.mu.Lock()
-		s.wantAt, s.lastAt = true, time.Now().UnixNano()
+		s.wantAts, s.lastAt = s.wantAts+1, time.Now().UnixNano()
 		s.mu.Unlock()
 		s.wakeUp()
 	}

@@ -32,10 +32,10 @@ type resumed struct {
 	deltaAt graph.Version // … at this version
 }
 
-// heldAt gives the difference between what p held at since and v, which is at
+// heldAt gives, for who is told, the difference between what p held at since and v, which is at
 // the step's version; nil where that cannot be found out. far: it might be with
 // more of the log than is at hand.
-func (s *step) heldAt(v *view, p *graph.Principal, since graph.Version) (held *resumed, far bool) {
+func (s *step) heldAt(v *view, p, told *graph.Principal, since graph.Version) (held *resumed, far bool) {
 	if since < v.floor || since > s.head.Version {
 		return nil, false
 	}
@@ -46,7 +46,7 @@ func (s *step) heldAt(v *view, p *graph.Principal, since graph.Version) (held *r
 		since--
 	}
 	for _, r := range v.diffs {
-		if r.since == since && r.why.admits(p) && (r.only == nil || samePrincipals(r.only, p)) {
+		if r.since == since && r.why.admits(p) && (r.only == nil || samePrincipals(r.only, told)) {
 			return r, false
 		}
 	}
@@ -61,12 +61,12 @@ func (s *step) heldAt(v *view, p *graph.Principal, since graph.Version) (held *r
 			return nil, false
 		}
 		r.why = held.why
-		bye := s.farewell(p, held.why.and(v.why), then.of)
+		bye := s.farewell(told, v.why, then.of)
 		if r.diff = s.between(held, v, then.of, bye); s.short() {
 			return nil, false
 		}
 		if len(bye.parted) > 0 {
-			r.only = p
+			r.only = told
 		}
 	}
 	v.remember(r)
@@ -254,7 +254,7 @@ func (s *step) resumable(sub *subscription, v *view) (held *resumed, far bool) {
 	if sub.held.epoch != s.head.Epoch && !sabotage.On(sabotage.TrustOldEpoch) || sub.held.key != keyOf(sub.canonical, sub.proj, s.reg, sub.principal) {
 		return nil, false
 	}
-	return s.heldAt(v, sub.principal, sub.held.since)
+	return s.heldAt(v, sub.principal, sub.principal, sub.held.since)
 }
 
 // load begins an item that loads a view for a subscription.
@@ -277,7 +277,7 @@ func (s *step) move(sub *subscription, p *graph.Principal) bool {
 	v, err := s.view(sub.canonical, sub.proj, *p)
 	var r *resumed
 	if v != nil {
-		r = s.heldFrom(old, v, held, cursor)
+		r = s.heldFrom(old, v, held, p, cursor)
 	}
 	if s.short() {
 		sub.session.thaw()
@@ -303,12 +303,12 @@ func (s *step) move(sub *subscription, p *graph.Principal) bool {
 	return true
 }
 
-// heldFrom is heldAt for a session that held old until now.
-func (s *step) heldFrom(old, v *view, p *graph.Principal, cursor graph.Version) *resumed {
+// heldFrom is heldAt for a session that held old, with p's rights, until now.
+func (s *step) heldFrom(old, v *view, p, told *graph.Principal, cursor graph.Version) *resumed {
 	if cursor < old.floor {
 		return nil
 	}
-	r, _ := s.heldAt(v, p, cursor)
+	r, _ := s.heldAt(v, p, told, cursor)
 	return r
 }
 
@@ -387,7 +387,7 @@ func (s *step) catchUp(sess *session) {
 		// is found is remembered.
 		if v := sub.view; v != nil && !s.moved[sub] && !sess.hasLoad(sub) {
 			if cursor := sess.cursorOf(sub); cursor < v.feed.last {
-				s.heldAt(v, sub.principal, cursor)
+				s.heldAt(v, sub.principal, sub.principal, cursor)
 			}
 		}
 	}
@@ -417,7 +417,7 @@ func (s *step) catchUp(sess *session) {
 		}
 		// Subscriptions that share a view have been sent the same of it.
 		it := item{at: s.head.Version}
-		switch r, _ := s.heldAt(v, sub.principal, cursor); {
+		switch r, _ := s.heldAt(v, sub.principal, sub.principal, cursor); {
 		case r == nil:
 			it = s.load(sub, v)
 			it.body, it.whole, it.head.Reset = v.whole(), true, true

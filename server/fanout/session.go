@@ -79,7 +79,7 @@ type session struct {
 	lastPing  int64         // as lastAt
 	frozen    int32         // the relay is moving subscriptions: nothing is taken out meanwhile
 	catching  bool          // the relay was asked for merged deltas
-	wantAt    bool
+	wantAts   int           // so many times an `at` was asked for
 	closed    bool
 	present   onlooker
 }
@@ -378,7 +378,7 @@ func (s *session) keepHouse(now time.Time) {
 	expired := !s.expires.IsZero() && !now.Before(s.expires)
 	wantAt := now.UnixNano()-s.lastAt >= int64(s.hub.cfg.Idle)
 	if wantAt {
-		s.wantAt, s.lastAt = true, now.UnixNano()
+		s.wantAts, s.lastAt = max(s.wantAts, 1), now.UnixNano()
 	}
 	ping := now.UnixNano()-s.lastPing >= int64(s.hub.cfg.Ping) && s.reading.Load() != 0 && s.wire.stuck(now) == 0
 	if ping && !s.closed && s.pinging.CompareAndSwap(false, true) {
