@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -174,15 +175,28 @@ type Dispatch struct {
 	Epoch  string
 	Runs   []*Run // in version order; stopped ones have State and Error set
 	Faults []RuleFault
+	// Claims are those of Runs that Node begins at once, in the same transaction and
+	// as RunStore.Claim would, for a lease of the same length.
+	Claims []RunClaim
 }
 
 // Dispatched tells how a Dispatch ended. Moved is false where the cursor was
 // not at From or another node holds it: nothing was written, Cursor says why.
-// Ready has the runs that may start now; the others wait for an earlier one.
+// Begun has what the claims started, Ready the other runs that may start now; those
+// in neither wait for an earlier one.
 type Dispatched struct {
 	Moved  bool
 	Cursor RunCursor
 	Ready  []RunRef
+	Begun  []*Run
+}
+
+// Began takes those that have begun out of what is ready.
+func (d *Dispatched) Began(runs []*Run) {
+	d.Begun = runs
+	d.Ready = slices.DeleteFunc(d.Ready, func(ref RunRef) bool {
+		return slices.ContainsFunc(runs, func(r *Run) bool { return r.ID == ref.Run })
+	})
 }
 
 // RunBacklog is a graph whose log is ahead of its cursor.

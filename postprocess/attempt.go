@@ -52,9 +52,13 @@ func (s *Service) try(ref graph.RunRef, vacate func()) {
 		}
 		return // it stays due: the sweeper finds it
 	}
-	if run == nil {
-		return
+	if run != nil {
+		s.attempt(run, token, began, vacate)
 	}
+}
+
+// attempt tries a run that has been claimed, which was asked for at began.
+func (s *Service) attempt(run *graph.Run, token string, began time.Time, vacate func()) {
 	if run.Open { // nobody reported in time
 		a := &attempt{svc: s, run: run, vacate: vacate}
 		late := graph.LostAttempt(true)

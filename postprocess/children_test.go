@@ -458,7 +458,7 @@ child: {handler: {go: child}}`))
 			t.Fatal(err)
 		}
 		f := &follower{cfg: lagging.svc.cfg, deps: lagging.svc.deps, key: r.Key(), name: graph.MainGraph, replica: r,
-			ready: func([]graph.RunRef) {},
+			ready: func([]graph.RunRef) {}, reserve: func([]*graph.Run) *reservation { return &reservation{} },
 			match: &matcher{key: r.Key(), name: r.Name(), schema: lagging.live, runs: s.runs, typesOf: typesOf(store, r)}}
 		if err := f.recall(t.Context()); err != nil {
 			t.Fatal(err)

@@ -21,6 +21,8 @@ type dispatcher struct {
 	cfg   Config
 	deps  Deps
 	ready func([]graph.RunRef)
+	// reserve keeps places for runs that are about to be made.
+	reserve func([]*graph.Run) *reservation
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -32,8 +34,8 @@ type dispatcher struct {
 	standBy   map[graph.GraphKey]time.Time // until when another node holds the cursor
 }
 
-func newDispatcher(cfg Config, deps Deps, ready func([]graph.RunRef)) *dispatcher {
-	return &dispatcher{cfg: cfg, deps: deps, ready: ready, look: make(chan struct{}, 1), followers: map[graph.GraphKey]bool{}, standBy: map[graph.GraphKey]time.Time{}}
+func newDispatcher(cfg Config, deps Deps, ready func([]graph.RunRef), reserve func([]*graph.Run) *reservation) *dispatcher {
+	return &dispatcher{cfg: cfg, deps: deps, ready: ready, reserve: reserve, look: make(chan struct{}, 1), followers: map[graph.GraphKey]bool{}, standBy: map[graph.GraphKey]time.Time{}}
 }
 
 func (d *dispatcher) start() {
@@ -130,7 +132,7 @@ func (d *dispatcher) follow(ctx context.Context, key graph.GraphKey, name string
 	}
 	d.followers[key] = true
 	d.wg.Go(func() {
-		f := &follower{cfg: d.cfg, deps: d.deps, key: key, name: name, ready: d.ready}
+		f := &follower{cfg: d.cfg, deps: d.deps, key: key, name: name, ready: d.ready, reserve: d.reserve}
 		err := f.run(ctx)
 		held := errors.Is(err, errStandBy)
 		if err != nil && !held && ctx.Err() == nil && graph.CodeOf(err) != graph.CodeNotFound {

@@ -20,6 +20,7 @@ type follower struct {
 	key     graph.GraphKey
 	name    string
 	ready   func([]graph.RunRef) // takes runs that may start
+	reserve func([]*graph.Run) *reservation
 	replica *replica.Replica
 	match   *matcher
 	news    chan struct{} // the replica changed; one waiting is as good as many
@@ -167,10 +168,18 @@ func (f *follower) flush(ctx context.Context) error {
 // move moves the cursor and makes the runs. Where another node was faster, what
 // it did stands.
 func (f *follower) move(ctx context.Context, to graph.Version, epoch string, found matched) error {
+	places := f.reserve(found.runs)
+	if claims := places.claims(); len(claims) > 0 {
+		// What is begun has to be known: it is not given up in the middle.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), finishPatience)
+		defer cancel()
+	}
 	got, err := f.deps.Runs.Dispatch(ctx, &graph.Dispatch{
 		Graph: f.key, Node: f.cfg.Node, Lease: f.cfg.Lease, From: f.cursor.Version, To: to, Epoch: epoch,
-		Runs: found.runs, Faults: found.faults,
+		Runs: found.runs, Faults: found.faults, Claims: places.claims(),
 	})
+	places.settle(got.Begun)
 	if err != nil {
 		return err
 	}

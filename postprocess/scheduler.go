@@ -30,6 +30,7 @@ type scheduler struct {
 	ready   []lane // rules with something waiting, in turn
 	waiting int
 	known   map[string]bool // runs that are here: true where they run, false where they wait
+	held    map[string]bool // runs that a slot is kept for: true where they were offered meanwhile
 	refused bool            // a run was turned away since the last drained
 	free    chan struct{}   // closed when a slot is free; nil while nobody waits
 	closed  bool
@@ -51,7 +52,7 @@ type laneState struct {
 func newScheduler(slots int, start func(graph.RunRef, func()), drained func()) *scheduler {
 	return &scheduler{
 		slots: slots, start: start, drained: drained,
-		rules: map[lane]*laneState{}, known: map[string]bool{},
+		rules: map[lane]*laneState{}, known: map[string]bool{}, held: map[string]bool{},
 	}
 }
 
@@ -69,18 +70,73 @@ const (
 func (s *scheduler) now(ref graph.RunRef) room {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if runs, ok := s.known[ref.Run]; ok {
-		return map[bool]room{true: roomTaken, false: roomWaits}[runs]
+	if s.here(ref) {
+		return map[bool]room{true: roomTaken, false: roomWaits}[s.known[ref.Run]]
 	}
+	st, found := s.find(ref)
+	if found == roomTaken {
+		s.begin(ref, st)
+	}
+	return found
+}
+
+// find looks for a free slot. The caller holds mu.
+func (s *scheduler) find(ref graph.RunRef) (*laneState, room) {
 	if s.closed || s.busy >= s.slots {
-		return roomNone
+		return nil, roomNone
 	}
 	st := s.lane(ref)
 	if st.busy >= s.share(st) || len(st.waiting) > 0 {
-		return roomRule
+		return nil, roomRule
 	}
-	s.begin(ref, st)
-	return roomTaken
+	return st, roomTaken
+}
+
+// here reports whether the run is here already. The caller holds mu.
+func (s *scheduler) here(ref graph.RunRef) bool {
+	if _, kept := s.held[ref.Run]; kept {
+		s.held[ref.Run] = true
+	}
+	_, ok := s.known[ref.Run]
+	return ok
+}
+
+// hold keeps a free slot for a run that is about to be made, until begin or drop;
+// false where there is none.
+func (s *scheduler) hold(ref graph.RunRef) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.here(ref) {
+		return false
+	}
+	st, found := s.find(ref)
+	if found != roomTaken {
+		return false
+	}
+	s.take(ref, st)
+	s.held[ref.Run] = false
+	return true
+}
+
+// started has a run use the slot that was kept for it; fn is what start is to others.
+func (s *scheduler) started(ref graph.RunRef, fn func(ref graph.RunRef, vacate func())) {
+	s.mu.Lock()
+	delete(s.held, ref.Run)
+	s.mu.Unlock()
+	go s.serve(ref, fn)
+}
+
+// drop gives up a slot that was kept. A run that was offered meanwhile has its turn.
+func (s *scheduler) drop(ref graph.RunRef) {
+	s.mu.Lock()
+	offered := s.held[ref.Run]
+	delete(s.held, ref.Run)
+	s.mu.Unlock()
+	s.end(ref, false)
+	s.running.Done()
+	if offered {
+		s.offer(ref)
+	}
 }
 
 // freed gives a channel that is closed when a slot is free again.
@@ -100,7 +156,7 @@ func (s *scheduler) offer(ref graph.RunRef) bool {
 	if s.closed {
 		return false
 	}
-	if _, ok := s.known[ref.Run]; ok {
+	if s.here(ref) {
 		return true
 	}
 	st := s.lane(ref)
@@ -178,18 +234,26 @@ func (s *scheduler) fill() {
 	}
 }
 
-// begin takes a slot; the caller holds mu.
+// begin starts a run; the caller holds mu.
 func (s *scheduler) begin(ref graph.RunRef, st *laneState) {
+	s.take(ref, st)
+	go s.serve(ref, s.start)
+}
+
+// take takes a slot; the caller holds mu.
+func (s *scheduler) take(ref graph.RunRef, st *laneState) {
 	s.busy++
 	st.busy++
 	s.known[ref.Run] = true
 	s.running.Add(1)
-	go func() {
-		defer s.running.Done()
-		var vacated bool
-		s.start(ref, func() { vacated = vacated || s.vacate(ref) })
-		s.end(ref, vacated)
-	}()
+}
+
+// serve runs what has a slot.
+func (s *scheduler) serve(ref graph.RunRef, fn func(ref graph.RunRef, vacate func())) {
+	defer s.running.Done()
+	var vacated bool
+	fn(ref, func() { vacated = vacated || s.vacate(ref) })
+	s.end(ref, vacated)
 }
 
 // vacate gives a run's slot to others; false where too many are ending already.

@@ -69,6 +69,31 @@ func refOf(rule string, n int) graph.RunRef {
 	return graph.RunRef{Graph: 1, Rule: rule, Run: fmt.Sprintf("%s%d", rule, n)}
 }
 
+func TestARunThatWasOfferedWhileAPlaceWasKeptHasItsTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(4)
+		kept, begun := refOf("a", 0), refOf("b", 0)
+		if !s.hold(kept) || !s.hold(begun) || s.hold(kept) || s.hold(refOf("c", 0)) != true || s.hold(refOf("a", 1)) {
+			t.Fatal("places are kept twice, or not at all, or beyond a rule's share")
+		}
+		s.drop(refOf("c", 0))
+		if !s.offer(kept) || s.is("a0") { // as who ends the run before it does
+			t.Fatal("a run began that a place is kept for")
+		}
+		s.drop(kept)
+		s.started(begun, s.start)
+		if !s.is("a0") || !s.is("b0") || s.is("c0") {
+			t.Fatalf("a run that was offered was forgotten, or one began that was not: %v", s.running)
+		}
+		s.finish("a0")
+		s.finish("b0")
+		if s.wait(); s.busy != 0 || len(s.rules) != 0 || len(s.known) != 0 || len(s.held) != 0 {
+			t.Fatalf("%d busy, %d rules, %d known, %d held", s.busy, len(s.rules), len(s.known), len(s.held))
+		}
+	})
+}
+
 func TestASlotIsFreeOnceTheHandlerHasEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

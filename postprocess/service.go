@@ -74,7 +74,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	s.leases = newLeases(deps.Runs, cfg.Lease, cfg.Log)
 	s.scheduler = newScheduler(cfg.Concurrency, s.try, func() { s.sweeper.wake() })
 	s.sweeper = newSweeper(cfg, deps.Runs, s.scheduler.offer, s.scheduler.left)
-	s.dispatcher = newDispatcher(cfg, deps, s.ready)
+	s.dispatcher = newDispatcher(cfg, deps, s.ready, s.reserve)
 	if cfg.RedisURL != "" {
 		q, err := newQueue(cfg, s.scheduler, s.enqueued)
 		if err != nil {

@@ -213,6 +213,11 @@ func (n *nodeRuns) Dispatch(ctx context.Context, d *graph.Dispatch) (graph.Dispa
 	if n.cut.Load() {
 		return graph.Dispatched{}, errCut
 	}
+	if n.idle.Load() {
+		unclaimed := *d
+		unclaimed.Claims = nil
+		d = &unclaimed
+	}
 	return n.observedRuns.Dispatch(ctx, d)
 }
 

@@ -161,6 +161,7 @@ func (r *Runs) Dispatch(_ context.Context, d *graph.Dispatch) (graph.Dispatched,
 	for _, f := range d.Faults {
 		r.faults[d.Graph] = append(r.faults[d.Graph], fault{f, now})
 	}
+	out.Began(r.claimAll(graph.RunClaims{Graph: d.Graph, Node: d.Node, Lease: d.Lease, Runs: d.Claims}))
 	return out, nil
 }
 
@@ -221,13 +222,17 @@ func (r *Runs) Release(_ context.Context, g graph.GraphKey, node string) error {
 func (r *Runs) Claim(_ context.Context, c graph.RunClaims) ([]*graph.Run, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var out []*graph.Run
+	return r.claimAll(c), nil
+}
+
+// claimAll starts attempts; the caller holds mu.
+func (r *Runs) claimAll(c graph.RunClaims) (out []*graph.Run) {
 	for _, asked := range c.Runs {
 		if run := r.claim(c, asked); run != nil {
 			out = append(out, run)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // claim starts the next attempt of a run; the caller holds mu.

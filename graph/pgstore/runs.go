@@ -127,38 +127,58 @@ func (s *Runs) Dispatch(ctx context.Context, d *graph.Dispatch) (graph.Dispatche
 			return graph.Dispatched{}, fmt.Errorf("encode faults: %w", err)
 		}
 	}
-	rows, err := s.pool.Query(ctx, dispatch, pgx.NamedArgs{
+	var out graph.Dispatched
+	batch := &pgx.Batch{} // one transaction
+	batch.Queue(dispatch, pgx.NamedArgs{
 		"graph": d.Graph, "node": d.Node, "lease": d.Lease, "from": d.From, "to": d.To, "epoch": d.Epoch, "runs": runs, "faults": faults,
+	}).Query(func(rows pgx.Rows) (err error) {
+		out, err = dispatched(d.Graph, rows)
+		return err
 	})
+	if len(d.Claims) > 0 {
+		args, err := claimArgs(graph.RunClaims{Graph: d.Graph, Node: d.Node, Lease: d.Lease, Runs: d.Claims})
+		if err != nil {
+			return graph.Dispatched{}, err
+		}
+		batch.Queue(claimRuns, args).Query(func(rows pgx.Rows) error {
+			begun, err := pgx.CollectRows(rows, scanRun)
+			out.Began(begun)
+			return err
+		})
+	}
+	err = s.pool.SendBatch(ctx, batch).Close()
+	if err != nil && !tookTooLong(err) {
+		return graph.Dispatched{}, runsErr(err, "dispatch graph %d", d.Graph)
+	}
+	s.plans.made.Add(int64(len(d.Runs)))
+	if len(d.Runs) >= crowd || err != nil { // the sweeper looks, too; a lone run is not kept waiting
+		_ = s.look(ctx) // they are made, or a plan is bad; a database that does not look is slower
+	}
 	if err != nil {
 		return graph.Dispatched{}, runsErr(err, "dispatch graph %d", d.Graph)
 	}
-	defer rows.Close()
-	var out graph.Dispatched
+	return out, nil
+}
+
+// crowd is how many runs in one dispatch are worth a look at the tables.
+const crowd = 20
+
+// dispatched reads the answer of runs_dispatch.
+func dispatched(g graph.GraphKey, rows pgx.Rows) (out graph.Dispatched, err error) {
 	for rows.Next() {
 		var epoch, holder, run, rule *string
 		var version *graph.Version
 		var until *time.Time
 		if err := rows.Scan(&out.Moved, &epoch, &version, &holder, &until, &run, &rule); err != nil {
-			return graph.Dispatched{}, runsErr(err, "dispatch graph %d", d.Graph)
+			return out, err
 		}
 		if run != nil {
-			out.Ready = append(out.Ready, graph.RunRef{Graph: d.Graph, Run: *run, Rule: *rule})
+			out.Ready = append(out.Ready, graph.RunRef{Graph: g, Run: *run, Rule: *rule})
 			continue
 		}
 		out.Cursor = graph.RunCursor{Epoch: *epoch, Version: *version, Holder: *holder, Until: *until}
 	}
-	rows.Close()
-	err = rows.Err()
-	if err != nil && !tookTooLong(err) {
-		return graph.Dispatched{}, runsErr(err, "dispatch graph %d", d.Graph)
-	}
-	s.plans.made.Add(int64(len(d.Runs)))
-	_ = s.look(ctx) // they are made, or a plan is bad; a database that does not look is slower
-	if err != nil {
-		return graph.Dispatched{}, runsErr(err, "dispatch graph %d", d.Graph)
-	}
-	return out, nil
+	return out, rows.Err()
 }
 
 // Release lets another node move the cursor.
@@ -169,59 +189,70 @@ func (s *Runs) Release(ctx context.Context, g graph.GraphKey, node string) error
 	return runsErr(err, "release the cursor of graph %d", g)
 }
 
-// Claim starts attempts, all in one statement. The rows are locked, by version
+// claimRuns starts attempts, all in one statement. The rows are locked, by version
 // and id, by the look that judges them. Of a lane that has two among those asked
 // for, the first one alone begins. The graph of a lane is compared as an expression
 // so that no index but the lanes' fits (see plans).
 //
 // What a rule's handler left open for reports comes back as it is.
+const claimRuns = `-- runs: claim
+	WITH old AS MATERIALIZED (
+		SELECT r.*, s.token
+		FROM (
+			SELECT a.id, a.token, v.version
+			FROM unnest(@runs::uuid[], @tokens::bytea[]) AS a(id, token)
+			CROSS JOIN LATERAL (SELECT r.version FROM runs r WHERE r.graph = @graph AND r.id = a.id LIMIT 1) v
+			ORDER BY v.version, a.id
+		) s
+		CROSS JOIN LATERAL (
+			SELECT r.id, r.version, r.entity, r.rule, r.kind, r.entity_kind, r.state, r.attempt, r.open, r.node
+			FROM runs r
+			WHERE r.graph = @graph AND r.id = s.id AND r.version = s.version AND r.wake_at <= clock_timestamp() AND NOT EXISTS (
+				SELECT FROM runs e
+				WHERE e.graph + 0 = r.graph AND e.entity = r.entity AND e.rule = r.rule AND e.kind = r.kind AND e.entity_kind = r.entity_kind
+					AND e.id <> r.id AND e.state IN ('pending', 'running', 'retrying')
+					AND (e.version < r.version OR (e.state = 'running' AND e.wake_at > clock_timestamp())))
+				AND NOT EXISTS (SELECT FROM rule_pauses p WHERE p.graph = r.graph AND p.rule = r.rule AND r.kind = 'rule')
+			LIMIT 1 FOR NO KEY UPDATE OF r
+		) r
+	), begun AS (
+		UPDATE runs r SET
+			state = 'running', open = false, node = @node, token_hash = old.token, attempt = r.attempt + 1,
+			started_at = coalesce(r.started_at, clock_timestamp()),
+			wake_at = clock_timestamp() + @lease::interval,
+			deadline = CASE WHEN r.kind = 'operation' AND r.deadline IS NOT NULL THEN r.deadline
+				ELSE clock_timestamp() + r.timeout_ms * interval '1 millisecond' END,
+			retries_left = r.retries_left - CASE WHEN r.state = 'running' THEN 1 ELSE 0 END
+		FROM old
+		WHERE r.graph = @graph AND r.id = old.id AND NOT (old.open AND old.kind = 'rule') AND NOT EXISTS (
+			SELECT FROM old o
+			WHERE o.entity = old.entity AND o.rule = old.rule AND o.kind = old.kind AND o.entity_kind = old.entity_kind
+				AND (o.version, o.id) < (old.version, old.id))
+		RETURNING r.*
+	), noted AS ( -- one insert, for the order of its rows
+		INSERT INTO run_hops (graph, run, attempt, hop, node, error)
+		SELECT @graph, id, attempt, hop, node, error FROM (
+			SELECT 1 AS ord, o.id, o.attempt, 'failed' AS hop, o.node, CASE WHEN o.open THEN @late::json ELSE @lost::json END AS error
+			FROM old o JOIN begun b ON b.id = o.id WHERE o.state = 'running'
+			UNION ALL
+			SELECT 2, id, attempt, 'started', node, NULL FROM begun
+		) h ORDER BY ord
+	)
+	SELECT ` + runColumns + ` FROM begun r
+	UNION ALL
+	SELECT ` + runColumns + ` FROM old JOIN runs r ON r.graph = @graph AND r.id = old.id WHERE old.open AND old.kind = 'rule'`
+
+// Claim starts attempts.
 func (s *Runs) Claim(ctx context.Context, c graph.RunClaims) ([]*graph.Run, error) {
-	const claim = `-- runs: claim
-		WITH old AS MATERIALIZED (
-			SELECT r.*, s.token
-			FROM (
-				SELECT a.id, a.token, v.version
-				FROM unnest(@runs::uuid[], @tokens::bytea[]) AS a(id, token)
-				CROSS JOIN LATERAL (SELECT r.version FROM runs r WHERE r.graph = @graph AND r.id = a.id LIMIT 1) v
-				ORDER BY v.version, a.id
-			) s
-			CROSS JOIN LATERAL (
-				SELECT r.id, r.version, r.entity, r.rule, r.kind, r.entity_kind, r.state, r.attempt, r.open, r.node
-				FROM runs r
-				WHERE r.graph = @graph AND r.id = s.id AND r.version = s.version AND r.wake_at <= clock_timestamp() AND NOT EXISTS (
-					SELECT FROM runs e
-					WHERE e.graph + 0 = r.graph AND e.entity = r.entity AND e.rule = r.rule AND e.kind = r.kind AND e.entity_kind = r.entity_kind
-						AND e.id <> r.id AND e.state IN ('pending', 'running', 'retrying')
-						AND (e.version < r.version OR (e.state = 'running' AND e.wake_at > clock_timestamp())))
-					AND NOT EXISTS (SELECT FROM rule_pauses p WHERE p.graph = r.graph AND p.rule = r.rule AND r.kind = 'rule')
-				LIMIT 1 FOR NO KEY UPDATE OF r
-			) r
-		), begun AS (
-			UPDATE runs r SET
-				state = 'running', open = false, node = @node, token_hash = old.token, attempt = r.attempt + 1,
-				started_at = coalesce(r.started_at, clock_timestamp()),
-				wake_at = clock_timestamp() + @lease::interval,
-				deadline = CASE WHEN r.kind = 'operation' AND r.deadline IS NOT NULL THEN r.deadline
-					ELSE clock_timestamp() + r.timeout_ms * interval '1 millisecond' END,
-				retries_left = r.retries_left - CASE WHEN r.state = 'running' THEN 1 ELSE 0 END
-			FROM old
-			WHERE r.graph = @graph AND r.id = old.id AND NOT (old.open AND old.kind = 'rule') AND NOT EXISTS (
-				SELECT FROM old o
-				WHERE o.entity = old.entity AND o.rule = old.rule AND o.kind = old.kind AND o.entity_kind = old.entity_kind
-					AND (o.version, o.id) < (old.version, old.id))
-			RETURNING r.*
-		), noted AS ( -- one insert, for the order of its rows
-			INSERT INTO run_hops (graph, run, attempt, hop, node, error)
-			SELECT @graph, id, attempt, hop, node, error FROM (
-				SELECT 1 AS ord, o.id, o.attempt, 'failed' AS hop, o.node, CASE WHEN o.open THEN @late::json ELSE @lost::json END AS error
-				FROM old o JOIN begun b ON b.id = o.id WHERE o.state = 'running'
-				UNION ALL
-				SELECT 2, id, attempt, 'started', node, NULL FROM begun
-			) h ORDER BY ord
-		)
-		SELECT ` + runColumns + ` FROM begun r
-		UNION ALL
-		SELECT ` + runColumns + ` FROM old JOIN runs r ON r.graph = @graph AND r.id = old.id WHERE old.open AND old.kind = 'rule'`
+	args, err := claimArgs(c)
+	if err != nil {
+		return nil, err
+	}
+	return s.list(ctx, claimRuns, args)
+}
+
+// claimArgs gives the arguments of claimRuns.
+func claimArgs(c graph.RunClaims) (pgx.NamedArgs, error) {
 	late, err := json.Marshal(graph.LostAttempt(true))
 	if err != nil {
 		return nil, fmt.Errorf("encode an error: %w", err)
@@ -234,9 +265,9 @@ func (s *Runs) Claim(ctx context.Context, c graph.RunClaims) ([]*graph.Run, erro
 	for i, r := range c.Runs {
 		ids[i], tokens[i] = r.Run, r.TokenHash
 	}
-	return s.list(ctx, claim, pgx.NamedArgs{
+	return pgx.NamedArgs{
 		"graph": c.Graph, "runs": ids, "tokens": tokens, "node": c.Node, "lease": c.Lease, "late": late, "lost": lost,
-	})
+	}, nil
 }
 
 // Extend prolongs leases, graph by graph.

@@ -33,6 +33,7 @@ func (s Suite) RunRuns(t *testing.T) {
 		{"ParkedRunWaitsForItsDeadline", parkedRunWaitsForItsDeadline},
 		{"OnlyTheHolderEndsAnAttempt", onlyTheHolderEndsAnAttempt},
 		{"ManyBeginInOneClaim", manyBeginInOneClaim},
+		{"DispatchBegins", dispatchBegins},
 		{"ManyEndTogether", manyEndTogether},
 		{"CrowdsOfClaimsAndEndsAgree", crowdsOfClaimsAndEndsAgree},
 		{"AReleasedCursorIsFree", aReleasedCursorIsFree},

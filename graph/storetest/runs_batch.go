@@ -65,6 +65,47 @@ func manyBeginInOneClaim(w *runWorld) {
 	}
 }
 
+// A dispatch begins what it is asked to of what it makes, as a claim would.
+func dispatchBegins(w *runWorld) {
+	a, b := NewObjectID(), NewObjectID()
+	first, second, other, left := w.newRun("r", a, 1), w.newRun("r", a, 2), w.newRun("r", b, 2), w.newRun("s", b, 2)
+	paused := w.newRun("p", b, 2)
+	if err := w.runs.Pause(w.t.Context(), w.Info.Key, "p", "ann"); err != nil {
+		w.t.Fatal(err)
+	}
+	d := &graph.Dispatch{
+		Graph: w.Info.Key, Node: "n1", Lease: lease, From: w.at, To: 2, Epoch: w.Head.Epoch,
+		Runs: []*graph.Run{first, second, other, left, paused},
+	}
+	for _, r := range []*graph.Run{first, second, other, paused} {
+		d.Claims = append(d.Claims, graph.RunClaim{Run: r.ID, TokenHash: []byte(r.ID)})
+	}
+	got, err := w.runs.Dispatch(w.t.Context(), d)
+	if err != nil || !got.Moved || len(got.Begun) != 2 {
+		w.t.Fatalf("%+v, %v", got, err)
+	}
+	for _, r := range got.Begun {
+		if r.ID != first.ID && r.ID != other.ID || string(r.TokenHash) != r.ID || r.Attempt != 1 || r.Node != "n1" || r.State != graph.RunRunning {
+			w.t.Errorf("began as %+v", r)
+		}
+		w.wantHops(r, graph.HopMatched, graph.HopStarted)
+	}
+	ready := map[string]bool{}
+	for _, ref := range got.Ready {
+		ready[ref.Run] = true
+	}
+	if len(got.Ready) != 2 || !ready[left.ID] || !ready[paused.ID] {
+		w.t.Errorf("ready besides: %+v", got.Ready)
+	}
+	// One that comes too late begins nothing anew.
+	if late, err := w.runs.Dispatch(w.t.Context(), d); err != nil || late.Moved || len(late.Begun) != 0 {
+		w.t.Errorf("once more: %+v, %v", late, err)
+	}
+	if next := w.end(first, 1, graph.RunSucceeded, 0); len(next) != 1 || next[0].Run != second.ID {
+		w.t.Errorf("behind the first: %+v", next)
+	}
+}
+
 // Each of many ends is judged as if it came alone, and wakes the next of its
 // lane.
 func manyEndTogether(w *runWorld) {
