@@ -149,6 +149,9 @@ func operationRow(ctx context.Context, t *target, o options) (figures []figure, 
 		defer writer.close()
 		var starts, told []time.Duration
 		for range o.pick(200, 60, 3) {
+			if err := t.awaitQuiet(ctx); err != nil {
+				return err
+			}
 			id := newID()
 			if err := writer.send(fmt.Appendf(nil, `{"t":"mutate","mutation":"%s","patch":[{"op":"add","path":"/objects/%s","value":{"type":"OperationRequest","body":{"operation":"tell"}}}]}`, uuid.NewString(), id)); err != nil {
 				return err
