@@ -3,6 +3,7 @@ package fanout
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
@@ -89,6 +90,7 @@ type stretch struct {
 	buried  *graves // these and what the commits deleted
 	changes map[graph.Ref][]*graph.Change
 	touched map[graph.Ref][]*graph.Commit
+	swaying *bool // see sways; nil: not known yet
 	patches map[*graph.Change]*patched
 	encoded map[entryName]protocol.Entry // shared by all views
 }
@@ -148,6 +150,37 @@ func (s *stretch) deletedFirst(id graph.ObjectID) bool {
 	}
 	last := s.touching(graph.ObjectRef(id))
 	return len(last) > 0 && last[len(last)-1] == s.commits[0]
+}
+
+// sways reports whether the stretch changes rights of objects that it neither makes
+// nor deletes with that: what they are now, they need not have been before. r finds
+// deleted objects as well. Of commits that are not at hand nothing is known.
+func (s *stretch) sways(r graph.Reader) bool {
+	if s.swaying == nil {
+		yes := slices.ContainsFunc(s.commits, func(c *graph.Commit) bool { return sways(c, r) })
+		s.swaying = &yes
+	}
+	return *s.swaying
+}
+
+func sways(c *graph.Commit, r graph.Reader) bool {
+	whole := map[graph.ObjectID]bool{} // made or deleted
+	for i := range c.Changes {
+		ch := &c.Changes[i]
+		if ch.Ref.Kind == graph.KindObject && ch.Event != graph.Modified {
+			whole[graph.ObjectID(ch.Ref.ID)] = true
+		}
+	}
+	return slices.ContainsFunc(c.Changes, func(ch graph.Change) bool {
+		e := ch.EdgeAfter
+		switch {
+		case ch.Event == graph.Modified:
+			return ch.Ref.Kind == graph.KindObject && ch.AccessChanged
+		case ch.Event == graph.Deleted:
+			e = ch.EdgeBefore
+		}
+		return e != nil && !whole[e.From] && inherits(r.Object(e.From), e.Label)
+	})
 }
 
 // rights gives the objects whose own rights, or what these rest on, the stretch

@@ -1,6 +1,8 @@
 package fanout
 
 import (
+	"slices"
+
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/access"
 	"github.com/graphtide/graphtide/internal/sabotage"
@@ -20,6 +22,7 @@ type farewell struct {
 	ends   map[graph.ObjectID]verdict
 	kin    map[kin]verdict // of objects that are still there
 	judge  *judge          // tells who is kin
+	deaths map[graph.Version]*past
 	parted []parting
 }
 
@@ -117,14 +120,46 @@ func (f *farewell) object(id graph.ObjectID) verdict {
 	return v
 }
 
-// deleted judges a deleted object by what it was last.
+// deleted judges a deleted object by what it was last, and by what its rights hung
+// on then.
 func (f *farewell) deleted(id graph.ObjectID) verdict {
-	// Before the first commit it was there to be read; where the commits are not at
-	// hand, the least is said.
+	// Before the first commit it was there to be read.
 	if f.of.deletedFirst(id) {
 		return verdict{why: protocol.Deleted}
 	}
-	return f.by(f.of.graves().over(f.s.st), id, protocol.Deleted)
+	buried := f.of.graves().over(f.s.st)
+	if !f.of.sways(buried) {
+		return f.by(buried, id, protocol.Deleted)
+	}
+	then := f.atDeathOf(id)
+	if then == nil {
+		return verdict{why: protocol.Forbidden} // the least that can be said
+	}
+	return f.by(then, id, protocol.Deleted)
+}
+
+// maxDeaths bounds the states that one farewell goes back to: each costs as much
+// as what has been committed since.
+const maxDeaths = 16
+
+// atDeathOf gives the state before the commit that deleted an object; nil where
+// that is not at hand, or too many others were asked for.
+func (f *farewell) atDeathOf(id graph.ObjectID) *past {
+	all := f.of.touching(graph.ObjectRef(id))
+	if !f.of.known || len(all) == 0 {
+		return nil
+	}
+	death := all[len(all)-1].Version
+	p, known := f.deaths[death]
+	if !known && len(f.deaths) < maxDeaths {
+		at := slices.IndexFunc(f.of.commits, func(c *graph.Commit) bool { return c.Version == death })
+		p = before(f.s.st, f.of.commits[at:])
+		if f.deaths == nil {
+			f.deaths = map[graph.Version]*past{}
+		}
+		f.deaths[death] = p
+	}
+	return p
 }
 
 // by gives the reason that those are told who may read the object, to those.

@@ -133,3 +133,40 @@ func TestEverybodyWhoSharesAViewIsToldWhatIsTrueForHim(t *testing.T) {
 		}
 	}
 }
+
+// Whether somebody could read an object until it was deleted is judged by what its
+// rights hung on then, not by what these have become since.
+func TestADeletionIsJudgedByTheRightsOfItsTime(t *testing.T) {
+	t.Parallel()
+	const inheriting, bobs = `{"read":{"inherit":{"up":true}}}`, `{"read":{"users":{"bob":true}}}`
+	w := newWorld(t, nil)
+	w.commit("ann", w.object(oid(1), "Node", `{}`, everybody))
+	for _, i := range []int{2, 3} { // under 12 and 13
+		w.commit("ann", w.object(oid(10+i), "Node", `{}`, everybody), w.object(oid(i), "Node", `{}`, inheriting),
+			edge(eid(10+i), "up", oid(i), oid(10+i)), edge(eid(i), "child", oid(i), oid(1)))
+	}
+	c := w.connect(bob)
+	c.sub("s1", childrenOf1)
+	if err := c.drain(); err != nil {
+		t.Fatal(err)
+	}
+	release := c.s.relay.hold()
+	w.commit("ann", grant(oid(12), `{}`))
+	w.commit("ann", grant(oid(13), bobs))
+	for _, i := range []int{2, 3} {
+		w.commit("ann", remove(graph.EdgeRef(eid(i))), remove(graph.EdgeRef(eid(10+i))), remove(graph.ObjectRef(oid(i))))
+	}
+	w.commit("ann", grant(oid(12), everybody))
+	w.commit("ann", grant(oid(13), `{}`))
+	release()
+	if err := c.drain(); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]protocol.Reason{
+		oid(2).String(): protocol.Forbidden, eid(2).String(): protocol.Forbidden,
+		oid(3).String(): protocol.Deleted, eid(3).String(): protocol.Deleted,
+	}
+	if diff := cmp.Diff(want, c.subs["s1"].left); diff != "" {
+		t.Error(diff)
+	}
+}
