@@ -145,7 +145,7 @@ func (r *relay) run() {
 				r.mu.Lock()
 				r.closing = true
 				r.mu.Unlock()
-				r.closeAll(protocol.CloseNoGraph)
+				r.closeAll(r.successor())
 				r.hub.retire(r)
 				return
 			case <-r.wake:
@@ -160,6 +160,20 @@ func (r *relay) run() {
 		}
 		r.step(r.gather(first))
 	}
+}
+
+// successorWait bounds the look at what has the name of a graph that is no more.
+const successorWait = 5 * time.Second
+
+// successor gives the code for sessions whose graph is no more: come back, where
+// another one has its name by now, as after an import.
+func (r *relay) successor() protocol.CloseCode {
+	ctx, cancel := context.WithTimeout(r.life, successorWait)
+	defer cancel()
+	if _, err := r.hub.cfg.Replicas.Open(ctx, r.name); graph.CodeOf(err) == graph.CodeNotFound {
+		return protocol.CloseNoGraph
+	}
+	return protocol.CloseDraining
 }
 
 // gather takes what else is waiting. A command that must be alone comes alone.
