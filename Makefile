@@ -32,8 +32,9 @@ example: setup
 	@scripts/example
 
 # Processes that tests start are the program that was built, not one for each package.
+# The race detector sleeps for a second at each program's end unless told otherwise.
 test-go: setup-test build ## vet, and the server's tests with the race detector
-	GRAPHTIDE_BIN=$(CURDIR)/$(BIN) $(GO) test -race -vet=all -gcflags=-dwarf=false -timeout 25m ./...
+	GORACE="$(GORACE) atexit_sleep_ms=50" GRAPHTIDE_BIN=$(CURDIR)/$(BIN) $(GO) test -race -vet=all -gcflags=-dwarf=false -timeout 25m ./...
 
 test-client: test-units test-histories ## the JavaScript client's tests
 

@@ -15,6 +15,7 @@ const patient = { testTimeout: 120_000, hookTimeout: 120_000 }
 /** The binding to React is tested with both versions of it. */
 export default defineConfig({
   test: {
+    pool: 'threads', // which begin sooner than processes
     projects: [
       {
         plugins: [svelte],
