@@ -233,6 +233,9 @@ func (h *held) merge(fr *frameMessage) error {
 				if v := versionIn(have); v != c.Was {
 					return fmt.Errorf("%s is at %d, the delta builds on %d", id, v, c.Was)
 				}
+				if c.Version == c.Was {
+					return fmt.Errorf("%s is at %d, and comes once more", id, c.Was)
+				}
 				next, err := applyTo(have, c.Patch, c.Meta)
 				if err != nil {
 					return fmt.Errorf("%s: %w", id, err)

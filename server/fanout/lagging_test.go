@@ -62,3 +62,18 @@ func TestWhoHasTooMuchToReadGetsOneMergedDelta(t *testing.T) {
 	w := newWorld(t, nil)
 	checkMerged(t, w, fallBehind(t, w, 60, 64<<10))
 }
+
+// What left and came back unchanged, while nobody read, is nothing to tell of.
+func TestWhatCameBackAsItWasIsNotToldAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.commit("ann", w.object(oid(1), "Node", `{}`, everybody), w.object(oid(2), "Node", `{}`, everybody), edge(eid(2), "child", oid(2), oid(1)))
+	watching := w.connect(ann) // so that the view lives on
+	watching.sub("s1", childrenOf1)
+	h := w.sight(t, bob, childrenOf1)
+	for _, e := range []edit{remove(graph.EdgeRef(eid(2))), edge(eid(3), "child", oid(2), oid(1))} {
+		w.commit("ann", e)
+		watching.s.relay.settle()
+	}
+	w.comeBack(t, bob, childrenOf1, h)
+}

@@ -132,7 +132,7 @@ func (s *step) replay(v *view, p *graph.Principal, since graph.Version) *differe
 			switch {
 			case there && m.why != "" && m.was == 0:
 				return nil // it left and came back: which version was held is not known
-			case !there && !held:
+			case !there && !held, there && e.version() == m.was: // it came back as it was
 				continue
 			case !there && last[m.ref].mixed:
 				return nil // p, perhaps, was told something else
