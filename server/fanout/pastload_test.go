@@ -58,3 +58,35 @@ func TestAPastStateThatTheNodeHasNotSeenIsWaitedFor(t *testing.T) {
 		c.leave()
 	})
 }
+
+// A name stands for one thing at a time: a past state in the place of what follows,
+// or of another past state, says that it takes its place.
+func TestAPastStateTakesThePlaceOfItsName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.commit("ann", w.object(oid(1), "Node", `{}`, everybody), w.object(oid(2), "Node", `{}`, everybody), edge(eid(2), "child", oid(2), oid(1)))
+	w.commit("ann", remove(graph.EdgeRef(eid(2))))
+	c := w.connect(bob)
+	again := func(rest string, objects, resets int) {
+		t.Helper()
+		before := c.resets
+		c.say(`{"t":"sub","sub":"s1","projection":%s%s}`, childrenOf1, rest)
+		if err := c.drain(); err != nil {
+			t.Fatal(err)
+		}
+		if h := c.subs["s1"]; len(h.objects) != objects || c.resets != before+resets {
+			t.Errorf("%q: %d objects after %d resets, want %d and %d", rest, len(h.objects), c.resets-before, objects, resets)
+		}
+	}
+	c.subs["s1"] = &held{}
+	again(`,"at":1`, 2, 0)
+	again(`,"at":2`, 1, 1)
+	again("", 1, 1)
+	again(`,"at":1`, 2, 1)
+	seen := c.seen
+	w.commit("ann", set(graph.ObjectRef(oid(1)), "n", "1"))
+	if err := c.drain(); err != nil || c.seen != seen {
+		t.Errorf("a subscription whose name was given to a past state goes on: %v", err)
+	}
+	again("", 1, 1)
+}

@@ -128,9 +128,7 @@ func (s *session) message(m protocol.Message) bool {
 			s.queue(item{text: protocol.AppendError(nil, m.Sub, s.hub.problem(err))})
 		}
 	case *protocol.Unsub:
-		if sub := s.remove(m.Sub); sub != nil {
-			s.relay.ask(s.ctx, command{run: func(x *step) { x.unsubscribe(sub) }})
-		}
+		s.end(s.remove(m.Sub))
 	case *protocol.Mutate:
 		s.mutate(m)
 	case *protocol.Can:
@@ -185,12 +183,16 @@ func (s *session) subscribe(m *protocol.Sub) error {
 	if !ok {
 		return graph.TooLarge("subscriptions", int64(s.hub.cfg.Limits.Subscriptions), "subscriptions in one session")
 	}
-	sub.replaces = old != nil
-	if old != nil {
-		s.relay.ask(s.ctx, command{run: func(x *step) { x.unsubscribe(old) }})
-	}
+	s.end(old)
 	s.relay.ask(s.ctx, command{aside: replica.OneRequest(s.ctx), run: func(x *step) { x.subscribe(sub) }})
 	return nil
+}
+
+// end has the relay forget a subscription that the session has forgotten; nil is none.
+func (s *session) end(sub *subscription) {
+	if sub != nil {
+		s.relay.ask(s.ctx, command{run: func(x *step) { x.unsubscribe(sub) }})
+	}
 }
 
 // projection gives the projection that a sub names or holds.
@@ -227,7 +229,8 @@ func (s *session) projection(m *protocol.Sub) (*graph.Projection, error) {
 	return proj, nil
 }
 
-// loadPast answers with the state at a version, judged by today's rights.
+// loadPast answers with the state at a version, judged by today's rights. It takes the
+// place of a subscription of the same name.
 func (s *session) loadPast(m *protocol.Sub, proj *graph.Projection) error {
 	snapshot, err := s.hub.cfg.Replicas.At(s.ctx, s.relay.name, *m.At)
 	if err != nil {
@@ -266,8 +269,11 @@ func (s *session) loadPast(m *protocol.Sub, proj *graph.Projection) error {
 	for _, e := range res.Edges {
 		digest += protocol.DigestOf(e.ID, e.Meta.Version)
 	}
+	old := s.remove(m.Sub)
+	s.end(old)
+	again := s.fix(m.Sub) || old != nil
 	s.queue(item{body: wholeBody(res.Objects, res.Edges, res.Roots, digest), head: &protocol.LoadHead{
-		Sub: m.Sub, View: "at" + m.Sub, Key: keyOf(string(proj.AppendJSON(nil)), proj, reg, p), Version: *m.At,
+		Sub: m.Sub, View: "at" + m.Sub, Key: keyOf(string(proj.AppendJSON(nil)), proj, reg, p), Reset: again, Version: *m.At,
 	}})
 	return nil
 }

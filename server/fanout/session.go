@@ -70,6 +70,7 @@ type session struct {
 	principal *graph.Principal // never changed, only replaced
 	expires   time.Time
 	subs      []*subscription
+	fixed     map[string]struct{} // names that past states were given
 	items     []item
 	answers   []*answer     // of the mutations sent, in order
 	waiting   int           // what items and answers weigh, and loads that were asked for
@@ -156,11 +157,13 @@ func (s *session) subscriptions() []*subscription {
 func (s *session) add(sub *subscription) (old *subscription, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	sub.replaces = s.unfix(sub.name)
 	for i, other := range s.subs {
 		if other.name == sub.name {
 			s.subs[i] = sub
 			s.forget(other)
 			s.waiting += askWeight
+			sub.replaces = true
 			return other, true
 		}
 	}
@@ -185,6 +188,33 @@ func (s *session) remove(name string) *subscription {
 	}
 	return nil
 }
+
+// fix gives a name to a past state, and tells whether it was in use.
+func (s *session) fix(name string) (again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	again = s.unfix(name)
+	if s.fixed == nil {
+		s.fixed = map[string]struct{}{}
+	}
+	s.fixed[name] = struct{}{}
+	return again
+}
+
+// unfix takes a name back. Of more past states than a session may have subscriptions
+// the names are not remembered: any may have been in use. The caller holds mu.
+func (s *session) unfix(name string) (was bool) {
+	if len(s.fixed) > s.hub.cfg.Limits.Subscriptions {
+		s.fixed = map[string]struct{}{anyName: {}}
+	}
+	_, was = s.fixed[name]
+	_, any := s.fixed[anyName]
+	delete(s.fixed, name)
+	return was || any
+}
+
+// anyName, which no subscription has, stands for names that are not remembered.
+const anyName = ""
 
 // forget drops what waits for a subscription that has ended: the client, who may
 // have given its name to another, must not take it for that one's. The caller
