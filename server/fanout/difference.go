@@ -293,29 +293,42 @@ func (s *stretch) entry(e *entry) protocol.Entry {
 // patch joins the patches of all changes since the entry's was; where that is
 // longer than the body, or the changes are not at hand, it replaces the body.
 func (s *stretch) patch(e *entry, body json.RawMessage) json.RawMessage {
-	if s.known {
-		joined := []byte{'['}
-		for _, ch := range s.of(e.ref) {
-			if v := versionAfter(ch); v <= e.was || v > e.version() {
-				continue
-			}
-			ops := bytes.TrimSpace(bodyOnly(ch))
-			if len(ops) <= 2 || sabotage.On(sabotage.MisMerge) && len(joined) > 1 {
-				continue
-			}
-			if len(joined) > 1 {
-				joined = append(joined, ',')
-			}
-			joined = append(joined, ops[1:len(ops)-1]...)
-		}
-		if len(joined) <= len(body)+wholeBodyRoom {
-			return append(joined, ']')
-		}
+	if ops, ok := s.joined(e, len(body)+wholeBodyRoom); ok {
+		return ops
 	}
 	whole := make([]byte, 0, len(body)+wholeBodyRoom)
 	whole = append(whole, `[{"op":"replace","path":"/body","value":`...)
 	whole = append(whole, body...)
 	return append(whole, '}', ']')
+}
+
+// joined gives the patches as one; false where they are not at hand, or not as short
+// as that. An undone deletion brings back a state that no patch leads to.
+func (s *stretch) joined(e *entry, room int) (ops json.RawMessage, ok bool) {
+	if !s.known {
+		return nil, false
+	}
+	ops = []byte{'['}
+	for _, ch := range s.of(e.ref) {
+		if v := versionAfter(ch); v <= e.was || v > e.version() {
+			continue
+		}
+		if ch.Event == graph.Created {
+			return nil, false
+		}
+		part := bytes.TrimSpace(bodyOnly(ch))
+		if len(part) <= 2 || sabotage.On(sabotage.MisMerge) && len(ops) > 1 {
+			continue
+		}
+		if len(ops) > 1 {
+			ops = append(ops, ',')
+		}
+		ops = append(ops, part[1:len(part)-1]...)
+	}
+	if len(ops) > room {
+		return nil, false
+	}
+	return append(ops, ']'), true
 }
 
 // wholeBodyRoom is what replacing a body takes beside the body.

@@ -59,6 +59,7 @@ type chaos struct {
 	objects []graph.ObjectID
 	edges   []graph.EdgeID
 	made    int
+	were    []edit // states that an undo may bring back
 }
 
 func (c *chaos) pick(t *rapid.T) graph.ObjectID {
@@ -95,7 +96,7 @@ func (c *chaos) commitSomething(t *rapid.T) {
 	}
 	labels := []string{"child", "child", "up"}
 	for range rapid.IntRange(1, 3).Draw(t, "edits") {
-		switch rapid.IntRange(0, 9).Draw(t, "kind") {
+		switch rapid.IntRange(0, 10).Draw(t, "kind") {
 		case 0, 1: // create, mostly below another
 			c.made++
 			id := oid(c.made)
@@ -133,6 +134,7 @@ func (c *chaos) commitSomething(t *rapid.T) {
 				ref := graph.EdgeRef(c.edges[rapid.IntRange(0, len(c.edges)-1).Draw(t, "edge")])
 				if c.exists(ref) {
 					if rapid.Bool().Draw(t, "unlink") {
+						c.remember(ref)
 						add(remove(ref))
 					} else {
 						add(set(ref, "n", fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "n"))))
@@ -156,15 +158,66 @@ func (c *chaos) commitSomething(t *rapid.T) {
 			if slices.ContainsFunc(ties, func(r graph.Ref) bool { return touched[r] }) {
 				continue
 			}
+			c.remember(graph.ObjectRef(id))
+			for _, r := range ties {
+				c.remember(r)
+			}
 			gone[id] = true
 			add(remove(graph.ObjectRef(id)))
 			for _, r := range ties {
 				add(remove(r))
 			}
+		case 9: // undo a deletion, perhaps with the changes before it
+			c.undo(t, add, func(e *graph.Edge) bool {
+				return !gone[e.From] && !gone[e.To] && !slices.ContainsFunc(edits, func(o edit) bool {
+					return o.edge != nil && o.edge.Label == e.Label && o.edge.From == e.From && o.edge.To == e.To
+				})
+			})
+		case 10:
+			c.remember(graph.ObjectRef(c.pick(t)))
 		}
 	}
 	if len(edits) > 0 {
 		c.commit(rapid.SampledFrom(people).Draw(t, "author").User, edits...)
+	}
+}
+
+// remember keeps the state of an entity, if it lives, for an undo.
+func (c *chaos) remember(ref graph.Ref) {
+	var o *graph.Object
+	var e *graph.Edge
+	c.replica.Read(context.Background(), func(st *replica.State) {
+		if o, e = nil, nil; ref.Kind == graph.KindObject {
+			o = st.Object(graph.ObjectID(ref.ID))
+		} else {
+			e = st.Edge(graph.EdgeID(ref.ID))
+		}
+	})
+	if o != nil || e != nil {
+		c.were = append(c.were, revive(o, e))
+	}
+}
+
+// undo has a deleted entity live again: an edge where both its ends live, and it is
+// free to be tied.
+func (c *chaos) undo(t *rapid.T, add func(edit) bool, free func(*graph.Edge) bool) {
+	if len(c.were) == 0 {
+		return
+	}
+	e := c.were[rapid.IntRange(0, len(c.were)-1).Draw(t, "were")]
+	if c.exists(e.ref) {
+		return
+	}
+	if e.edge == nil {
+		add(e)
+		return
+	}
+	ok := c.exists(graph.ObjectRef(e.edge.From)) && c.exists(graph.ObjectRef(e.edge.To)) && free(e.edge)
+	c.replica.Read(context.Background(), func(st *replica.State) {
+		ok = ok && st.Between(e.edge.Label, e.edge.From, e.edge.To) == nil
+	})
+	if ok {
+		add(e)
 	}
 }
 

@@ -150,11 +150,20 @@ func (s *submitter) DryRun(context.Context, string, *graph.Mutation) (*graph.Dry
 
 // edit is one change of a commit under construction.
 type edit struct {
-	ref    graph.Ref
-	object *graph.Object // created, or the next state without meta
-	edge   *graph.Edge
-	gone   bool
-	patch  []patch.Op
+	ref     graph.Ref
+	object  *graph.Object // created, or the next state without meta
+	edge    *graph.Edge
+	gone    bool
+	revived bool // object, or edge, was there before
+	patch   []patch.Op
+}
+
+// lived gives the meta of what is revived; nil for what is new.
+func (e *edit) lived(m *graph.Meta) *graph.Meta {
+	if e.revived {
+		return m
+	}
+	return nil
 }
 
 func acl(t fataler, text string) *graph.ACL {
@@ -177,6 +186,14 @@ func edge(id graph.EdgeID, label string, from, to graph.ObjectID) edit {
 }
 
 func remove(ref graph.Ref) edit { return edit{ref: ref, gone: true} }
+
+// revive makes an undo of a deletion: the object, or the edge, as it is given.
+func revive(o *graph.Object, e *graph.Edge) edit {
+	if o != nil {
+		return edit{ref: graph.ObjectRef(o.ID), object: o, revived: true}
+	}
+	return edit{ref: graph.EdgeRef(e.ID), edge: e, revived: true}
+}
 
 // set makes a change of one member of a body.
 func set(ref graph.Ref, member, value string) edit {
@@ -212,6 +229,9 @@ func (w *world) commitAs(author, key string, edits ...edit) *graph.Commit {
 	res, err := w.store.Append(context.Background(), &graph.Batch{Graph: w.key, Expect: w.head, Commits: []*graph.Commit{c}})
 	if err != nil || res.Moved || len(res.Hits) > 0 {
 		panic(fmt.Sprintf("append: %v %+v", err, res))
+	}
+	for i := range c.Changes {
+		c.Changes[i].Revived = false // as a node reads it that has not made the commit
 	}
 	w.head.Version, w.head.At = c.Version, c.At
 	if w.withhold {
@@ -252,8 +272,8 @@ func (w *world) change(st *replica.State, c *graph.Commit, e edit) graph.Change 
 			ch.Event, ch.ObjBefore = graph.Deleted, old
 		case old == nil:
 			o := *e.object
-			o.Meta = meta(nil)
-			ch.Event, ch.ObjAfter = graph.Created, &o
+			o.Meta = meta(e.lived(&o.Meta))
+			ch.Event, ch.ObjAfter, ch.Revived = graph.Created, &o, e.revived
 		default:
 			o := *old
 			o.Meta = meta(&old.Meta)
@@ -269,8 +289,8 @@ func (w *world) change(st *replica.State, c *graph.Commit, e edit) graph.Change 
 		ch.Event, ch.EdgeBefore = graph.Deleted, old
 	case old == nil:
 		n := *e.edge
-		n.Meta = meta(nil)
-		ch.Event, ch.EdgeAfter = graph.Created, &n
+		n.Meta = meta(e.lived(&n.Meta))
+		ch.Event, ch.EdgeAfter, ch.Revived = graph.Created, &n, e.revived
 	default:
 		n := *old
 		n.Meta = meta(&old.Meta)
