@@ -29,7 +29,8 @@ const changeName = "append.change"
 //
 // Each table that a statement may look into costs as much at its start as the looking
 // does, whether or not it comes to that: the object is found once, by its key, and
-// again by the place of its row; the keys of transactions without effect are asked of a
+// again by the place of its row (which is one within its partition, so that the key
+// has to hold as well); the keys of transactions without effect are asked of a
 // function. As to the look-ups sharing the statement, see prepareEdits. o.deleted is
 // asked for in words that no partial index has.
 func prepareChange(ctx context.Context, conn *pgx.Conn) error {
@@ -56,7 +57,7 @@ func prepareChange(ctx context.Context, conn *pgx.Conn) error {
 			FROM head
 		)
 		UPDATE objects o SET version = $2 + 1, at = $6, by = $10, deleted = $28::json IS NULL, access = $27, body = $28
-		FROM head WHERE o.ctid = head.place`
+		FROM head WHERE o.ctid = head.place AND o.graph = $1 AND o.id = $22`
 	_, err := conn.Prepare(ctx, changeName, sql)
 	return err
 }
