@@ -248,7 +248,7 @@ func explain(e *jsonschema.ValidationError, path string, out *[]graph.Violation,
 			}
 			return
 		}
-		message := e.Message
+		message := plainly(e)
 		switch keyword {
 		case "anyOf":
 			message = "matches none of the forms allowed here (anyOf)"
@@ -256,7 +256,7 @@ func explain(e *jsonschema.ValidationError, path string, out *[]graph.Violation,
 			message = "must match exactly one of the forms allowed here (oneOf)"
 		}
 		if (keyword == "anyOf" || keyword == "oneOf") && len(e.Causes) > 0 {
-			message += ": " + firstLeaf(e).Message
+			message += ": " + plainly(firstLeaf(e))
 		}
 		*out = append(*out, graph.Violation{Path: path + at, Message: message})
 		return
@@ -279,6 +279,18 @@ func namesIn(message string) []string {
 		names = append(names, name)
 	}
 	return names
+}
+
+var lengthMessage = regexp.MustCompile(`^length must be ([<>])= (\d+), but got (\d+)$`)
+
+// plainly gives a message of the library; of a text's length as native.go says it, which people read.
+func plainly(e *jsonschema.ValidationError) string {
+	m := lengthMessage.FindStringSubmatch(e.Message)
+	if m == nil {
+		return e.Message
+	}
+	bound := map[string]string{"<": "at most", ">": "at least"}[m[1]]
+	return fmt.Sprintf("must have %s %s characters, here it has %s", bound, m[2], m[3])
 }
 
 func firstLeaf(e *jsonschema.ValidationError) *jsonschema.ValidationError {

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -166,6 +167,19 @@ func TestTheLibrarysMessagesBecomePointers(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("missing %v in %v", want, got)
+	}
+}
+
+// A length is told in the same words, whoever has judged it: the first property is judged by native.go, the second by the library.
+func TestLengthsAreToldInTheSameWords(t *testing.T) {
+	t.Parallel()
+	typ := typeWith(t, "properties: {near: {type: string, minLength: 2, maxLength: 3}, far: {type: object, additionalProperties: {type: [string, number], minLength: 2, maxLength: 3}}}")
+	for text, want := range map[string]string{"four": "must have at most 3 characters, here it has 4", "1": "must have at least 2 characters, here it has 1"} {
+		body, _ := json.Marshal(map[string]any{"near": text, "far": map[string]string{"x": text}})
+		got := typ.Validate(body, nil)
+		if len(got) != 2 || got[0].Message != want || got[1].Message != want {
+			t.Errorf("%s: got %v, want twice %q", body, got, want)
+		}
 	}
 }
 
