@@ -19,7 +19,6 @@ import (
 	"github.com/graphtide/graphtide/graph/pgstore"
 	"github.com/graphtide/graphtide/graph/replica"
 	"github.com/graphtide/graphtide/internal/testdb"
-	"github.com/graphtide/graphtide/migrations"
 	"github.com/graphtide/graphtide/patch/pipeline"
 	"github.com/graphtide/graphtide/schema"
 )
@@ -62,10 +61,7 @@ func setup(t testing.TB, schemaText string, handlers map[string]GoHandler, opts 
 // setupPostgres is setup on a database of the test's own.
 func setupPostgres(t testing.TB, schemaText string, handlers map[string]GoHandler, opts ...option) *system {
 	t.Helper()
-	url := testdb.EmptyURL(t)
-	if err := migrations.Up(t.Context(), url); err != nil {
-		t.Fatal(err)
-	}
+	url := testdb.OwnURL(t)
 	s := testdb.Open(t, url)
 	return begin(t, s, pgstore.NewRuns(s.Pool()), schemaText, handlers, opts...)
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/graphtide/graphtide/internal/testdb"
-	"github.com/graphtide/graphtide/migrations"
 )
 
 // overtaken has others get further while an answer to placeOf is on its way.
@@ -32,10 +31,7 @@ func (o *overtaken) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQ
 
 func TestAnAnswerThatOthersOvertookIsNoOlderState(t *testing.T) {
 	t.Parallel()
-	url := testdb.EmptyURL(t)
-	if err := migrations.Up(t.Context(), url); err != nil {
-		t.Fatal(err)
-	}
+	url := testdb.OwnURL(t)
 	s := testdb.Open(t, url)
 	// A graph's epoch tells whether the server was taken for another.
 	if _, err := s.Pool().Exec(t.Context(), `UPDATE graphs SET epoch = 'first' WHERE name = 'main'`); err != nil {

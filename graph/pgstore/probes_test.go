@@ -13,7 +13,6 @@ import (
 	"github.com/graphtide/graphtide/graph/pgstore"
 	"github.com/graphtide/graphtide/graph/storetest"
 	"github.com/graphtide/graphtide/internal/testdb"
-	"github.com/graphtide/graphtide/migrations"
 )
 
 // A connection keeps the first plan that it makes, and without statistics every index
@@ -21,10 +20,7 @@ import (
 // the smallest of them was taken, and each append read the whole log.
 func TestAppendReadsNoMoreOfTheLogAsItGrows(t *testing.T) {
 	t.Parallel()
-	url := testdb.EmptyURL(t)
-	if err := migrations.Up(t.Context(), url); err != nil {
-		t.Fatal(err)
-	}
+	url := testdb.OwnURL(t)
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
@@ -64,10 +60,7 @@ func TestAppendReadsNoMoreOfTheLogAsItGrows(t *testing.T) {
 // the next reads those of others.
 func TestMakingRunsReadsNoneOfTheOthersThatWait(t *testing.T) {
 	t.Parallel()
-	url := testdb.EmptyURL(t)
-	if err := migrations.Up(t.Context(), url); err != nil {
-		t.Fatal(err)
-	}
+	url := testdb.OwnURL(t)
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)

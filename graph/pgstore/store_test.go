@@ -7,7 +7,6 @@ import (
 	"github.com/graphtide/graphtide/graph/pgstore"
 	"github.com/graphtide/graphtide/graph/storetest"
 	"github.com/graphtide/graphtide/internal/testdb"
-	"github.com/graphtide/graphtide/migrations"
 )
 
 func TestMain(m *testing.M) { testdb.Main(m) }
@@ -17,10 +16,7 @@ func TestStoreConforms(t *testing.T) {
 	storetest.Suite{
 		Open: func(t testing.TB) graph.Store { return testdb.Open(t, testdb.URL(t)) },
 		Fresh: func(t testing.TB) func() graph.Store {
-			url := testdb.EmptyURL(t)
-			if err := migrations.Up(t.Context(), url); err != nil {
-				t.Fatal(err)
-			}
+			url := testdb.OwnURL(t)
 			return func() graph.Store { return testdb.Open(t, url) }
 		},
 		Runs: func(_ testing.TB, s graph.Store) graph.RunStore { return pgstore.NewRuns(s.(*pgstore.Store).Pool()) },
