@@ -167,7 +167,8 @@ func decodeSub(f fields) (Message, error) {
 	if m.Name, ok = f.text("name"); !ok {
 		return refuse(graph.CodeInvalidProjection, "name is a string")
 	}
-	m.Projection, m.Args = f["projection"], f["args"]
+	m.Projection, _ = f.value("projection")
+	m.Args, _ = f.value("args")
 	if (m.Name != "") == (m.Projection != nil) {
 		return refuse(graph.CodeInvalidProjection, "give either projection or name")
 	}
@@ -209,7 +210,7 @@ func decodeMutate(f fields) (Message, error) {
 	refuse := func(format string, args ...any) (Message, error) {
 		return nil, &Refusal{Mutation: m.Mutation, Problem: graph.Errf(graph.CodeInvalidPatch, format, args...)}
 	}
-	if m.Patch, ok = f["patch"]; !ok {
+	if m.Patch, ok = f.value("patch"); !ok {
 		return refuse("patch is missing")
 	}
 	if m.Base, ok = f.version("base"); !ok {
@@ -245,10 +246,8 @@ func decodePresence(f fields) (Message, error) {
 	if !ok {
 		return bad("presence", "on is the id of an object")
 	}
-	m := &Presence{On: id, State: f["state"]}
-	if string(m.State) == "null" {
-		m.State = nil
-	}
+	m := &Presence{On: id}
+	m.State, _ = f.value("state")
 	return m, nil
 }
 

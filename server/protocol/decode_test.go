@@ -95,6 +95,25 @@ func TestAFaultOfASubscriptionOrAMutationNamesIt(t *testing.T) {
 	}
 }
 
+func TestAnOptionalFieldMayBeNull(t *testing.T) {
+	t.Parallel()
+	for with, without := range map[string]string{
+		`{"t":"hello","token":"x","session":null,"pending":null}`:                                                      `{"t":"hello","token":"x"}`,
+		`{"t":"sub","sub":"s","projection":{},"name":null,"args":null,"since":null,"epoch":null,"key":null,"at":null}`: `{"t":"sub","sub":"s","projection":{}}`,
+		`{"t":"sub","sub":"s","projection": null,"name":"x","args":null}`:                                              `{"t":"sub","sub":"s","name":"x"}`,
+		`{"t":"mutate","mutation":"` + mutation + `","patch":[],"base":null,"group":null,"note":null}`:                 `{"t":"mutate","mutation":"` + mutation + `","patch":[]}`,
+		`{"t":"presence","on":"` + mutation + `","state":null}`:                                                        `{"t":"presence","on":"` + mutation + `"}`,
+	} {
+		want, err := protocol.Decode([]byte(without))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := protocol.Decode([]byte(with)); err != nil || cmp.Diff(want, got) != "" {
+			t.Errorf("%s: %v %s", with, err, cmp.Diff(want, got))
+		}
+	}
+}
+
 func TestUnknownKindsAndFieldsArePassedOver(t *testing.T) {
 	t.Parallel()
 	m, err := protocol.Decode([]byte(`{"t":"dance","x":{"t":"ping"}}`))

@@ -87,9 +87,19 @@ func valueEnd(s []byte, i int) int {
 	return i
 }
 
+// value gives a member that may be missing. A null says that it is: nothing here has
+// a null for its value.
+func (f fields) value(name string) (raw json.RawMessage, there bool) {
+	raw, there = f[name]
+	if !there || string(raw) == "null" {
+		return nil, false
+	}
+	return raw, true
+}
+
 // text gives a string member; absent is "". ok is false for another kind.
 func (f fields) text(name string) (s string, ok bool) {
-	raw, there := f[name]
+	raw, there := f.value(name)
 	if !there {
 		return "", true
 	}
@@ -115,7 +125,7 @@ func unquote(raw []byte) (s string, ok bool) {
 
 // version gives an integer from 0 on; absent is nil.
 func (f fields) version(name string) (v *graph.Version, ok bool) {
-	raw, there := f[name]
+	raw, there := f.value(name)
 	if !there {
 		return nil, true
 	}
@@ -129,7 +139,7 @@ func (f fields) version(name string) (v *graph.Version, ok bool) {
 
 // texts gives an array of strings; absent is nil.
 func (f fields) texts(name string) (list []string, ok bool) {
-	raw, there := f[name]
+	raw, there := f.value(name)
 	if !there {
 		return nil, true
 	}
