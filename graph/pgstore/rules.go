@@ -200,7 +200,7 @@ func (s *Runs) AskToStop(ctx context.Context, g graph.GraphKey, operations []gra
 					ELSE r.wake_at END,
 				deadline = CASE WHEN r.open THEN least(r.deadline, clock_timestamp() + @grace::interval) ELSE r.deadline END
 			WHERE r.graph = @graph AND r.entity = ANY (@ids::uuid[]) AND r.kind = 'operation' AND r.entity_kind = 0
-				AND r.state IN ('pending', 'running', 'retrying')
+				AND r.ended_at IS NULL
 			RETURNING r.graph, r.id, r.rule, r.attempt, r.state, r.open
 		)
 		SELECT graph, id::text, rule, attempt FROM asked WHERE state = 'retrying' OR (open AND @grace::interval <= '0')`

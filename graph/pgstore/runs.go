@@ -191,7 +191,7 @@ func (s *Runs) Release(ctx context.Context, g graph.GraphKey, node string) error
 
 // claimRuns starts attempts, all in one statement. The rows are locked, by version
 // and id, by the look that judges them. Of a lane that has two among those asked
-// for, the first one alone begins. The graph of a lane is compared as an expression
+// for, the first one alone begins. The columns of a lane are compared as expressions
 // so that no index but the lanes' fits (see plans).
 //
 // What a rule's handler left open for reports comes back as it is.
@@ -209,8 +209,8 @@ const claimRuns = `-- runs: claim
 			FROM runs r
 			WHERE r.graph = @graph AND r.id = s.id AND r.version = s.version AND r.wake_at <= clock_timestamp() AND NOT EXISTS (
 				SELECT FROM runs e
-				WHERE e.graph + 0 = r.graph AND e.entity = r.entity AND e.rule = r.rule AND e.kind = r.kind AND e.entity_kind = r.entity_kind
-					AND e.id <> r.id AND e.state IN ('pending', 'running', 'retrying')
+				WHERE e.graph + 0 = r.graph AND e.entity = r.entity AND e.rule || '' = r.rule AND e.kind = r.kind AND e.entity_kind = r.entity_kind
+					AND e.id <> r.id AND e.ended_at IS NULL
 					AND (e.version < r.version OR (e.state = 'running' AND e.wake_at > clock_timestamp())))
 				AND NOT EXISTS (SELECT FROM rule_pauses p WHERE p.graph = r.graph AND p.rule = r.rule AND r.kind = 'rule')
 			LIMIT 1 FOR NO KEY UPDATE OF r

@@ -45,8 +45,6 @@ func TestPlansOfRunsFitTheirTable(t *testing.T) {
 	}
 	pool := testdb.Open(t, url).Pool()
 	runs := pgstore.NewRuns(pool)
-	const lane = `EXPLAIN SELECT FROM runs e WHERE e.graph = $1 AND e.entity = $2 AND e.rule = 'r' AND e.kind = 'rule' AND e.entity_kind = 0
-		AND e.version < $3 AND e.state IN ('pending', 'running', 'retrying')`
 	var made []*graph.Run
 	for range 300 {
 		made = append(made, &graph.Run{
@@ -60,12 +58,12 @@ func TestPlansOfRunsFitTheirTable(t *testing.T) {
 	if _, err := runs.Overdue(t.Context(), 0, 1, 1); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := pool.Query(t.Context(), lane, 1, made[0].Entity.IDString(), 9)
+	rows, err := pool.Query(t.Context(), lookUpLane, 1, made[0].Entity.IDString(), 9)
 	if err != nil {
 		t.Fatal(err)
 	}
 	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil || !strings.Contains(plan[0], "runs_lane") {
+	if err != nil || !strings.Contains(strings.Join(plan, "\n"), "runs_lane") {
 		t.Errorf("%v\n%s", err, strings.Join(plan, "\n"))
 	}
 }
