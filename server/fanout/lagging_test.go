@@ -77,3 +77,40 @@ func TestWhatCameBackAsItWasIsNotToldAgain(t *testing.T) {
 	}
 	w.comeBack(t, bob, childrenOf1, h)
 }
+
+// A merged delta that is ready goes out before it is made anew: who is always behind
+// still gets on, and what waits for him does not grow.
+func TestWhoIsAlwaysBehindGetsOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.commit("ann", w.object(oid(1), "Node", `{}`, everybody))
+	for i := 2; i <= 4; i++ {
+		w.commit("ann", w.object(oid(i), "Node", `{}`, everybody), edge(eid(i), "child", oid(i), oid(1)))
+	}
+	c := w.connect(bob)
+	c.sub("s1", childrenOf1)
+	if err := c.drain(); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("x", behindBytes/behindDeltas)
+	sent := 0
+	for range 10 { // each time the writer looks, much has come since the last time
+		release := c.s.relay.hold()
+		for i := range behindDeltas + 1 {
+			w.commit("ann", set(graph.ObjectRef(oid(2+i%3)), "text", fmt.Sprintf("%q", fmt.Sprint(i, text))))
+		}
+		release()
+		c.s.relay.settle()
+		got := c.s.collect()
+		if got.lagging {
+			c.s.relay.ask(t.Context(), command{alone: true, run: func(x *step) { x.catchUp(c.s) }})
+			c.s.relay.settle()
+		}
+		sent += len(got.parts)
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if sent < 4 || len(c.s.items) > 1 {
+		t.Errorf("%d parts were sent, and %d merged deltas wait", sent, len(c.s.items))
+	}
+}

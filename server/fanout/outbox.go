@@ -87,17 +87,16 @@ func (s *session) collect() (c collected) {
 	if s.frozen > 0 || s.catching {
 		return c
 	}
-	for _, sub := range s.subs {
-		if sub.view != nil && s.behind(sub) {
-			s.catching, c.lagging = true, true
-			return c
-		}
-	}
 	for len(s.items) > 0 {
 		it := s.items[0]
-		if it.at > 0 && !s.takeDeltas(&c, it.at) {
-			c.more = true
-			return c
+		if it.at > 0 {
+			if s.anyView(func(sub *subscription) bool { return sub.lost(it.at) }) {
+				return s.fallBehind(c)
+			}
+			if !s.takeDeltas(&c, it.at) {
+				c.more = true
+				return c
+			}
 		}
 		s.waiting -= it.weight()
 		s.items[0] = item{}
@@ -118,6 +117,10 @@ func (s *session) collect() (c collected) {
 			c.more = true
 			return c
 		}
+	}
+	// Not before what is queued has gone out: who reads slowly gets on all the same.
+	if s.anyView(s.behind) {
+		return s.fallBehind(c)
 	}
 	if !s.takeDeltas(&c, r.head.Version+1) {
 		c.more = true
@@ -148,21 +151,42 @@ func (s *session) takeAts(c *collected, at graph.Version) {
 	}
 }
 
+// anyView reports whether something is so for one of the session's subscriptions that
+// has a view.
+func (s *session) anyView(is func(*subscription) bool) bool {
+	return slices.ContainsFunc(s.subs, func(sub *subscription) bool { return sub.view != nil && is(sub) })
+}
+
+// fallBehind asks for merged deltas; what was found before goes out first. The caller
+// holds mu.
+func (s *session) fallBehind(c collected) collected {
+	if len(c.parts) > 0 {
+		c.more = true
+	} else {
+		s.catching, c.lagging = true, true
+	}
+	return c
+}
+
+// lost reports whether a delta that is to go out before what begins at a version is no
+// longer here. The caller holds feedMu.
+func (sub *subscription) lost(before graph.Version) bool {
+	return sub.cursor < sub.view.feed.dropped && sub.cursor < before
+}
+
 // behind reports whether a subscription is better served by one merged delta: what it
 // has not read is no longer here, or is a lot. The caller holds feedMu.
 func (s *session) behind(sub *subscription) bool {
-	f := &sub.view.feed
-	if sub.cursor >= f.last {
-		return false
-	}
-	if sub.cursor < f.dropped {
+	if sub.lost(sub.view.feed.last) {
 		return true
 	}
-	n, bytes := f.unread(sub.cursor)
+	n, bytes := sub.view.feed.unread(sub.cursor)
 	return n >= behindDeltas && bytes > s.hub.behind
 }
 
-// Who has not read so many deltas, of so many bytes, has fallen behind.
+// Who has not read so many deltas, of so many bytes, has fallen behind: more than one
+// write takes, so that a burst alone does not count, and few enough that a page which
+// comes back to life is not fed minutes of history first.
 const (
 	behindDeltas = 16
 	behindBytes  = 2 * protocol.MaxMessage
