@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -77,12 +78,23 @@ type source struct {
 	parsed *ast.File
 }
 
-// sources reads every Go file.
+// sources gives every Go file, read once.
 func sources(t *testing.T) []source {
 	t.Helper()
-	dir, err := os.Getwd()
+	all, err := read()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(all) < 100 {
+		t.Fatalf("only %d Go files were found: the test looks in the wrong place", len(all))
+	}
+	return all
+}
+
+var read = sync.OnceValues(func() ([]source, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
 	}
 	top := filepath.Dir(filepath.Dir(dir))
 	var all []source
@@ -111,14 +123,8 @@ func sources(t *testing.T) []source {
 		all = append(all, source{name, path.Dir(name), strings.HasSuffix(name, "_test.go"), parsed})
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(all) < 100 {
-		t.Fatalf("only %d Go files were found: the test looks in the wrong place", len(all))
-	}
-	return all
-}
+	return all, err
+})
 
 func matches(pattern, folder string) bool {
 	if pattern == "..." {
