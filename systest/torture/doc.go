@@ -3,7 +3,8 @@
 //
 //	seed ─► plan ─► [ chaos ─► heal ─► judge ] … ─► verdict
 //
-// Two nodes, a Postgres that really syncs, and a Redis run as processes. Writers
+// Two nodes, a worker that alone runs the rule of the schema, a Postgres that
+// really syncs, and a Redis run as processes. Writers
 // write, each noting what it sent and every answer before the answer counts;
 // readers hold views, rebuilt from what they receive by code that shares nothing
 // with the server or with clientjs. In the chaos phase, about once a second,
@@ -18,6 +19,8 @@
 //   - each refusal is justified by a state between the request and the answer
 //   - each copy that a reader had was what its user might see at that version
 //   - no byte of an object went to a user who could not read it
+//   - why something left a copy is true for the user who was told
+//   - the rule has run for every commit that it is about, and for nothing else
 //
 // A seed gives the same plan and the same choices again; the interleaving of
 // processes it cannot give.

@@ -21,6 +21,8 @@ var faults = []struct {
 	{"kill-node", 6, (*tormentor).killNode},
 	{"terminate-node", 3, (*tormentor).terminateNode},
 	{"stop-node", 5, (*tormentor).stopNode},
+	{"kill-worker", 3, (*tormentor).killWorker},
+	{"stop-worker", 3, (*tormentor).stopWorker},
 	{"kill-redis", 4, (*tormentor).killRedis},
 	{"stop-redis", 4, (*tormentor).stopRedis},
 	{"flush-redis", 6, func(t *tormentor) error { return flush(t.ctx, t.w.redisURL) }},
@@ -159,13 +161,29 @@ func (t *tormentor) starts(p *process) func() error {
 	}
 }
 
-func (t *tormentor) killNode() error {
-	n := t.w.nodes[t.rng.IntN(len(t.w.nodes))]
-	if !t.free(n.name) {
+func (t *tormentor) killNode() error { return t.kill(t.node(), 2*time.Second) }
+
+// killWorker kills the only one who runs rules.
+func (t *tormentor) killWorker() error { return t.kill(t.w.worker, 2*time.Second) }
+
+func (t *tormentor) node() *process { return t.w.nodes[t.rng.IntN(len(t.w.nodes))] }
+
+// kill ends a process at once and starts it again within a time.
+func (t *tormentor) kill(p *process, within time.Duration) error {
+	if !t.free(p.name) {
 		return errBusy
 	}
-	n.end(syscall.SIGKILL, time.Second)
-	return t.breaks(n.name, t.while(0, 2*time.Second), t.starts(n))
+	p.end(syscall.SIGKILL, time.Second)
+	return t.breaks(p.name, t.while(0, within), t.starts(p))
+}
+
+// stop has a process stand still for up to a time.
+func (t *tormentor) stop(p *process, within time.Duration) error {
+	if !t.free(p.name) {
+		return errBusy
+	}
+	p.signal(syscall.SIGSTOP)
+	return t.breaks(p.name, t.while(200*time.Millisecond, within), func() error { p.signal(syscall.SIGCONT); return nil })
 }
 
 func (t *tormentor) free(what string) bool {
@@ -178,7 +196,7 @@ func (t *tormentor) free(what string) bool {
 const drainTime = 25 * time.Second
 
 func (t *tormentor) terminateNode() error {
-	n := t.w.nodes[t.rng.IntN(len(t.w.nodes))]
+	n := t.node()
 	start := t.starts(n)
 	return t.breaks(n.name, 0, func() error {
 		if d := t.w.patience(drainTime); !n.end(syscall.SIGTERM, d) {
@@ -188,14 +206,10 @@ func (t *tormentor) terminateNode() error {
 	})
 }
 
-func (t *tormentor) stopNode() error {
-	n := t.w.nodes[t.rng.IntN(len(t.w.nodes))]
-	if !t.free(n.name) {
-		return errBusy
-	}
-	n.signal(syscall.SIGSTOP)
-	return t.breaks(n.name, t.while(200*time.Millisecond, 4*time.Second), func() error { n.signal(syscall.SIGCONT); return nil })
-}
+func (t *tormentor) stopNode() error { return t.stop(t.node(), 4*time.Second) }
+
+// stopWorker stops it for longer than its leases, too.
+func (t *tormentor) stopWorker() error { return t.stop(t.w.worker, 8*time.Second) }
 
 // slowNetwork makes what goes to a node and comes from it slow, each piece by
 // another time.
@@ -235,23 +249,9 @@ func (t *tormentor) disturb(what string, wires []*wire, d time.Duration, do func
 	return t.breaks(name, d, func() error { wires[n].mend(); return nil })
 }
 
-func (t *tormentor) killRedis() error {
-	r := t.w.redis
-	if !t.free(r.name) {
-		return errBusy
-	}
-	r.end(syscall.SIGKILL, time.Second)
-	return t.breaks(r.name, t.while(0, 4*time.Second), t.starts(r))
-}
+func (t *tormentor) killRedis() error { return t.kill(t.w.redis, 4*time.Second) }
 
-func (t *tormentor) stopRedis() error {
-	r := t.w.redis
-	if !t.free(r.name) {
-		return errBusy
-	}
-	r.signal(syscall.SIGSTOP)
-	return t.breaks(r.name, t.while(200*time.Millisecond, 4*time.Second), func() error { r.signal(syscall.SIGCONT); return nil })
-}
+func (t *tormentor) stopRedis() error { return t.stop(t.w.redis, 4*time.Second) }
 
 func (t *tormentor) restartPostgres() error {
 	return t.breaks("postgres", 0, func() error {
@@ -340,7 +340,7 @@ func (t *tormentor) heal() error {
 		}
 	}
 	t.mending.Wait()
-	for _, p := range append([]*process{t.w.redis}, t.w.nodes...) {
+	for _, p := range append([]*process{t.w.redis, t.w.worker}, t.w.nodes...) {
 		if !p.running() {
 			return fmt.Errorf("%s ended by itself:\n%s", p.name, strings.TrimSpace(p.said.String()))
 		}

@@ -12,17 +12,23 @@ import (
 
 // judge replays the log and holds against it all that clients were told.
 type judge struct {
-	w     *world
-	model *model
-	at    map[string]int // version by mutation
-	trail trail
-	walks map[walked]*result
+	w      *world
+	model  *model
+	at     map[string]int // version by mutation
+	trail  trail
+	walks  map[walked]*result
+	graves map[string]grave // of what was deleted
+	// fired has what the rule was to run for, due that of which it is not known yet,
+	// states how the runs stood when they were last looked at.
+	fired, due map[firing]bool
+	states     map[firing]string
 }
 
 type walked struct{ who, query int }
 
 func newJudge(w *world) *judge {
-	return &judge{w: w, model: newModel(), at: map[string]int{}, trail: trail{}}
+	return &judge{w: w, model: newModel(), at: map[string]int{}, trail: trail{}, graves: map[string]grave{},
+		fired: map[firing]bool{}, due: map[firing]bool{}, states: map[firing]string{}}
 }
 
 // claim is something that a state between two versions must bear out.
@@ -75,6 +81,8 @@ func (j *judge) round() {
 	for _, c := range commits {
 		j.commit(c)
 		j.trail.add(c, j.model)
+		j.bury(c)
+		j.fires(c)
 		if err := j.model.apply(c); err != nil {
 			w.violate("W4 strict order", "the log cannot be replayed at version %d: %v", c.version, err)
 			return

@@ -375,6 +375,7 @@ func TestAReasonForLeavingThatIsNone(t *testing.T) {
 	const (
 		hide   = `[{"op":"replace","path":"/objects/` + board + `/access/read","value":{}}]`
 		public = `[{"op":"replace","path":"/objects/` + board + `/access/read","value":{"public":true}}]`
+		shown  = `[{"op":"replace","path":"/objects/` + inner + `/access/read","value":{"public":true}}]`
 		unlink = `[{"op":"remove","path":"/edges/` + edge + `"}]`
 		remove = `[{"op":"remove","path":"/objects/` + board + `"}]`
 	)
@@ -390,6 +391,12 @@ func TestAReasonForLeavingThatIsNone(t *testing.T) {
 		{"unreached and said so", board, "unlinked", []string{unlink}, false},
 		{"for all to read and said to be hidden", board, "forbidden", []string{public}, true},
 		{"hidden, then removed, and not told", board, "forbidden", []string{hide, remove}, false},
+		{"hidden, then removed, and told", board, "deleted", []string{hide, remove}, true},
+		{"hidden and said to be unreached", board, "unlinked", []string{hide}, true},
+		{"there to be read and said to be hidden", board, "forbidden", []string{unlink}, true},
+		{"an edge that is no more, and said so", edge, "deleted", []string{unlink}, false},
+		{"an edge that went while its end was hidden, seen again", edge, "deleted", []string{hide, unlink, public, shown}, false},
+		{"an edge that went while its end was hidden, and is", edge, "deleted", []string{hide, unlink}, true},
 		{"there and said to be removed", edge, "deleted", []string{hide}, true},
 		{"no reason at all", board, "gone", []string{remove}, true},
 	} {

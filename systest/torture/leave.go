@@ -1,38 +1,82 @@
 package torture
 
+import "slices"
+
 // leavings gives what the reasons claim for which entities left views.
 func (j *judge) leavings(all []leaving) (out []claim) {
 	w := j.w
 	for _, l := range all {
 		w.count(cLeft, 1)
-		out = append(out, claim{l.lo, l.hi, func() bool { return j.leaves(l.part, l.id, l.why) }, func() {
-			w.violate("S7 convergent", "the %s tells %s at %d that %s %s left as %q, which is not why from version %d on: it is there: %v; lately %v",
-				l.source, w.notes.people[l.who[0]], l.hi, l.part, l.id, l.why, l.lo, j.model.of(l.part)[l.id] != nil, j.trail[l.id])
+		out = append(out, claim{l.lo, l.hi, func() bool { return j.leaves(l) }, func() {
+			there := j.model.of(l.part)[l.id] != nil
+			w.violate("S7 convergent", "the %s tells %s at %d that %s %s left as %q, which is true at no version from %d on: it is there: %v, readable: %v, until it was deleted: %v; lately %v; it hangs on: %s",
+				l.source, w.notes.people[l.who[0]], l.hi, l.part, l.id, l.why, l.lo, there, j.readable(l), j.buried(l), j.trail[l.id], j.hangs(l))
 		}})
 	}
 	return out
 }
 
-// leaves reports whether this can be why an entity is out of a view: it is no
-// more; or it is there, and not reached, or not for everybody to read. A view that
-// several users share has the reason of one of them: that another one of them may
-// or may not read what left all of them is not held against it.
-func (j *judge) leaves(part, id, why string) bool {
-	there := j.model.of(part)[id] != nil
-	switch why {
+// leaves reports whether the reason is true, in the model's present state, for
+// the user who is told it: deleted is what is no more and was for the user to read
+// until then, or an edge whose ends are; unlinked, what is there to be read;
+// forbidden, what is not to be read, where nothing is told of whether it is there.
+func (j *judge) leaves(l leaving) bool {
+	switch l.why {
 	case "deleted":
-		return !there
+		return j.model.of(l.part)[l.id] == nil && j.buried(l)
 	case "unlinked":
-		return there
+		return j.readable(l)
 	case "forbidden":
-		if !there {
-			return true // the least that may be told
-		}
-		for _, p := range j.w.notes.people {
-			if !j.model.reads(p, part, id) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(l.who, func(who int) bool { return !j.model.reads(j.w.notes.people[who], l.part, l.id) })
 	}
 	return false
+}
+
+func (j *judge) readable(l leaving) bool {
+	return slices.ContainsFunc(l.who, func(who int) bool { return j.model.reads(j.w.notes.people[who], l.part, l.id) })
+}
+
+// grave is what there is to know of an entity that is no more.
+type grave struct {
+	readers map[string]bool // until it was deleted
+	ends    []string        // of an edge
+}
+
+// buried reports whether the user could read what is no more until its deletion.
+func (j *judge) buried(l leaving) bool {
+	g := j.graves[l.part+"/"+l.id]
+	return slices.ContainsFunc(l.who, func(who int) bool {
+		p := j.w.notes.people[who]
+		hidden := func(end string) bool { return !j.model.holds(p, end, "read") }
+		return g.readers[p.String()] || len(g.ends) > 0 && !slices.ContainsFunc(g.ends, hidden)
+	})
+}
+
+// bury notes who can read what a commit is about to delete.
+func (j *judge) bury(c *commit) {
+	for _, raw := range c.patch {
+		op, _ := raw.(map[string]any)
+		part, id, rest, _ := split(op["path"])
+		if rest != "" || op["op"] != "remove" {
+			continue
+		}
+		readers, ends := map[string]bool{}, []string(nil)
+		if e := j.model.edges[id]; part == "edges" && e != nil {
+			ends = []string{e.str("from"), e.str("to")}
+		}
+		for _, p := range everybody {
+			if j.model.reads(p, part, id) {
+				readers[p.String()] = true
+			}
+		}
+		j.graves[part+"/"+id] = grave{readers, ends}
+	}
+}
+
+// hangs says what the rights on what left rest on.
+func (j *judge) hangs(l leaving) string {
+	if e := j.model.edges[l.id]; l.part == "edges" && e != nil {
+		return j.chain(e.str("from"), 0) + "; " + j.chain(e.str("to"), 0)
+	}
+	return j.chain(l.id, 0)
 }

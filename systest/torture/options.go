@@ -87,7 +87,6 @@ func planOf(o Options) plan {
 	for _, f := range faults {
 		p.Weights[f.name] = max(1, f.weight*(50+rng.IntN(101))/100)
 	}
-	users := []string{"ann", "bob", "cat", "dan", "root"}
 	for i := range o.Readers {
 		n := 1 + rng.IntN(3)
 		p.Users = append(p.Users, users[i%len(users)])

@@ -132,21 +132,38 @@ func (p *process) end(s syscall.Signal, patience time.Duration) bool {
 func newNode(binary, addr, dir, database, redisURL string, o Options, pl plan) *process {
 	return &process{
 		name: "node " + addr, path: binary, dir: dir,
-		args: []string{"serve", "--listen", addr, "--poll", pl.Poll.String()},
-		env: []string{"GRAPHTIDE_DATABASE_URL=" + database, "GRAPHTIDE_REDIS_URL=" + redisURL, "GRAPHTIDE_JWT_SECRET=" + secret,
-			"GRAPHTIDE_LOG_LEVEL=error", "GRAPHTIDE_SABOTAGE=" + o.Break},
-		ready: func(ctx context.Context) bool {
-			r, err := http.NewRequestWithContext(ctx, "GET", "http://"+addr+"/readyz", nil)
-			if err != nil {
-				return false
-			}
-			resp, err := http.DefaultClient.Do(r)
-			if err != nil {
-				return false
-			}
-			resp.Body.Close()
-			return resp.StatusCode == http.StatusOK
-		},
+		args: []string{"serve", "--listen", addr, "--poll", pl.Poll.String(), "--no-worker"},
+		env:  environment(database, redisURL, o), ready: probe(addr),
+	}
+}
+
+// newWorker is a worker, with probes at an address of its own.
+func newWorker(binary, addr, dir, database, redisURL string, o Options, pl plan) *process {
+	return &process{
+		name: "worker", path: binary, dir: dir,
+		args: []string{"worker", "--listen", addr, "--poll", pl.Poll.String()},
+		env:  environment(database, redisURL, o), ready: probe(addr),
+	}
+}
+
+func environment(database, redisURL string, o Options) []string {
+	return []string{"GRAPHTIDE_DATABASE_URL=" + database, "GRAPHTIDE_REDIS_URL=" + redisURL, "GRAPHTIDE_JWT_SECRET=" + secret,
+		"GRAPHTIDE_LOG_LEVEL=error", "GRAPHTIDE_SABOTAGE=" + o.Break}
+}
+
+// probe asks what serves at an address whether it is ready.
+func probe(addr string) func(context.Context) bool {
+	return func(ctx context.Context) bool {
+		r, err := http.NewRequestWithContext(ctx, "GET", "http://"+addr+"/readyz", nil)
+		if err != nil {
+			return false
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
 	}
 }
 

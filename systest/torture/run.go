@@ -128,7 +128,7 @@ func (w *world) round(ctx context.Context, t *tormentor, j *judge, n int, d time
 	cut()
 	readers.Wait()
 	others.Wait()
-	return w.judge(ctx, t, j)
+	return w.judge(ctx, t, j, healed)
 }
 
 // within waits for a group, for a time.
@@ -174,7 +174,7 @@ func (w *world) settleHead(ctx context.Context, t *tormentor) (int, error) {
 }
 
 // judge replays what happened, and looks at the whole from all sides.
-func (w *world) judge(ctx context.Context, t *tormentor, j *judge) error {
+func (w *world) judge(ctx context.Context, t *tormentor, j *judge, healed time.Time) error {
 	for node := range w.urls {
 		var err error
 		for range 20 {
@@ -187,7 +187,7 @@ func (w *world) judge(ctx context.Context, t *tormentor, j *judge) error {
 			w.violate("W8 known outcome", "the log cannot be read though everything works again: %v", err)
 			return nil
 		}
-		for _, user := range []string{"root", "ann", "bob", "cat", "dan"} {
+		for _, user := range users {
 			p := principalOf(user, nil)
 			for q := range queryKinds {
 				if w.load(ctx, node, q, p, token(p), w.log.read) == 0 && !w.mayBeEmpty(q) {
@@ -200,6 +200,7 @@ func (w *world) judge(ctx context.Context, t *tormentor, j *judge) error {
 		}
 	}
 	j.round()
+	w.fire(ctx, j, t.rng.IntN(len(w.urls)), healed)
 	limit, cancel := context.WithTimeout(ctx, w.patience(2*time.Minute))
 	defer cancel()
 	if out, err := w.run(limit, "verify", "--database-url", w.pg.url(), "--graph", graphName); err != nil {
@@ -239,7 +240,6 @@ func (w *world) alarms(ctx context.Context, node int) error {
 // watcher loads now and then, as somebody, from some node.
 func (w *world) watcher(ctx context.Context, round int) {
 	rng := rand.New(rand.NewPCG(w.o.Seed, uint64(900+round)))
-	users := []string{"ann", "bob", "cat", "dan", "root"}
 	for ctx.Err() == nil {
 		p := principalOf(users[rng.IntN(len(users))], rng)
 		atLeast := 0

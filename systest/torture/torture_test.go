@@ -23,21 +23,22 @@ var guarantees = []struct{ name, check string }{
 	{"W6RejectedMeansNothingHappened", "W6"}, {"W7Neighbours", "W7"}, {"W8KnownOutcome", "W8"}, {"W9ReadYourWrites", "W9"},
 	{"S1Ordered", "S1"}, {"S2GapFree", "S2"}, {"S3Unique", "S3"}, {"S4Atomic", "S4"}, {"S5Resumable", "S5"}, {"S6Bookmarkable", "S6"},
 	{"S7Convergent", "S7"}, {"S9Monotone", "S9"}, {"S12NoLeak", "S12"}, {"A1ReadCheckedTwice", "A1"},
+	{"P1AtLeastOnce", "P1"}, {"P3NoRuleWithoutACommit", "P3"}, {"P9LatencyAfterADeath", "P9"},
 }
 
 // TestAShortTorture is `make torture` for half a minute, and for as long as it
 // takes until enough has happened to say something.
 func TestAShortTorture(t *testing.T) {
 	t.Parallel()
-	o := Options{Binary: program(t), Seed: seed(t), For: 28 * time.Second, Round: 14 * time.Second, Rate: 3, Writers: 16, Readers: 12,
+	o := Options{Binary: program(t), Seed: seed(t), For: 30 * time.Second, Round: 15 * time.Second, Rate: 7, Writers: 16, Readers: 12,
 		Pace: 300 * time.Millisecond, Slack: 6, Detail: true, Out: lines{t}}
 	few := func(v *Verdict) (out []string) {
 		for _, enough := range []struct {
 			what     string
 			got, min int
 		}{
-			{"faults", v.FaultCount(), 50}, {"kinds of faults", len(v.Faults), 10}, {"commits", v.Counts[cCommits], 200}, {"copies", v.Counts[cCopies], 400},
-			{"resumes", v.Counts[cResumes], 20}, {"resets", v.Counts[cResets], 5}, {"refusals", v.Counts[cRefused], 50}, {"leavings", v.Counts[cLeft], 20},
+			{"faults", v.FaultCount(), 120}, {"kinds of faults", len(v.Faults), 10}, {"commits", v.Counts[cCommits], 200}, {"copies", v.Counts[cCopies], 400},
+			{"resumes", v.Counts[cResumes], 20}, {"resets", v.Counts[cResets], 5}, {"refusals", v.Counts[cRefused], 50}, {"leavings", v.Counts[cLeft], 20}, {"runs of rules", v.Counts[cRuns], 20},
 		} {
 			if enough.got < enough.min {
 				out = append(out, fmt.Sprintf("%d %s", enough.got, enough.what))

@@ -45,9 +45,10 @@ const (
 	cRounds     = "rounds"
 	cRetokened  = "committed with another token than at first"
 	cLeft       = "leavings"
+	cRuns       = "runs of the rule"
 )
 
-var countNames = []string{cRounds, cCommits, cAcked, cLost, cDuplicated, cSkipped, cDeliveries, cCopies, cResumes, cResets, cRetokened, cRefused, cUnjust, cSightings, cLeaks, cLeft}
+var countNames = []string{cRounds, cCommits, cAcked, cLost, cDuplicated, cSkipped, cDeliveries, cCopies, cResumes, cResets, cRetokened, cRefused, cUnjust, cSightings, cLeaks, cLeft, cRuns}
 
 // Good reports whether every guarantee held.
 func (v *Verdict) Good() bool { return len(v.Violations) == 0 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -29,7 +30,8 @@ type world struct {
 	pg       *database
 	redis    *process
 	redisURL string
-	nodes    []*process
+	nodes    []*process // which leave rules to the worker
+	worker   *process
 	urls     []string // http://…, of the nodes, over the wires in front of them
 	front    []*wire
 	back     []*wire // from the nodes to the database
@@ -77,6 +79,15 @@ types:
   Strict:
     properties: {n: {type: integer, minimum: 0}}
     access: {read: [public], write: [public]}
+rules:
+  seen:
+    on: {object: Cell, events: [create]}
+    handler: {script: seen.js}
+    timeout: 15s
+    retries: 50
+scripts:
+  seen.js: |
+    export default async () => { await sleep(30) }
 `
 
 // newWorld starts everything and fills the graph.
@@ -129,14 +140,23 @@ func newWorld(ctx context.Context, o Options) (_ *world, err error) {
 		w.front = append(w.front, front)
 		n := newNode(o.Binary, addr, dir, database, w.redisURL, o, w.plan)
 		w.nodes, w.urls = append(w.nodes, n), append(w.urls, "http://"+front.listener.Addr().String())
+		usual := n.args
 		if i == 0 {
-			n.args = append(n.args, "--schema", file)
+			n.args = append(slices.Clone(usual), "--schema", file)
 		}
 		err = n.start(ctx)
-		n.args = n.args[:5]
+		n.args = usual
 		if err != nil {
 			return nil, err
 		}
+	}
+	addr, err := freeAddress(rng.IntN)
+	if err != nil {
+		return nil, err
+	}
+	w.worker = newWorker(o.Binary, addr, dir, w.pg.url(), w.redisURL, o, w.plan)
+	if err := w.worker.start(ctx); err != nil {
+		return nil, err
 	}
 	if w.journal, err = newJournal(filepath.Join(dir, "journal")); err != nil {
 		return nil, err
@@ -162,6 +182,9 @@ func (w *world) close() {
 	w.web.CloseIdleConnections()
 	for _, n := range w.nodes {
 		n.end(syscall.SIGKILL, time.Second)
+	}
+	if w.worker != nil {
+		w.worker.end(syscall.SIGKILL, time.Second)
 	}
 	for _, x := range append(w.front, w.back...) {
 		x.close()
@@ -191,6 +214,30 @@ func token(p principal) string {
 	return t
 }
 
+// users, teams and orgs are those of the tortured graph. An administrator is in
+// none, and not everybody in some.
+var (
+	users = []string{"ann", "bob", "cat", "dan", "root"}
+	teams = []string{"red", "blue"}
+	orgs  = []string{"acme", "other", ""}
+)
+
+// everybody is whom principalOf can give.
+var everybody = func() (all []principal) {
+	for _, u := range users {
+		if u == "root" {
+			all = append(all, principalOf(u, nil))
+			continue
+		}
+		for _, of := range [][]string{nil, {"red"}, {"blue"}, teams} {
+			for _, o := range orgs {
+				all = append(all, principal{user: u, teams: of, org: o})
+			}
+		}
+	}
+	return all
+}()
+
 // principalOf gives a user with teams and org by chance; without a source, as
 // the user usually is.
 func principalOf(user string, rng *rand.Rand) principal {
@@ -199,7 +246,6 @@ func principalOf(user string, rng *rand.Rand) principal {
 		p.admin = true
 		return p
 	}
-	teams, orgs := []string{"red", "blue"}, []string{"acme", "other", ""}
 	if rng == nil {
 		return principal{user: user, teams: teams[:1], org: orgs[0]}
 	}
