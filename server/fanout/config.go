@@ -60,8 +60,9 @@ type Config struct {
 	// Linger is how long a view that nobody subscribes to is kept up to date,
 	// for those who come back. Default: DefaultLinger.
 	Linger time.Duration
-	// FeedBytes bounds the deltas kept for one graph; a session that has not
-	// read those dropped gets one merged delta. Default: DefaultFeedBytes.
+	// FeedBytes bounds what is kept of the recent deltas of one graph: half of it, or
+	// more where there is room, for their texts, the rest for what they did. A session
+	// that has not read those dropped gets one merged delta. Default: DefaultFeedBytes.
 	FeedBytes int
 	// Rate is how many messages a second one session may send, five times as
 	// many at once; mutations are not counted. Default: DefaultRate.

@@ -15,16 +15,18 @@
 //
 // A session has a cursor per subscription, not a queue:
 //
-//	live ──── the feed dropped deltas that it has not read ────► lagging
-//	  ▲                                                             │
-//	  └──── one merged delta, from its cursor to now, is queued ────┘
+//	live ──── it has a lot to read, or the feed no longer has it ──► lagging
+//	  ▲                                                                │
+//	  └──── one merged delta, from its cursor to now, is queued ───────┘
 //
 // so that what a slow session costs is bounded, and nobody else waits for it.
-// It never misses a version and gets none twice. What a session holds at an
-// older version is found again by evaluating its projection over the state that
-// the recent commits' before-images give back; resuming after a reconnect and
-// the parting of sessions whose rights come to differ work the same way. Where
-// the commits do not reach back, the session is sent the whole view, as a reset.
+// It never misses a version and gets none twice. What differs between what a
+// session holds at an older version and now is told from what the view's deltas
+// since did, which a feed keeps for longer than their texts; or, where they do not
+// tell (rights have changed), by evaluating the projection over the state that the
+// recent commits' before-images give back. Resuming after a reconnect and the
+// parting of sessions whose rights come to differ work the same way. Where neither
+// reaches back, the session is sent the whole view, as a reset.
 //
 // Promises, in one session: deltas and loads come in version order; those of
 // one version travel together; an acknowledgement comes after every delta up to
