@@ -153,6 +153,7 @@ func TestProjectionsAtEveryDepth(t *testing.T) {
 	for i, r := range rows {
 		s.sub(f("s%d", i), `"projection":`+g.in(r.projection))
 	}
+	s.reach(head)
 	check := func(when string, want func(int) string, load func(projection string) *answer) {
 		t.Helper()
 		for i, r := range rows {
