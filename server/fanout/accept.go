@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -64,7 +65,7 @@ func (h *Hub) ServeSync(w http.ResponseWriter, r *http.Request, graphName string
 	conn := &connection{socket: c, wire: taken.wire, address: addressOf(r)}
 	var code refused
 	if errors.As(h.enter(conn), &code) {
-		c.Write(r.Context(), websocket.MessageText, protocol.AppendBye(nil, retryAfter(0)))
+		c.Write(r.Context(), websocket.MessageText, protocol.AppendBye(nil, spreadFirst))
 		h.shut(conn, protocol.CloseCode(code))
 		return
 	}
@@ -139,7 +140,7 @@ func (h *Hub) serve(c *connection, graphName string) {
 	ctx, cancel := context.WithCancel(h.ctx)
 	defer cancel()
 	if !h.listen(c) {
-		h.dismiss(c, 0)
+		h.dismiss(c, spreadFirst)
 		return
 	}
 	late := time.AfterFunc(h.cfg.HelloTimeout, func() {
@@ -223,7 +224,10 @@ func (h *Hub) begin(ctx context.Context, c *connection, hello *protocol.Hello, g
 		hub: h, conn: c.socket, wire: c.wire, id: hello.Session, user: p.User,
 		wake:      make(chan struct{}, 1),
 		limiter:   rate.NewLimiter(rate.Limit(h.cfg.Rate), int(h.cfg.Rate*burst)),
-		principal: &p, expires: expires, lastAt: time.Now().UnixNano(), lastPing: time.Now().UnixNano(),
+		principal: &p, expires: expires, lastAt: time.Now().UnixNano(),
+		// Thousands come at once where a node has gone; they are not asked for signs of
+		// life at once for ever after.
+		lastPing: time.Now().Add(-rand.N(h.cfg.Ping)).UnixNano(),
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if s.relay, err = h.relay(ctx, graphName); err != nil {
@@ -245,7 +249,7 @@ func (h *Hub) begin(ctx context.Context, c *connection, hello *protocol.Hello, g
 		return nil, closeFor(err, protocol.CloseDraining)
 	}
 	for !s.relay.join(s) { // it ended just now: there is another one, or soon
-		<-s.relay.done
+		<-s.relay.stopped
 		if s.relay, err = h.relay(ctx, graphName); err != nil {
 			h.release(s)
 			return nil, closeFor(err, protocol.CloseNoGraph)
@@ -259,7 +263,7 @@ func (h *Hub) begin(ctx context.Context, c *connection, hello *protocol.Hello, g
 	}
 	s.lead(item{text: welcome.Append(nil)})
 	if h.isDraining() { // too late for Drain to see it
-		s.bye(retryAfter(0), protocol.CloseDraining)
+		s.bye(spreadFirst, protocol.CloseDraining)
 	}
 	return s, nil
 }

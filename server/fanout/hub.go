@@ -13,14 +13,6 @@ import (
 	"github.com/graphtide/graphtide/server/protocol"
 )
 
-// Draining clients come back one after another: the first soon, each next one a
-// little later, none later than spreadMax.
-const (
-	spreadFirst = 200 * time.Millisecond
-	spreadEach  = 5 * time.Millisecond
-	spreadMax   = 15 * time.Second
-)
-
 // Hub serves the websockets of a node. It runs from New until Stop.
 type Hub struct {
 	cfg      Config
@@ -31,6 +23,7 @@ type Hub struct {
 	serving  sync.WaitGroup // connections
 	peers    *peers         // nil where the hub is alone
 	hearing  sync.WaitGroup // of peers and owners
+	relaying sync.WaitGroup // relays
 	lookups  chan struct{}  // a place for each relay that reads the log
 	refill   graph.Version  // how many commits a relay reads back
 	behind   int64          // behindBytes, but for tests
@@ -188,17 +181,24 @@ func (h *Hub) release(s *session) {
 func (h *Hub) Drain(ctx context.Context) error {
 	h.mu.Lock()
 	h.draining = true
-	i := 0
+	var silent []*connection
 	for c := range h.conns { // those that have said hello are their relays'
 		if c.silent {
 			c.silent = false
-			go h.dismiss(c, i) // serving counts it until it is closed
-			i++
+			silent = append(silent, c) // serving counts it until it is closed
 		}
 	}
 	h.mu.Unlock()
+	var sessions []*session
 	for _, r := range h.open() {
-		r.closeAll(protocol.CloseDraining)
+		sessions = append(sessions, r.list()...)
+	}
+	back := spreadOver(len(silent) + len(sessions))
+	for _, c := range silent {
+		go h.dismiss(c, back.next())
+	}
+	for _, s := range sessions {
+		s.bye(back.next(), protocol.CloseDraining)
 	}
 	gone := make(chan struct{})
 	go func() {
@@ -230,6 +230,7 @@ func (h *Hub) Stop() {
 	h.unlisten()
 	h.cancel()
 	h.hearing.Wait()
+	h.relaying.Wait()
 }
 
 // cut closes all connections at once.
@@ -275,9 +276,9 @@ func (h *Hub) heard(c *connection) bool {
 	return was
 }
 
-// dismiss lets a connection go, the i-th of those that a draining node has.
-func (h *Hub) dismiss(c *connection, i int) {
-	c.Write(h.ctx, websocket.MessageText, protocol.AppendBye(nil, retryAfter(i)))
+// dismiss lets a connection go that has not said hello.
+func (h *Hub) dismiss(c *connection, after time.Duration) {
+	c.Write(h.ctx, websocket.MessageText, protocol.AppendBye(nil, after))
 	h.shut(c, protocol.CloseDraining)
 }
 
@@ -293,11 +294,6 @@ func (h *Hub) exit(c *connection) {
 	h.crowd.exit(c.address)
 	h.mu.Unlock()
 	h.serving.Done()
-}
-
-// retryAfter spreads the return of those that are let go.
-func retryAfter(i int) time.Duration {
-	return min(spreadFirst+time.Duration(i)*spreadEach, spreadMax)
 }
 
 // problem gives what a client may see of an error, and logs what is ours.

@@ -85,7 +85,7 @@ type command struct {
 
 func newRelay(h *Hub, r *replica.Replica) *relay {
 	l := makeRelay(h, r)
-	go l.run()
+	h.relaying.Go(l.run)
 	return l
 }
 
@@ -145,8 +145,7 @@ func (r *relay) run() {
 				r.mu.Lock()
 				r.closing = true
 				r.mu.Unlock()
-				r.closeAll(r.successor())
-				r.hub.retire(r)
+				r.dissolve()
 				return
 			case <-r.wake:
 			case c := <-r.commands:
@@ -160,20 +159,6 @@ func (r *relay) run() {
 		}
 		r.step(r.gather(first))
 	}
-}
-
-// successorWait bounds the look at what has the name of a graph that is no more.
-const successorWait = 5 * time.Second
-
-// successor gives the code for sessions whose graph is no more: come back, where
-// another one has its name by now, as after an import.
-func (r *relay) successor() protocol.CloseCode {
-	ctx, cancel := context.WithTimeout(r.life, successorWait)
-	defer cancel()
-	if _, err := r.hub.cfg.Replicas.Open(ctx, r.name); graph.CodeOf(err) == graph.CodeNotFound {
-		return protocol.CloseNoGraph
-	}
-	return protocol.CloseDraining
 }
 
 // gather takes what else is waiting. A command that must be alone comes alone.
@@ -288,23 +273,12 @@ func (r *relay) renew(head graph.Head) {
 	r.index.tell()
 	r.named, r.ages = map[string][]*view{}, nil
 	r.archive = archive{}
-	r.closeAll(protocol.CloseDraining)
+	letGo(r.list(), protocol.CloseDraining)
 	r.feedMu.Lock()
 	r.head = head
 	r.reached.Store(int64(head.Version))
 	r.backlog = backlog{limit: r.backlog.limit}
 	r.feedMu.Unlock()
-}
-
-// closeAll closes all sessions; they may come back at different times.
-func (r *relay) closeAll(code protocol.CloseCode) {
-	for i, s := range r.list() {
-		if code.Final() {
-			s.close(code)
-		} else {
-			s.bye(retryAfter(i), code)
-		}
-	}
 }
 
 func (r *relay) list() []*session {
@@ -402,6 +376,9 @@ func (r *relay) leave(s *session) {
 	delete(r.waiting, s)
 	if len(r.sessions) == 0 {
 		r.empty = time.Now()
+		if r.closing {
+			r.wakeUp()
+		}
 	}
 	r.mu.Unlock()
 	if here {
