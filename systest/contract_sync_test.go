@@ -101,6 +101,16 @@ func TestASessionThatStaysOn(t *testing.T) {
 		s.next("at")
 	}
 	s.sub("s1", `"projection":`+projection)
+	// An object may span lines, and what is in it comes on one line again.
+	pretty := "{\n  \"a\" : [ 1,\r\n 2 ],\n\t\"b\": {\n}\n}"
+	ann.commit(f("[\n{\"op\": \"add\",\n\"path\": \"/objects/%s/body/http\", \"value\": %s}\n]", id, pretty))
+	s.send(f("{\"t\": \"mutate\",\n \"mutation\": %q,\n \"patch\": [{\"op\": \"add\", \"path\": \"/objects/%s/body/socket\",\n \"value\": %s}]\n}", newID(), id, pretty))
+	s.next("ack")
+	s.send(f("{\"t\":\"presence\",\"on\":%q,\n\"state\":%s}", id, pretty))
+	s.next("presence").is("sessions."+s.id+".state", `{"a":[1,2],"b":{}}`)
+	s.same("ann", "s1", projection)
+	ann.stream(t, w.path("/log?since=1&limit=2")).next(t)
+	s.mutate(f(`[{"op":"replace","path":"/objects/%s/body","value":{"n":0}}]`, id))
 	// Kinds and fields of the future, null ones too.
 	s.send(`{"t":"novelty"}` + "\n" + f(`{"t":"mutate","mutation":%q,"patch":[],"color":null,"deep":{"a":[1]}}`, newID()))
 	s.next("ack")
