@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -224,10 +223,7 @@ func (h *Hub) begin(ctx context.Context, c *connection, hello *protocol.Hello, g
 		hub: h, conn: c.socket, wire: c.wire, id: hello.Session, user: p.User,
 		wake:      make(chan struct{}, 1),
 		limiter:   rate.NewLimiter(rate.Limit(h.cfg.Rate), int(h.cfg.Rate*burst)),
-		principal: &p, expires: expires, lastAt: time.Now().UnixNano(),
-		// Thousands come at once where a node has gone; they are not asked for signs of
-		// life at once for ever after.
-		lastPing: time.Now().Add(-rand.N(h.cfg.Ping)).UnixNano(),
+		principal: &p, expires: expires, lastAt: time.Now().UnixNano(), lastPing: time.Now().UnixNano(),
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if s.relay, err = h.relay(ctx, graphName); err != nil {
