@@ -450,3 +450,72 @@ func TestALargeDeltaComesInFrames(t *testing.T) {
 	s.raw = nil
 	s.same("ann", "s1", f(`{"root":%q,"out":{"next":{"repeat":1}}}`, top))
 }
+
+// TestHiddenAndAbsentAreTheSameOverTheSocket puts the same questions about an object
+// that cat may not read, and about one that never was: the answers are the same bytes,
+// but for the names that she gave.
+func TestHiddenAndAbsentAreTheSameOverTheSocket(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	ann := w.as("ann")
+	open := w.as("cat").create("Doc", `{}`)
+	hidden, other := ann.create("Node", `{"n":1}`), ann.create("Node", `{}`)
+	edge := ann.link("next", hidden, other)
+	ann.commit(f(`[{"op":"replace","path":"/objects/%s/access","value":{"read":{"users":{"ann":true}},"manage":{"users":{"ann":true}}}},{"op":"replace","path":"/objects/%s/access","value":{"read":{"users":{"ann":true}},"manage":{"users":{"ann":true}}}}]`, hidden, other))
+	ask := func(id, far, e string) (said []string) {
+		s := w.dial(t, "cat")
+		var mine []string
+		name := func() string { mine = append(mine, newID()); return mine[len(mine)-1] }
+		s.raw = func(m []byte) {
+			text := string(m)
+			for i, real := range append([]string{id, far, e}, mine...) {
+				text = strings.ReplaceAll(text, real, f("<%d>", i))
+			}
+			for line := range strings.SplitSeq(text, "\n") {
+				v, err := decode([]byte(line))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if o := v.(map[string]any); o["t"] == "load" { // the view's name, and the key of her projection
+					o["view"], o["key"] = "", ""
+					delete(o, "digest")
+				} else if o["t"] == "at" {
+					o["digests"] = nil
+				}
+				said = append(said, value{t, v}.String())
+			}
+		}
+		for i, p := range []string{f(`{"root":%q}`, id), f(`{"root":[%q,%q],"out":{"next":{}}}`, open, id), f(`{"root":{"type":"Node","where":{"/meta/createdVersion":2}}}`)} {
+			s.sub(f("s%d", i), `"projection":`+p)
+			s.sub(f("p%d", i), f(`"projection":%s,"at":4`, p))
+		}
+		s.send(f(`{"t":"can","objects":[%q,%q,%q]}`, id, open, far))
+		s.send(f(`{"t":"presence","on":%q,"state":1}`, id))
+		s.settle()
+		for _, op := range []string{
+			`{"op":"remove","path":"/objects/<id>"}`, `{"op":"replace","path":"/objects/<id>/body/n","value":2}`, `{"op":"test","path":"/objects/<id>/body/n","value":1}`, `{"op":"test","path":"/objects/<id>/type","value":"Node"}`,
+			`{"op":"add","path":"/objects/<id>/access/read/public","value":true}`, `{"op":"replace","path":"/objects/<id>/type","value":"x"}`, `{"op":"test","path":"/objects/<id>/meta/version","value":5}`,
+			`{"op":"remove","path":"/edges/<e>"}`, `{"op":"add","path":"/edges/<e>/body/x","value":1}`, `{"op":"test","path":"/edges/<e>/body","value":{}}`,
+			f(`{"op":"copy","from":"/objects/%s/body","path":"/objects/<id>/body/x"}`, open), f(`{"op":"copy","path":"/objects/%s/body/x","from":"/objects/<id>/body"}`, open), `{"op":"nonsense","path":"/objects/<id>"}`,
+			f(`{"op":"add","path":"/edges/%s","value":{"label":"next","from":"<id>","to":%q}}`, name(), open), f(`{"op":"add","path":"/edges/%s","value":{"label":"next","from":%q,"to":"<id>"}}`, name(), open),
+		} {
+			s.send(f(`{"t":"mutate","mutation":%q,"patch":[%s]}`, name(), strings.NewReplacer("<id>", id, "<e>", e).Replace(op)))
+			s.next("reject")
+		}
+		s.settle()
+		return said
+	}
+	of, never := ask(hidden, other, edge), ask(newID(), newID(), newID())
+	if len(of) != len(never) {
+		t.Errorf("%d answers and %d", len(of), len(never))
+	}
+	for i := range min(len(of), len(never)) {
+		if of[i] != never[i] {
+			t.Errorf("of what is hidden\n%s\nof what is not there\n%s", of[i], never[i])
+		}
+	}
+	if len(of) < 20 {
+		t.Errorf("only %d answers", len(of))
+	}
+}
