@@ -75,7 +75,10 @@ type age struct {
 // again later: it asks first, and acts then.
 type command struct {
 	alone bool
-	run   func(*step)
+	// together: it may share its step with others of which the same is said, and is
+	// alone beside that.
+	together bool
+	run      func(*step)
 	// aside, where set, has what run is short of loaded while the relay goes on, for
 	// as long as the context lasts. Its turn comes again behind what was asked
 	// meanwhile.
@@ -161,7 +164,8 @@ func (r *relay) run() {
 	}
 }
 
-// gather takes what else is waiting. A command that must be alone comes alone.
+// gather takes what else is waiting. A command that must be alone comes alone, those
+// that may be together come together.
 func (r *relay) gather(first *command) []command {
 	var list []command
 	if first != nil {
@@ -172,7 +176,7 @@ func (r *relay) gather(first *command) []command {
 	for len(list) < maxCommands {
 		select {
 		case c := <-r.commands:
-			if c.alone {
+			if c.alone || len(list) > 0 && c.together != list[0].together {
 				r.held = &c
 				return list
 			}
@@ -251,6 +255,9 @@ func (r *relay) load(ctx context.Context, reading *replica.Reading) bool {
 	}
 }
 
+// fewPings are no burden to a relay in one tick.
+const fewPings = 100
+
 // loadAgain is the pause after a load that failed.
 const loadAgain = 500 * time.Millisecond
 
@@ -304,8 +311,14 @@ func (r *relay) keepHouse(now time.Time) bool {
 		}
 	}
 	r.index.tell()
-	for _, s := range r.list() {
-		s.keepHouse(now)
+	// Of thousands who came at once, because a node went, not all are asked for a sign
+	// of life at once ever after.
+	list := r.list()
+	pings := max(fewPings, len(list)/max(1, int(r.hub.cfg.Ping/tick)))
+	for _, s := range list {
+		if s.keepHouse(now, pings > 0) {
+			pings--
+		}
 	}
 	if r.presence.due(now) {
 		r.step([]command{{run: func(s *step) { s.presence.refresh(s, now) }}})

@@ -395,14 +395,14 @@ func (s *session) bye(after time.Duration, code protocol.CloseCode) {
 	s.queue(item{text: protocol.AppendBye(nil, after), last: code})
 }
 
-// keepHouse does what is due.
-func (s *session) keepHouse(now time.Time) {
+// keepHouse does what is due, a ping only where it may, and tells whether it did that.
+func (s *session) keepHouse(now time.Time, mayPing bool) (pinged bool) {
 	if s.wire.stuck(now) >= s.hub.cfg.Stall {
 		// A close frame cannot overtake what is stuck.
 		if s.abandon() {
 			s.hub.metrics.close(protocol.CloseStalled)
 		}
-		return
+		return false
 	}
 	s.mu.Lock()
 	expired := !s.expires.IsZero() && !now.Before(s.expires)
@@ -410,19 +410,20 @@ func (s *session) keepHouse(now time.Time) {
 	if wantAt {
 		s.wantAts, s.lastAt = max(s.wantAts, 1), now.UnixNano()
 	}
-	ping := now.UnixNano()-s.lastPing >= int64(s.hub.cfg.Ping) && s.reading.Load() != 0 && s.wire.stuck(now) == 0
+	ping := mayPing && now.UnixNano()-s.lastPing >= int64(s.hub.cfg.Ping) && s.reading.Load() != 0 && s.wire.stuck(now) == 0
 	if ping && !s.closed && s.pinging.CompareAndSwap(false, true) {
-		s.lastPing = now.UnixNano()
+		s.lastPing, pinged = now.UnixNano(), true
 		s.helpers.Go(s.ping) // not once closed: run may have waited for all
 	}
 	s.mu.Unlock()
 	if expired {
 		s.close(protocol.CloseUnauthenticated)
-		return
+		return pinged
 	}
 	if wantAt {
 		s.wakeUp()
 	}
+	return pinged
 }
 
 // ping asks for a sign of life. A peer that does not read does not answer,
