@@ -424,7 +424,7 @@ func (c *client) drain() error {
 	for {
 		got := c.s.collect()
 		if got.lagging {
-			c.s.relay.ask(context.Background(), command{alone: true, run: func(x *step) { x.catchUp(c.s) }})
+			c.s.relay.ask(context.Background(), c.s.catchingUp())
 			c.s.relay.settle()
 			continue
 		}

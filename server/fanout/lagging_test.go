@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,7 +104,7 @@ func TestWhoIsAlwaysBehindGetsOn(t *testing.T) {
 		c.s.relay.settle()
 		got := c.s.collect()
 		if got.lagging {
-			c.s.relay.ask(t.Context(), command{alone: true, run: func(x *step) { x.catchUp(c.s) }})
+			c.s.relay.ask(t.Context(), c.s.catchingUp())
 			c.s.relay.settle()
 		}
 		sent += len(got.parts)
@@ -112,5 +113,27 @@ func TestWhoIsAlwaysBehindGetsOn(t *testing.T) {
 	defer c.s.mu.Unlock()
 	if sent < 4 || len(c.s.items) > 1 {
 		t.Errorf("%d parts were sent, and %d merged deltas wait", sent, len(c.s.items))
+	}
+}
+
+// Whom one stall has held up catch up in one step, and share what it finds; what others
+// ask for goes before or after it.
+func TestWhoFellBehindTogetherCatchesUpTogether(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	r := makeRelay(w.hub, w.replica)
+	fell := func() command { return (&session{relay: r}).catchingUp() }
+	other, alone := command{run: func(*step) {}}, command{alone: true, run: func(*step) {}}
+	for _, c := range []command{fell(), fell(), other, other, fell(), alone, fell()} {
+		r.ask(t.Context(), c)
+	}
+	var steps []int
+	for range 5 {
+		first := r.held
+		r.held = nil
+		steps = append(steps, len(r.gather(first)))
+	}
+	if want := []int{2, 2, 1, 1, 1}; !slices.Equal(steps, want) {
+		t.Errorf("the steps took %v commands, want %v", steps, want)
 	}
 }

@@ -168,6 +168,13 @@ func (s *session) fallBehind(c collected) collected {
 	return c
 }
 
+// catchingUp gives the command that brings a session its merged deltas. Who falls
+// behind often does so with others: what they are sent is found once for all who stand
+// at the same version, before the next commit.
+func (s *session) catchingUp() command {
+	return command{together: true, run: func(x *step) { x.catchUp(s) }}
+}
+
 // lost reports whether a delta that is to go out before what begins at a version is no
 // longer here. The caller holds feedMu.
 func (sub *subscription) lost(before graph.Version) bool {

@@ -26,7 +26,7 @@ func (s *session) writeLoop() {
 		for more := true; more; {
 			c := s.collect()
 			if c.lagging {
-				s.relay.ask(s.ctx, command{alone: true, run: func(x *step) { x.catchUp(s) }})
+				s.relay.ask(s.ctx, s.catchingUp())
 			}
 			if !s.send(&c) {
 				s.abandon()
