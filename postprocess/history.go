@@ -23,30 +23,59 @@ func commitsSince(ctx context.Context, store graph.Store, r *replica.Replica, v 
 	if err != nil {
 		return nil, fmt.Errorf("read the log after %d: %w", v, err)
 	}
-	for _, c := range commits {
-		if err := fillBefore(ctx, store, r.Key(), c); err != nil {
-			return nil, err
-		}
-	}
-	return commits, nil
+	return commits, fillBefore(ctx, store, r.Key(), commits)
 }
 
-// fillBefore looks up what a commit of the log changed. Where history does not
-// reach back any more, before stays empty.
-func fillBefore(ctx context.Context, store graph.Store, g graph.GraphKey, c *graph.Commit) error {
-	for i := range c.Changes {
-		ch := &c.Changes[i]
-		if ch.Event != graph.Modified || ch.ObjBefore != nil || ch.EdgeBefore != nil {
-			continue
+// fillBefore looks up what consecutive commits of the log changed, all at once: a
+// node that starts finds there what was committed while none was. Where history does
+// not reach back any more, before stays empty.
+func fillBefore(ctx context.Context, store graph.Store, g graph.GraphKey, commits []*graph.Commit) error {
+	var asked []graph.RefVersion
+	var open []*graph.Change
+	last := map[graph.Ref]*graph.Change{}
+	for _, c := range commits {
+		for i := range c.Changes {
+			ch := &c.Changes[i]
+			if ch.Event == graph.Modified && ch.ObjBefore == nil && ch.EdgeBefore == nil {
+				if was := last[ch.Ref]; was != nil {
+					ch.ObjBefore, ch.EdgeBefore = was.ObjAfter, was.EdgeAfter
+				} else {
+					asked, open = append(asked, graph.RefVersion{Ref: ch.Ref, Version: c.Version}), append(open, ch)
+				}
+			}
+			last[ch.Ref] = ch
 		}
-		was, err := store.EntityAt(ctx, g, ch.Ref, c.Version-1)
-		if graph.CodeOf(err) == graph.CodeGone {
-			continue
+	}
+	for len(asked) > 0 {
+		n := min(len(asked), beforesAtOnce)
+		if err := befores(ctx, store, g, asked[:n], open[:n]); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("read %s before version %d: %w", ch.Ref.Pointer(), c.Version, err)
+		asked, open = asked[n:], open[n:]
+	}
+	return nil
+}
+
+// beforesAtOnce bounds what one look-up brings.
+const beforesAtOnce = 1000
+
+// befores fills in what was before some changes.
+func befores(ctx context.Context, store graph.Store, g graph.GraphKey, asked []graph.RefVersion, open []*graph.Change) error {
+	snaps, err := store.Befores(ctx, g, asked)
+	switch {
+	case graph.CodeOf(err) == graph.CodeGone && len(asked) > 1: // of one of them: the half without it is told
+		half := len(asked) / 2
+		if err := befores(ctx, store, g, asked[:half], open[:half]); err != nil {
+			return err
 		}
-		ch.ObjBefore, ch.EdgeBefore = was.Object, was.Edge
+		return befores(ctx, store, g, asked[half:], open[half:])
+	case graph.CodeOf(err) == graph.CodeGone:
+		return nil
+	case err != nil:
+		return fmt.Errorf("read what was before version %d: %w", asked[len(asked)-1].Version, err)
+	}
+	for i, ch := range open {
+		ch.ObjBefore, ch.EdgeBefore = snaps[i].Object, snaps[i].Edge
 	}
 	return nil
 }
@@ -76,5 +105,5 @@ func commitAt(ctx context.Context, store graph.Store, r *replica.Replica, v grap
 	if len(commits) == 0 || commits[0].Version != v {
 		return nil, graph.Errf(graph.CodeInvalidVersion, "there is no version %d yet", v)
 	}
-	return commits[0], fillBefore(ctx, store, r.Key(), commits[0])
+	return commits[0], fillBefore(ctx, store, r.Key(), commits[:1])
 }
