@@ -55,11 +55,11 @@ func (g *grounds) common(p *graph.Principal) *graph.Principal {
 	if g.admin || g.exact != nil {
 		return p
 	}
-	c := &graph.Principal{Anonymous: true}
+	c := &graph.Principal{}
 	for n := range g.granted {
 		switch n.Kind {
 		case access.NameUser:
-			c.User, c.Anonymous = n.ID, false
+			c.User = n.ID
 		case access.NameTeam:
 			c.Teams = append(c.Teams, n.ID)
 		case access.NameOrg:

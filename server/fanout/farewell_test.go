@@ -170,3 +170,34 @@ func TestADeletionIsJudgedByTheRightsOfItsTime(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Who shares a view by an org, a team or for everybody is told of what left it from
+// the view's own deltas: nobody has to be judged alone.
+func TestWhatLeftForAllIsToldFromTheDeltas(t *testing.T) {
+	t.Parallel()
+	for what, access := range map[string]string{"everybody": everybody, "an org": `{"read":{"orgs":{"acme":true}}}`, "a team": `{"read":{"teams":{"blue":true}}}`, "a user": `{"read":{"users":{"bob":true}}}`} {
+		w := newWorld(t, nil)
+		w.commit("ann", w.object(oid(1), "Node", `{}`, access))
+		for i := 2; i <= 9; i++ {
+			w.commit("ann", w.object(oid(i), "Node", `{}`, access), edge(eid(i), "child", oid(i), oid(1)))
+		}
+		stays := w.connect(bob)
+		stays.sub("s1", childrenOf1)
+		if err := stays.drain(); err != nil {
+			t.Fatal(err)
+		}
+		h := w.sight(t, bob, childrenOf1)
+		w.commit("ann", remove(graph.EdgeRef(eid(2))))
+		w.commit("ann", remove(graph.EdgeRef(eid(3))), remove(graph.ObjectRef(oid(3))))
+		stays.s.relay.settle()
+		before := valueOf(w.hub.metrics.computed)
+		c := w.comeBack(t, bob, childrenOf1, h)
+		if n := valueOf(w.hub.metrics.computed) - before; n != 0 || c.resets != 0 {
+			t.Errorf("%s: %v views were computed, %d resets", what, n, c.resets)
+		}
+		want := map[string]protocol.Reason{oid(2).String(): "unlinked", eid(2).String(): "deleted", oid(3).String(): "deleted", eid(3).String(): "deleted"}
+		if diff := cmp.Diff(want, c.subs["s1"].left); diff != "" {
+			t.Errorf("%s: %s", what, diff)
+		}
+	}
+}
