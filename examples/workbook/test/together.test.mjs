@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test as alone } from 'node:test'
-import { accessible } from './accessible.mjs'
+import { accessible, reachable } from './accessible.mjs'
 import { openWindow, picture, startBrowser, story } from './browser.mjs'
 import { Server } from './server.mjs'
 import { button, cell, lines, live, shows, type } from './workbook.mjs'
@@ -68,7 +68,8 @@ test('a refused edit says what, why, what is there now, and can be mended at onc
 test('a comment shows who reads it, who writes, and who has read it', async () => {
   await cell(ann.page, 0, 0).click()
   await ann.page.keyboard.press('Shift+Enter')
-  await ann.page.getByLabel('Your comment').fill('Is this right?')
+  await ann.page.getByLabel('Your comment').and(ann.page.locator(':focus')).waitFor()
+  await ann.page.keyboard.type('Is this right?')
   await ann.page.keyboard.press('Enter')
   const open = bob.page.getByRole('button', { name: /^Comments on row 1/ })
   await bob.page.getByRole('button', { name: /^Comments on row 1, \w+ here/ }).waitFor() // presence on the row
@@ -89,6 +90,16 @@ test('a comment shows who reads it, who writes, and who has read it', async () =
   assert.equal(receipts.length, 2)
   for (const { page } of [ann, bob]) await page.keyboard.press('Escape')
   await ann.page.getByLabel('Your comment').waitFor({ state: 'detached' })
+  await ann.page.getByRole('grid').and(ann.page.locator(':focus')).waitFor() // back where one came from
+})
+
+test('rows are sorted by keyboard', async () => {
+  const { page } = ann
+  await button(page, 'Sort by Notes').focus()
+  for (const order of ['ascending', 'descending', 'none']) {
+    await page.keyboard.press('Enter')
+    await page.getByRole('columnheader', { name: 'Notes' }).and(page.locator(`[aria-sort=${order}]`)).waitFor()
+  }
 })
 
 test('undo takes the last change back and redo brings it again, for everybody', async () => {
@@ -170,10 +181,26 @@ test('removing a column cleans every row up, and both see it', async () => {
   await picture(bob.page, 'workbook')
 })
 
-test('on a narrow screen all is there as well', async () => {
-  await ann.page.setViewportSize({ width: 420, height: 760 })
-  await accessible(ann.page, 'a narrow window')
-  await picture(ann.page, 'narrow')
+test('at any width all is there, and nothing lies over anything', async () => {
+  for (const width of [390, 768, 1440]) {
+    await ann.page.setViewportSize({ width, height: 844 })
+    await reachable(ann.page, `${width} pixels`)
+    await accessible(ann.page, `${width} pixels`)
+    await picture(ann.page, `width-${width}`)
+  }
+})
+
+test('on a phone a tap on its bubble opens a row with its comments', async () => {
+  const phone = await openWindow(browser, server.url, { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true })
+  const { page } = phone
+  await page.getByRole('link', { name: 'Together' }).tap()
+  await page.getByRole('button', { name: /^Comments on row 1/ }).tap()
+  await page.getByText('Is this right?').waitFor()
+  await reachable(page, 'a row on a phone')
+  await accessible(page, 'a row on a phone')
+  await picture(page, 'phone')
+  assert.deepEqual(phone.errors, [])
+  await phone.context.close()
 })
 
 test('no page has complained', () => {

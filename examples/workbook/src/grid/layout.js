@@ -1,7 +1,6 @@
 /** Sizes of the grid: the track of its columns, and how far one must scroll to see a cell. */
 
 export const HEIGHT = 34
-const NUMBER = 84
 const COUNTRY = 180
 
 const widthOf = (column) => column.width ?? 160
@@ -9,7 +8,7 @@ const widthOf = (column) => column.width ?? 160
 /** The number, the first column, the country, the others, room for a new one. @param {any[]} columns */
 export function track(columns) {
   const [first, ...rest] = columns.map((c) => `${widthOf(c)}px`)
-  return [`${NUMBER}px`, first ?? '', `${COUNTRY}px`, ...rest, 'minmax(44px, 1fr)'].join(' ')
+  return ['var(--number)', first ?? '', `${COUNTRY}px`, ...rest, 'minmax(44px, 1fr)'].join(' ')
 }
 
 /** Scrolls no further than it takes. @param {HTMLElement} box @param {any[]} columns @param {number} row @param {number} column */
@@ -19,7 +18,8 @@ export function reveal(box, columns, row, column) {
   if (top < box.scrollTop) box.scrollTop = top
   else if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight
   const left = columns.slice(0, column).reduce((x, c) => x + widthOf(c), column > 0 ? COUNTRY : 0)
-  const right = left + widthOf(columns[column]) + NUMBER
+  const number = box.querySelector('.number').offsetWidth // stays in sight, over what is scrolled
+  const right = left + widthOf(columns[column]) + number
   if (left < box.scrollLeft) box.scrollLeft = left
   else if (right > box.scrollLeft + box.clientWidth) box.scrollLeft = right - box.clientWidth
 }
