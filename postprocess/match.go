@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/schema"
 )
 
@@ -54,6 +55,9 @@ func (m *matcher) match(ctx context.Context, commits []*graph.Commit) (matched, 
 		first := len(out.runs)
 		if err := m.commit(reg, c, types, &out); err != nil {
 			return matched{}, err
+		}
+		if len(out.runs) > first && sabotage.Nth(sabotage.LoseRun, 10) {
+			out.runs = out.runs[:first]
 		}
 		if err := m.link(ctx, c, out.runs[first:]); err != nil {
 			return matched{}, err

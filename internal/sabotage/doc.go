@@ -60,6 +60,8 @@ const (
 	MisMerge Break = "mis-merge"
 	// MistellLeaving says of whatever leaves a view that it is not reached any more.
 	MistellLeaving Break = "mistell-leaving"
+	// LoseRun has the rules not run for one commit in ten that they are about.
+	LoseRun Break = "lose-run"
 	// SkipFirstCheck lets everything through the first check of rights.
 	SkipFirstCheck Break = "skip-first-check"
 	// SkipBothChecks lets everything through both.
@@ -71,5 +73,5 @@ var Breaks = []Break{
 	SkipDedupe, AckBeforeAppend, SwallowMutation, SkipFacets, RefuseOnStaleHead, PoisonNeighbours, LoseChange,
 	LoseHints, IgnoreMinVersion,
 	SkipDelta, HalfVersion, AckEarly, EarlyBookmark, ResumeOffByOne, ResumeRepeats, TrustOldEpoch, ForgetRevocation, StaleBeforeImage, MisMerge, MistellLeaving,
-	SkipFirstCheck, SkipBothChecks,
+	LoseRun, SkipFirstCheck, SkipBothChecks,
 }
