@@ -18,10 +18,12 @@ const (
 	// getKeys are asked for in one round: few enough that on a slow machine, too,
 	// an answer comes often.
 	getKeys = 200
-	// perKey is what a key that was answered may have taken without counting as
-	// waiting: Redis would be ten times as slow as on a busy machine, and the
-	// database no faster.
-	perKey = 100 * time.Microsecond
+	// perKey and perByte are what a key that was answered, and each byte of its
+	// value, may have taken without counting as waiting: Redis would be ten times as
+	// slow as on a busy machine, and the line half of a gigabit; the database would be
+	// no faster.
+	perKey  = 100 * time.Microsecond
+	perByte = 20 * time.Nanosecond
 	// roundTime bounds one round, which is then tried again. It is no measure of
 	// Redis, which the pulse takes, but frees the connection of a round that nobody
 	// waits for any more.
@@ -69,9 +71,9 @@ func (c *Cache) Stop(context.Context) error {
 
 // Get gives the values of keys, in their order; nil for one that is not there, or
 // that could not be had. Waited is for how long the request has waited for Redis
-// before, and total with what this Get adds: the time that it took, less perKey
-// for each key that was answered, so that a lot that comes is not a long wait. Once
-// that is Config.Patience, Get asks for nothing more.
+// before, and total with what this Get adds: the time that each round took, less
+// perKey and perByte for what it brought, so that a lot that comes is not a long
+// wait. Once that is Config.Patience, Get asks for nothing more.
 func (c *Cache) Get(ctx context.Context, keys []string, waited time.Duration) (values [][]byte, total time.Duration) {
 	values = make([][]byte, len(keys))
 	ctx, leave, ok := c.pulse.join(ctx)
@@ -79,24 +81,28 @@ func (c *Cache) Get(ctx context.Context, keys []string, waited time.Duration) (v
 		return values, waited
 	}
 	defer leave()
-	begun, answered := time.Now(), 0
-	sofar := func() time.Duration { return waited + time.Since(begun) - time.Duration(answered)*perKey }
-	for answered < len(keys) {
+	for answered := 0; answered < len(keys); {
 		some := keys[answered:min(answered+getKeys, len(keys))]
-		found, ok := within(ctx, c.pulse.patience-sofar(), func(ctx context.Context) ([]any, bool) {
+		begun := time.Now()
+		found, ok := within(ctx, c.pulse.patience-waited, func(ctx context.Context) ([]any, bool) {
 			return round(ctx, c, func(ctx context.Context) ([]any, error) { return c.client.MGet(ctx, some...).Result() })
 		})
+		took := time.Since(begun)
 		if !ok || len(found) != len(some) {
-			break
+			return values, waited + took
 		}
+		took -= time.Duration(len(some)) * perKey
 		for i, v := range found {
 			if text, ok := v.(string); ok {
 				values[answered+i] = []byte(text)
+				took -= time.Duration(len(text)) * perByte
 			}
 		}
+		// Round by round: what came fast is no licence to wait for the rest.
+		waited += max(0, took)
 		answered += len(some)
 	}
-	return values, max(waited, sofar())
+	return values, waited
 }
 
 // within asks for no longer than a time; not at all where none is left.

@@ -16,11 +16,13 @@ import (
 	"github.com/graphtide/graphtide/graph/rediscache"
 )
 
-func cacheAt(t *testing.T, addr string) *rediscache.Cache {
+// cacheAt gives a second level in the Redis there. Its patience is more than any test
+// needs, on however busy a machine, unless that is what the test is about.
+func cacheAt(t *testing.T, addr string, patience time.Duration) *rediscache.Cache {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { client.Close() })
-	c := rediscache.NewCache(rediscache.Config{Client: client, Log: slog.New(slog.DiscardHandler)})
+	c := rediscache.NewCache(rediscache.Config{Client: client, Patience: patience, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() {
 		for range 2 {
 			if err := c.Stop(context.Background()); err != nil {
@@ -39,7 +41,7 @@ func get(ctx context.Context, c *rediscache.Cache, keys ...string) [][]byte {
 
 func TestCacheGivesWhatWasPut(t *testing.T) {
 	t.Parallel()
-	c := cacheAt(t, miniredis.RunT(t).Addr())
+	c := cacheAt(t, miniredis.RunT(t).Addr(), hang)
 	var keys []string
 	var values [][]byte
 	for i := range 1200 {
@@ -85,7 +87,7 @@ const hang = time.Minute
 
 func TestRedisThatIsSilentHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
-	c := cacheAt(t, silent(t))
+	c := cacheAt(t, silent(t), rediscache.DefaultPatience)
 	begun := time.Now()
 	if got := get(context.Background(), c, "a", "b"); len(got) != 2 || got[0] != nil || got[1] != nil {
 		t.Errorf("a silent Redis gave %v", got)
@@ -105,7 +107,7 @@ func TestRedisThatIsSilentHoldsNobodyUp(t *testing.T) {
 func TestRedisThatIsGoneHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	server := miniredis.RunT(t)
-	c := cacheAt(t, server.Addr())
+	c := cacheAt(t, server.Addr(), hang)
 	keys, values := []string{"a"}, [][]byte{{1}}
 	if !c.Put(t.Context(), keys, values) {
 		t.Fatal("Redis did not take a value")
@@ -138,7 +140,7 @@ func TestRedisThatIsGoneHoldsNobodyUp(t *testing.T) {
 func TestRedisThatRefusesIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	server := miniredis.RunT(t)
-	c := cacheAt(t, server.Addr())
+	c := cacheAt(t, server.Addr(), hang)
 	server.SetError("OOM command not allowed when used memory > 'maxmemory'.")
 	if c.Put(t.Context(), []string{"a"}, [][]byte{{1}}) || get(t.Context(), c, "a")[0] != nil {
 		t.Error("a Redis that refuses gave or took something")

@@ -22,9 +22,14 @@ import (
 // sluggish is a Redis that answers everything but MGET at once, and that in its
 // own time: with a value for each key.
 type sluggish struct {
-	takes atomic.Int64 // nanoseconds
-	mgets atomic.Int64
+	takes  atomic.Int64 // nanoseconds
+	mgets  atomic.Int64
+	stalls atomic.Int64 // after so many MGETs; 0: never
+	size   int          // of a value; 0: one byte
 }
+
+// stall is how long an MGET takes that stalls.
+const stall = time.Minute
 
 func (s *sluggish) dial(context.Context, string, string) (net.Conn, error) {
 	near, far := net.Pipe()
@@ -45,9 +50,12 @@ func (s *sluggish) serve(conn net.Conn) {
 		case "PING":
 			answer = "+PONG\r\n"
 		case "MGET":
-			s.mgets.Add(1)
+			if n := s.mgets.Add(1); s.stalls.Load() > 0 && n > s.stalls.Load() {
+				time.Sleep(stall)
+			}
 			time.Sleep(time.Duration(s.takes.Load()))
-			answer = fmt.Sprintf("*%d\r\n", len(args)-1) + strings.Repeat("$1\r\nv\r\n", len(args)-1)
+			value := strings.Repeat("v", max(s.size, 1))
+			answer = fmt.Sprintf("*%d\r\n", len(args)-1) + strings.Repeat(fmt.Sprintf("$%d\r\n%s\r\n", len(value), value), len(args)-1)
 		}
 		if _, err := io.WriteString(conn, answer); err != nil {
 			return
@@ -83,16 +91,71 @@ func command(r *bufio.Reader) ([]string, error) {
 	return args, nil
 }
 
+// What came fast is no licence to wait for the rest: Redis answers pings, and no more
+// keys.
+func TestFastAnswersAreNoCreditForLateOnes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &sluggish{}
+		c, stop := s.cache()
+		defer stop()
+		s.takes.Store(int64(time.Millisecond))
+		s.stalls.Store(50) // after 10,000 keys
+		begun := time.Now()
+		values, total := c.Get(t.Context(), manyKeys()[:10_200], 0)
+		if took := time.Since(begun); took > 50*time.Millisecond+rediscache.DefaultPatience || total != rediscache.DefaultPatience {
+			t.Errorf("Get took %v, which counts as %v; patience is %v", took, total, rediscache.DefaultPatience)
+		}
+		if values[9_999] == nil || values[10_000] != nil {
+			t.Error("not what came before the stall was given")
+		}
+	})
+}
+
+// A lot of bytes on a line that is not fast is no long wait either.
+func TestLargeValuesThatKeepComingAreNoWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &sluggish{size: 20_000} // 4 MB in each round
+		c, stop := s.cache()
+		defer stop()
+		s.takes.Store(int64(80 * time.Millisecond))
+		values, total := c.Get(t.Context(), manyKeys()[:1000], 0)
+		if total != 0 || values[999] == nil {
+			t.Errorf("20 MB that came in 400 ms count as %v of waiting", total)
+		}
+	})
+}
+
+func manyKeys() []string {
+	keys := make([]string, 20_000)
+	for i := range keys {
+		keys[i] = fmt.Sprint(i)
+	}
+	return keys
+}
+
+// cache gives a second level in it. The caller calls stop, after which nothing of it
+// runs any more.
+func (s *sluggish) cache() (c *rediscache.Cache, stop func()) {
+	// With a name for an address the client would ask the system for it, whose resolver
+	// belongs to one bubble for good.
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379", Dialer: s.dial, MaxRetries: -1, DisableIdentity: true, Protocol: 2})
+	c = rediscache.NewCache(rediscache.Config{Client: client, Log: slog.New(slog.DiscardHandler)})
+	return c, func() {
+		time.Sleep(2 * stall) // fake time: the last answers
+		c.Stop(context.Background())
+		client.Close()
+	}
+}
+
 func TestARequestWaitsForASlowRedisOnceHoweverMuchItReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &sluggish{}
-		client := redis.NewClient(&redis.Options{Dialer: s.dial, MaxRetries: -1, DisableIdentity: true, Protocol: 2})
-		c := rediscache.NewCache(rediscache.Config{Client: client, Log: slog.New(slog.DiscardHandler)})
-		keys := make([]string, 20_000)
-		for i := range keys {
-			keys[i] = fmt.Sprint(i)
-		}
+		c, stop := s.cache()
+		defer stop()
+		keys := manyKeys()
 		ask := func(waited time.Duration) (found int, took, total time.Duration) {
 			begun := time.Now()
 			values, total := c.Get(t.Context(), keys, waited)
@@ -123,11 +186,5 @@ func TestARequestWaitsForASlowRedisOnceHoweverMuchItReads(t *testing.T) {
 		if _, took, total := ask(100 * time.Millisecond); took > 100*time.Millisecond || total < rediscache.DefaultPatience {
 			t.Errorf("who had waited for 100 ms waited for %v more, and has waited for %v", took, total)
 		}
-
-		time.Sleep(time.Second) // the last answers
-		if err := c.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-		client.Close()
 	})
 }
