@@ -136,7 +136,8 @@ func (s *step) anew(v *view) *plan {
 	if err != nil {
 		return &plan{view: v, err: err}
 	}
-	bye := s.farewell(&v.lead, c.why, &s.batch)
+	// Who is told shared the view until now, and does so still.
+	bye := s.farewell(&v.lead, v.why.and(c.why), &s.batch)
 	d := v.becoming(c, bye.entry)
 	s.attribute(d)
 	if !s.batch.known {
