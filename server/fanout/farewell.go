@@ -13,17 +13,19 @@ import (
 // is so for all who share a view with p. Whoever could not read an object any more
 // when it was deleted, or taken off the view, is not told that it was.
 type farewell struct {
-	s    *step
-	of   *stretch
-	p    *graph.Principal
-	with *grounds // those of the view; nil: p alone is told
-	// common holds what all who share the view hold, for sure.
-	common *graph.Principal
+	s      *step
+	of     *stretch
+	p      *graph.Principal
+	with   *grounds // those of the view; nil: p alone is told
+	parted []parting
+
+	// The rest is there once something has left: mostly nothing does.
 	ends   map[graph.ObjectID]verdict
 	kin    map[kin]verdict // of objects that are still there
 	judge  *judge          // tells who is kin
 	deaths map[graph.Version]*past
-	parted []parting
+	// common holds what all who share the view hold, for sure.
+	common *graph.Principal
 }
 
 // verdict is why an object is not seen any more; mixed where it is not known to be
@@ -42,11 +44,14 @@ type parting struct {
 }
 
 func (s *step) farewell(p *graph.Principal, with *grounds, of *stretch) *farewell {
-	f := &farewell{s: s, of: of, p: p, with: with, ends: map[graph.ObjectID]verdict{}, kin: map[kin]verdict{}, judge: newJudge(s.st, p, nil)}
-	if with != nil {
-		f.common = with.common(p)
+	return &farewell{s: s, of: of, p: p, with: with}
+}
+
+func (f *farewell) begin() {
+	f.ends, f.kin, f.judge = map[graph.ObjectID]verdict{}, map[kin]verdict{}, newJudge(f.s.st, f.p, nil)
+	if f.with != nil {
+		f.common = f.with.common(f.p)
 	}
-	return f
 }
 
 // common gives a principal who holds no more than everybody does whom the grounds
@@ -104,6 +109,9 @@ func (f *farewell) verdict(ref graph.Ref, edge *graph.Edge) verdict {
 }
 
 func (f *farewell) object(id graph.ObjectID) verdict {
+	if f.ends == nil {
+		f.begin()
+	}
 	v, known := f.ends[id]
 	if known {
 		return v
