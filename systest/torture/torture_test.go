@@ -30,15 +30,15 @@ var guarantees = []struct{ name, check string }{
 // takes until enough has happened to say something.
 func TestAShortTorture(t *testing.T) {
 	t.Parallel()
-	o := Options{Binary: program(t), Seed: seed(t), For: 30 * time.Second, Round: 15 * time.Second, Rate: 7, Writers: 16, Readers: 12,
+	o := Options{Binary: program(t), Seed: seed(t), For: 30 * time.Second, Round: 15 * time.Second, Rate: 8, Writers: 16, Readers: 12,
 		Pace: 300 * time.Millisecond, Slack: 6, Detail: true, Out: lines{t}}
 	few := func(v *Verdict) (out []string) {
 		for _, enough := range []struct {
 			what     string
 			got, min int
 		}{
-			{"faults", v.FaultCount(), 120}, {"kinds of faults", len(v.Faults), 10}, {"commits", v.Counts[cCommits], 200}, {"copies", v.Counts[cCopies], 400},
-			{"resumes", v.Counts[cResumes], 20}, {"resets", v.Counts[cResets], 5}, {"refusals", v.Counts[cRefused], 50}, {"leavings", v.Counts[cLeft], 20}, {"runs of rules", v.Counts[cRuns], 20},
+			{"faults", v.FaultCount(), 100}, {"kinds of faults", len(v.Faults), 10}, {"commits", v.Counts[cCommits], 150}, {"copies", v.Counts[cCopies], 300},
+			{"resumes", v.Counts[cResumes], 20}, {"resets", v.Counts[cResets], 5}, {"refusals", v.Counts[cRefused], 50}, {"leavings", v.Counts[cLeft], 20}, {"runs of rules", v.Counts[cRuns], 10},
 		} {
 			if enough.got < enough.min {
 				out = append(out, fmt.Sprintf("%d %s", enough.got, enough.what))
