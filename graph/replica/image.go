@@ -209,14 +209,12 @@ func parseImage(b []byte) (*image, error) {
 	return img, nil
 }
 
-func imageName(key graph.GraphKey) string { return fmt.Sprintf("graph-%d.image", key) }
-
 // saveImage writes a file that is there whole or not at all.
 func saveImage(dir string, img *image) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, imageName(img.key)+".*.part")
+	f, err := os.CreateTemp(dir, imageName(img.key)+".*"+partSuffix)
 	if err != nil {
 		return err
 	}
@@ -268,11 +266,21 @@ func (r *Replica) saveImage(ctx context.Context) error {
 		}
 		img.last = *commits[0]
 	}
-	return saveImage(r.set.cfg.ImageDir, img)
+	if err := saveImage(r.set.cfg.ImageDir, img); err != nil {
+		return err
+	}
+	select {
+	case <-r.news.closed: // retire may have come too early to find it
+		r.set.dropImage(r.key)
+	default:
+	}
+	return nil
 }
 
-// imageLoop writes images now and then.
+// imageLoop writes images now and then, and removes those that are of no use any more.
 func (s *Set) imageLoop(ctx context.Context) {
+	s.sweepParts()
+	s.sweepImages(ctx)
 	ticker := time.NewTicker(imagePause)
 	defer ticker.Stop()
 	for {
@@ -281,6 +289,7 @@ func (s *Set) imageLoop(ctx context.Context) {
 			return
 		case <-ticker.C:
 			s.saveImages(ctx)
+			s.sweepImages(ctx)
 		}
 	}
 }

@@ -303,7 +303,7 @@ func (s *Set) loadState(ctx context.Context, name string, key graph.GraphKey) (*
 	return s.stateOf(ctx, info)
 }
 
-// retire closes a replica whose graph is no more.
+// retire closes a replica whose graph is no more, and removes its image.
 func (s *Set) retire(r *Replica) {
 	s.mu.Lock()
 	if s.open[r.name] == r {
@@ -314,6 +314,7 @@ func (s *Set) retire(r *Replica) {
 	s.bytes.Add(-r.counted.Swap(0))
 	r.dirty.end(s)
 	r.news.end()
+	s.dropImage(r.key)
 }
 
 // enter takes a place among those that read the store; leave gives it back.
