@@ -69,7 +69,8 @@ func newLibrary(t *testing.T) *library {
 }
 
 // start starts the server; of a graph it reads what is asked for. What Redis has
-// is waited for, however slow the machine, and no rules look at the log: what is
+// is waited for, however slow the machine, and no rules look at the log, whose end they
+// match again after a restart: what is
 // counted is what the views need.
 func (l *library) start(images, redis string) {
 	l.t.Helper()
