@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 // nothing then, but it does not rot. Nothing is asserted about times.
 func TestEveryRowMeasures(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	file := filepath.Join(t.TempDir(), "figures.json")
 	var table bytes.Buffer
