@@ -131,7 +131,7 @@ func TestRedisAnswersAndLetsKeysExpire(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			r, err := embedded.StartRedis(ctx, cfg)
 			if err != nil {
