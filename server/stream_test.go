@@ -75,7 +75,7 @@ func next(t *testing.T, events <-chan event) event {
 			t.Fatal("the stream has ended")
 		}
 		return e
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no event")
 	}
 	return event{}
@@ -83,7 +83,7 @@ func next(t *testing.T, events <-chan event) event {
 
 func ended(t *testing.T, events <-chan event) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		select {
 		case e, ok := <-events:

@@ -109,7 +109,7 @@ func TestPostgresDoneTellsOfItsEnd(t *testing.T) {
 	}
 	select {
 	case <-p.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("Done stays open")
 	}
 }
