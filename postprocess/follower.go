@@ -179,10 +179,11 @@ func (f *follower) move(ctx context.Context, to graph.Version, epoch string, fou
 		Graph: f.key, Node: f.cfg.Node, Lease: f.cfg.Lease, From: f.cursor.Version, To: to, Epoch: epoch,
 		Runs: found.runs, Faults: found.faults, Claims: places.claims(),
 	})
-	places.settle(got.Begun)
 	if err != nil {
+		places.find()
 		return err
 	}
+	places.settle(got.Begun)
 	f.cursor, f.at = got.Cursor, got.Cursor.Version
 	if !got.Moved {
 		if got.Cursor.Holder != f.cfg.Node {

@@ -1,6 +1,7 @@
 package postprocess
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -62,6 +63,40 @@ func (r *reservation) claims() []graph.RunClaim {
 	}
 	return out
 }
+
+// find settles a dispatch whose answer was lost: what it began is under way for nobody,
+// and would cost a try once its lease is over. It looks until the store answers, or
+// until that lease has ended.
+func (r *reservation) find() {
+	if len(r.places) == 0 {
+		return
+	}
+	ids := make([]string, len(r.places))
+	for i, p := range r.places {
+		ids[i] = p.ref.Run
+	}
+	go func() { // until the places are given up: scheduler.wait waits for those
+		ctx, cancel := context.WithTimeout(r.svc.life, r.svc.cfg.Lease)
+		defer cancel()
+		for {
+			runs, err := r.svc.deps.Runs.Runs(ctx, r.places[0].ref.Graph, ids)
+			if err == nil || ctx.Err() != nil {
+				var begun []*graph.Run
+				for _, run := range runs {
+					if run.State == graph.RunRunning {
+						begun = append(begun, run)
+					}
+				}
+				r.settle(begun)
+				return
+			}
+			pause(ctx, findAgain)
+		}
+	}()
+}
+
+// findAgain is the pause between two looks of find.
+const findAgain = 100 * time.Millisecond
 
 // settle starts the attempts of those that have begun, and gives up the other places.
 func (r *reservation) settle(begun []*graph.Run) {

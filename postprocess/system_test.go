@@ -199,6 +199,7 @@ type nodeRuns struct {
 	*observedRuns
 	cut  atomic.Bool
 	idle atomic.Bool // it begins no runs
+	mute atomic.Bool // the answer to its next dispatch that begins something is lost
 }
 
 var errCut = errors.New("the node is cut off")
@@ -214,7 +215,11 @@ func (n *nodeRuns) Dispatch(ctx context.Context, d *graph.Dispatch) (graph.Dispa
 		unclaimed.Claims = nil
 		d = &unclaimed
 	}
-	return n.observedRuns.Dispatch(ctx, d)
+	out, err := n.observedRuns.Dispatch(ctx, d)
+	if len(out.Begun) > 0 && n.mute.Swap(false) {
+		return graph.Dispatched{}, errCut
+	}
+	return out, err
 }
 
 func (n *nodeRuns) Claim(ctx context.Context, c graph.RunClaims) ([]*graph.Run, error) {
