@@ -83,6 +83,10 @@ func (w *Walker) granted(id graph.ObjectID, right string, left int) bool {
 	}
 	granted, final := w.look(id, right, left)
 	switch {
+	case final && left == MaxInherit:
+		// Asked for itself, and answered by itself: as quickly found out again as
+		// looked up, and thousands of such are asked about once each.
+		return granted
 	case granted && final:
 		known.yes = 0
 	case granted:

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/replica"
 )
 
 // engine is a relay over a crowd, stepped by hand: what a step costs is measured
@@ -178,5 +179,35 @@ func tree(w *world, branches ...int) {
 			w.commit("ann", edits...)
 		}
 		level = next
+	}
+}
+
+// BenchmarkPrivateNotes computes the view of one of a thousand users who have a note
+// each in a shared book: all of them are judged, and one may be read.
+func BenchmarkPrivateNotes(b *testing.B) {
+	w := newWorld(b, nil)
+	edits := []edit{w.object(oid(1), "Node", `{}`, everybody)}
+	for i := 2; i < 1002; i++ {
+		edits = append(edits, w.object(oid(i), "Node", `{}`, fmt.Sprintf(`{"read":{"users":{"u%d":true}},"manage":{"users":{"u%d":true}}}`, i, i)), edge(eid(i), "child", oid(i), oid(1)))
+	}
+	w.commit("ann", edits...)
+	proj, perr := graph.ParseProjection([]byte(childrenOf1))
+	if perr != nil {
+		b.Fatal(perr)
+	}
+	r, err := w.hub.relay(b.Context(), graph.MainGraph)
+	if err != nil {
+		b.Fatal(err)
+	}
+	l := w.hub.lens(r)
+	for b.Loop() {
+		err := w.replica.Read(b.Context(), func(st *replica.State) {
+			if c, fault := l.compute(st, &graph.Principal{User: "u7"}, proj, 0); fault != nil || len(c.Objects) != 2 {
+				b.Fatal(fault, c)
+			}
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
 	}
 }

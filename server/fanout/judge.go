@@ -80,6 +80,9 @@ func (j *judge) ask(o *graph.Object) bool {
 // rest notes what the right to read an object rests on. What is known already
 // has been followed; where that changes, everything is judged anew.
 func (j *judge) rest(o *graph.Object) {
+	if len(j.over(o.Access)) == 0 {
+		return
+	}
 	for next := []*graph.Object{o}; len(next) > 0; {
 		o := next[len(next)-1]
 		next = next[:len(next)-1]
