@@ -13,7 +13,7 @@ try {
   browser = await startBrowser()
   server = new Server()
   await server.start()
-  const size = { viewport: { width: 940, height: 620 } }
+  const size = { viewport: { width: 1000, height: 690 } }
   const [ann, bob] = [await openWindow(browser, server.url, size), await openWindow(browser, server.url, { ...size, colorScheme: 'dark' })]
   for (const [{ page }, name] of [[ann, 'Ann'], [bob, 'Bob']]) {
     await live(page)
@@ -41,12 +41,12 @@ try {
   await button(ann.page, 'Import').click()
   await ann.page.waitForFunction(() => Number(document.querySelector('.job [role=progressbar]')?.getAttribute('aria-valuenow')) > 30)
   const [light, dark] = await Promise.all([ann.page.screenshot(), bob.page.screenshot()])
-  const side = await browser.newPage({ viewport: { width: 1440, height: 700 } })
+  const side = await browser.newPage({ viewport: { width: 1440, height: 740 } })
   const src = (png) => `data:image/png;base64,${png.toString('base64')}`
   await side.setContent(`<style>
-    body { margin: 0; background: #dfe7e4; height: 700px; position: relative; overflow: hidden }
-    img { position: absolute; border-radius: 10px; box-shadow: 0 12px 40px #0006; width: 900px }
-  </style><img src="${src(light)}" style="left:36px;top:28px"><img src="${src(dark)}" style="left:504px;top:84px">`)
+    body { margin: 0; background: #dfe7e4; height: 740px; position: relative; overflow: hidden }
+    img { position: absolute; border-radius: 10px; box-shadow: 0 12px 40px #0006; width: 920px }
+  </style><img src="${src(light)}" style="left:36px;top:28px"><img src="${src(dark)}" style="left:484px;top:76px">`)
   await side.screenshot({ path: file })
 } finally {
   await browser?.close()
