@@ -114,7 +114,8 @@ func (f fields) text(name string) (s string, ok bool) {
 func unquote(raw []byte) (s string, ok bool) {
 	for _, c := range raw {
 		if c < ' ' || c > '~' || c == '\\' {
-			return s, json.Unmarshal(raw, &s) == nil
+			err := json.Unmarshal(raw, &s)
+			return s, err == nil
 		}
 	}
 	if len(raw) < 2 || raw[0] != '"' {
