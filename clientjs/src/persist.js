@@ -392,6 +392,8 @@ export class Persist {
       if (value === undefined) store.delete(key)
       else store.put(value, key)
     }
+    // At once, not after an answer to each: a page that is about to be gone hears none.
+    store.transaction.commit()
     return new Promise((resolve, reject) => {
       store.transaction.oncomplete = () => resolve()
       store.transaction.onabort = () => reject(store.transaction.error)
