@@ -34,7 +34,7 @@ func (s *step) plans() []*plan {
 	if !s.batch.known {
 		var list []*plan
 		for _, v := range s.views() {
-			list = append(list, s.anew(v))
+			list = append(list, s.anew(v, nil))
 		}
 		return list
 	}
@@ -87,7 +87,7 @@ func (s *step) match() map[*view][]touch {
 func (s *step) planOf(v *view, touches []touch) *plan {
 	switch {
 	case v.book.void:
-		return s.anew(v)
+		return s.anew(v, touches)
 	case !slices.ContainsFunc(touches, func(t touch) bool { return !v.book.content(t) }):
 		return &plan{view: v, diffs: v.follow(s.lens, s.st, touches)}
 	}
@@ -99,7 +99,7 @@ func (s *step) planOf(v *view, touches []touch) *plan {
 	maps.Copy(b.changed.judged, j.alone)
 	if !done || b.overgrown() {
 		b.void = true
-		return s.anew(v)
+		return s.anew(v, touches)
 	}
 	p := &plan{view: v}
 	if len(b.changed.judged) > 0 && !v.lead.Admin {
@@ -109,7 +109,7 @@ func (s *step) planOf(v *view, touches []touch) *plan {
 		if why := v.why.and(survey(s.st, j.walker, &v.lead, b.changed.judged)); !why.equal(v.why) {
 			if why.names() > maxGrown {
 				b.void = true
-				return s.anew(v)
+				return s.anew(v, touches)
 			}
 			p.why = why
 		}
@@ -125,13 +125,13 @@ func (s *step) planOf(v *view, touches []touch) *plan {
 		p.err = viewTooLarge(limit)
 		return p
 	}
-	s.attribute(d)
+	s.attribute(d, touches)
 	p.diffs = []*difference{d}
 	return p
 }
 
-// anew evaluates a view's projection from the start.
-func (s *step) anew(v *view) *plan {
+// anew evaluates a view's projection from the start. touches are what concerned it.
+func (s *step) anew(v *view, touches []touch) *plan {
 	c, err := s.lens.compute(s.st, &v.lead, v.proj, v.size())
 	if err != nil {
 		return &plan{view: v, err: err}
@@ -139,19 +139,27 @@ func (s *step) anew(v *view) *plan {
 	// Who is told shared the view until now, and does so still.
 	bye := s.farewell(&v.lead, v.why.and(c.why), &s.batch)
 	d := v.becoming(c, bye.entry)
-	s.attribute(d)
+	s.attribute(d, touches)
 	if !s.batch.known {
 		d.at, d.by, d.mutations = s.head.At, "", nil
 	}
 	return &plan{view: v, diffs: []*difference{d}, book: c.book, why: c.why, parted: bye.parted}
 }
 
-// attribute notes the commits that a difference covers: those that touched what
-// it is about.
-func (s *step) attribute(d *difference) {
+// attribute notes the commits that a difference covers: those that touched what it is
+// about; and where something in it was not touched, those that concerned the view in
+// another way, such as by a right that it rests on, or by its place in a list.
+func (s *step) attribute(d *difference, touches []touch) {
 	var of []*graph.Commit
 	for i := range d.entries {
-		of = append(of, s.batch.touching(d.entries[i].ref)...)
+		touching := s.batch.touching(d.entries[i].ref)
+		of = append(of, touching...)
+		if len(touching) == 0 {
+			for _, t := range touches {
+				of = append(of, t.commit)
+			}
+			touches = nil
+		}
 	}
 	slices.SortFunc(of, func(a, b *graph.Commit) int { return int(a.Version - b.Version) })
 	for _, c := range slices.Compact(of) {
