@@ -175,7 +175,11 @@ func (b *backlog) dropTexts() {
 	b.texts -= k.frame.size
 	b.bytes -= k.frame.size
 	k.frame.texts = nil
-	k.view.feed.dropped = k.frame.to
+	f := &k.view.feed
+	f.dropped = k.frame.to
+	if j := f.joined.Load(); j != nil && j.first.to <= f.dropped {
+		f.joined.Store(nil)
+	}
 }
 
 func (b *backlog) forgetOldest() {
