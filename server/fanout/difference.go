@@ -90,7 +90,7 @@ type stretch struct {
 	buried  *graves // these and what the commits deleted
 	changes map[graph.Ref][]*graph.Change
 	touched map[graph.Ref][]*graph.Commit
-	swaying *bool // see sways; nil: not known yet
+	swaying *bool // see farewell.sways; nil: not known yet
 	patches map[*graph.Change]*patched
 	encoded map[entryName]protocol.Entry // shared by all views
 }
@@ -156,11 +156,7 @@ func (s *stretch) deletedFirst(id graph.ObjectID) bool {
 // nor deletes with that: what they are now, they need not have been before. r finds
 // deleted objects as well. Of commits that are not at hand nothing is known.
 func (s *stretch) sways(r graph.Reader) bool {
-	if s.swaying == nil {
-		yes := slices.ContainsFunc(s.commits, func(c *graph.Commit) bool { return sways(c, r) })
-		s.swaying = &yes
-	}
-	return *s.swaying
+	return slices.ContainsFunc(s.commits, func(c *graph.Commit) bool { return sways(c, r) })
 }
 
 func sways(c *graph.Commit, r graph.Reader) bool {

@@ -136,7 +136,7 @@ func (f *farewell) deleted(id graph.ObjectID) verdict {
 		return verdict{why: protocol.Deleted}
 	}
 	buried := f.of.graves().over(f.s.st)
-	if !f.of.sways(buried) {
+	if !f.sways(buried) {
 		return f.by(buried, id, protocol.Deleted)
 	}
 	then := f.atDeathOf(id)
@@ -144,6 +144,19 @@ func (f *farewell) deleted(id graph.ObjectID) verdict {
 		return verdict{why: protocol.Forbidden} // the least that can be said
 	}
 	return f.by(then, id, protocol.Deleted)
+}
+
+// sways is that of the stretch, found out once for all, where what it asks for is held.
+func (f *farewell) sways(r graph.Reader) bool {
+	if known := f.of.swaying; known != nil {
+		return *known
+	}
+	missed := f.s.st.Missed()
+	yes := f.of.sways(r)
+	if f.s.st.Missed() == missed {
+		f.of.swaying = &yes
+	}
+	return yes
 }
 
 // maxDeaths bounds the states that one farewell goes back to: each costs as much

@@ -341,7 +341,7 @@ func (g graves) with(commits []*graph.Commit) graves {
 					dead = map[graph.ObjectID]bool{}
 				}
 				dead[o.ID] = true
-				out.objects[o.ID] = o
+				out.objects[o.ID], out.edges[o.ID] = o, nil
 			}
 		}
 		for i := range c.Changes {
@@ -369,8 +369,13 @@ func (u *unburied) Object(id graph.ObjectID) *graph.Object {
 	return u.objects[id]
 }
 
+// dead reports whether the object is in its grave: an undo may have brought it back.
+func (u *unburied) dead(id graph.ObjectID) bool {
+	return u.objects[id] != nil && u.Reader.Object(id) == nil
+}
+
 func (u *unburied) Out(id graph.ObjectID, label string, yield func(*graph.Edge) bool) {
-	if u.objects[id] == nil {
+	if !u.dead(id) {
 		u.Reader.Out(id, label, yield)
 		return
 	}
@@ -382,7 +387,7 @@ func (u *unburied) Out(id graph.ObjectID, label string, yield func(*graph.Edge) 
 }
 
 func (u *unburied) CountOut(id graph.ObjectID, label string) int {
-	if u.objects[id] == nil {
+	if !u.dead(id) {
 		return u.Reader.CountOut(id, label)
 	}
 	return countLabel(u.edges[id], label)

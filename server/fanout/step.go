@@ -193,7 +193,9 @@ func (s *step) partAll() {
 	s.regrounded = nil
 	for _, p := range s.parted {
 		for sub := range p.view.subs {
-			if s.farewell(sub.principal, nil, &s.batch).differs(p.list) {
+			s.missed = s.st.Missed()
+			// What is not held may tell otherwise.
+			if s.farewell(sub.principal, nil, &s.batch).differs(p.list) || s.short() {
 				s.away(sub, func(s *step) bool { return s.move(sub, sub.principal) })
 			}
 		}
