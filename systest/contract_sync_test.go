@@ -391,7 +391,7 @@ func TestALargeDeltaComesInFrames(t *testing.T) {
 	filler := strings.Repeat("x", 90<<10)
 	for range 2 {
 		var ops []string
-		for range 10 {
+		for range 7 {
 			id := newID()
 			ops = append(ops, f(`{"op":"add","path":"/objects/%s","value":{"type":"Node","body":{"x":%q}}},{"op":"add","path":"/edges/%s","value":{"label":"next","from":"%s","to":"%s"}}`, id, filler, newID(), mid, id))
 		}
