@@ -41,7 +41,8 @@ const editsName = "append.edits"
 // it. The look-ups share its statement: where the row that was locked is at the version
 // that the caller knows, nothing was committed since that the statement's snapshot
 // lacks. That goes for the rows' places (ctid) too, which spare a second search; a
-// place is one within its partition, so that the key has to hold as well.
+// place is one within its partition, so that the key has to hold as well, in words that
+// no index fits: without statistics the plan would look through the graph instead.
 // As to idle: see append_change_alone in the migrations.
 func prepareEdits(ctx context.Context, conn *pgx.Conn) error {
 	const sql = `
@@ -85,7 +86,7 @@ func prepareEdits(ctx context.Context, conn *pgx.Conn) error {
 			FROM head, edit e
 		)
 		UPDATE objects o SET version = e.version, at = $6, by = e.author, deleted = e.body IS NULL, access = e.access, body = e.body
-		FROM head, edit e WHERE e.last AND o.ctid = e.place AND o.graph = $1 AND o.id = e.id`
+		FROM head, edit e WHERE e.last AND o.ctid = e.place AND o.graph + 0 = $1 AND o.id = e.id`
 	_, err := conn.Prepare(ctx, editsName, sql)
 	return err
 }

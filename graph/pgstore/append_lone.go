@@ -57,7 +57,7 @@ func prepareChange(ctx context.Context, conn *pgx.Conn) error {
 			FROM head
 		)
 		UPDATE objects o SET version = $2 + 1, at = $6, by = $10, deleted = $28::json IS NULL, access = $27, body = $28
-		FROM head WHERE o.ctid = head.place AND o.graph = $1 AND o.id = $22`
+		FROM head WHERE o.ctid = head.place AND o.graph + 0 = $1 AND o.id = $22`
 	_, err := conn.Prepare(ctx, changeName, sql)
 	return err
 }
