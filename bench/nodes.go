@@ -24,7 +24,11 @@ func init() {
 		slowDisk(writeRow(64, "≥ 0.6")),
 		slowDisk(writeRow(16, "≥ 0.6")),
 		slowDisk(writeRow(1, "≥ 0.5")),
+		slowDisk(row{name: "write to another client", run: echoRow}),
+		slowDisk(spreadRow(1)),
+		slowDisk(row{name: "change to delivery, 1,000 views of one table", run: manyViewsRow}),
 		row{name: "nodes: one graph written by several, 64 in flight", run: sharedRow, only: "node"},
+		slowDisk(row{name: "nodes: one graph written by several, 64 in flight", run: sharedRow, only: "node"}),
 		row{name: "nodes: commit to delivery", run: hopRow, only: "node"},
 	)
 }
