@@ -13,7 +13,16 @@ import (
 
 // commitCost changes n items one at a time and gives the processor time of each,
 // Postgres included, and how long it took at the median.
-func commitCost(t *target, w *world, o options) (cpu, p50 time.Duration, err error) {
+//
+// What was done before is over then, and its garbage collected: a collection in the
+// middle of so few changes would be most of what they cost.
+func commitCost(ctx context.Context, t *target, w *world, o options) (cpu, p50 time.Duration, err error) {
+	if err := t.calm(ctx); err != nil {
+		return 0, 0, err
+	}
+	if _, _, err := t.held(ctx); err != nil {
+		return 0, 0, err
+	}
 	c, err := t.sessionIn(w.graph, t.token)
 	if err != nil {
 		return 0, 0, err
@@ -92,7 +101,7 @@ func costByViewsRow(ctx context.Context, t *target, o options) ([]figure, error)
 				views++
 			}
 		}
-		cpu, p50, err := commitCost(t, w, o)
+		cpu, p50, err := commitCost(ctx, t, w, o)
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +144,7 @@ func costByObjectsRow(ctx context.Context, t *target, o options) ([]figure, erro
 			return nil, err
 		}
 		w.items = append(w.items, more...)
-		cpu, p50, err := commitCost(t, w, o)
+		cpu, p50, err := commitCost(ctx, t, w, o)
 		if err != nil {
 			return nil, err
 		}
@@ -160,7 +169,7 @@ func costByHistoryRow(ctx context.Context, t *target, o options) ([]figure, erro
 			return nil, err
 		}
 		done += made
-		cpu, p50, err := commitCost(t, w, o)
+		cpu, p50, err := commitCost(ctx, t, w, o)
 		if err != nil {
 			return nil, err
 		}

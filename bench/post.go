@@ -289,7 +289,7 @@ func rulesRow(ctx context.Context, t *target, o options) ([]figure, error) {
 			fmt.Fprintf(&rules, "  quiet%d: {on: %s, when: \"after.body.n > %d.0\", handler: {go: tick}}\n", i, on, i)
 		}
 		err := t.withPost(ctx, rules.String(), func() error {
-			cpu, p50, err := commitCost(t, w, o)
+			cpu, p50, err := commitCost(ctx, t, w, o)
 			g.add(fmt.Sprintf("%d rules", n), cpu, p50)
 			return err
 		})

@@ -167,6 +167,23 @@ func (t *target) cpu() time.Duration {
 // serverTime gives the processor time of the server alone, finely.
 func (t *target) serverTime() time.Duration { return threadTime(t.cmd.Process.Pid) }
 
+// calm waits until the server does next to nothing, for a while at most.
+func (t *target) calm(ctx context.Context) error {
+	const look, looks, little = 100 * time.Millisecond, 100, 10 * time.Millisecond
+	for range looks {
+		before := t.serverTime()
+		select {
+		case <-time.After(look):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if t.serverTime()-before < little {
+			break
+		}
+	}
+	return nil
+}
+
 // held gives the server's memory after a collection, and what of it is in RAM.
 func (t *target) held(ctx context.Context) (memory, int64, error) {
 	var m memory
