@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -181,6 +182,16 @@ func (r result) says(stdout ...string) result {
 		}
 	}
 	return r
+}
+
+// traced waits until the trace of a commit tells all of this: a run's end is written
+// after the commit that it made.
+func (sh shell) traced(version string, want ...string) {
+	sh.t.Helper()
+	eventually(sh.t, "a trace that tells "+strings.Join(want, ", "), func() bool {
+		told := sh.run("trace", version).ends(exitOK).stdout
+		return !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(told, w) })
+	})
 }
 
 // silent expects nothing on standard output.

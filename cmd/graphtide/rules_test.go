@@ -68,6 +68,7 @@ func TestRulesAreLookedAfterFromAShell(t *testing.T) {
 	sh.run("rules", "replay", "count").ends(exitUsage, "--from")
 
 	// The tree: each step with its time and the milliseconds since the one before.
+	sh.traced(version, `"state":"succeeded"`, `"state":"dead"`)
 	tree := sh.run("trace", version, "--tree").ends(exitOK).stdout
 	for _, line := range []string{
 		`^commit ` + version + `  \d\d:\d\d:\d\d\.\d{3}  by dev\n`,

@@ -107,5 +107,5 @@ func TestSchemasAreComparedAndApplied(t *testing.T) {
 	made := newID()
 	at := decodeJSON[written](sh.in(addNote(made, "new")).run("patch").ends(exitOK))
 	follow.waitFor(made + `/body/text","value":"seen"`)
-	sh.run("trace", strconv.FormatInt(at.Version, 10)).ends(exitOK).says("echo", "succeeded")
+	sh.traced(strconv.FormatInt(at.Version, 10), "echo", "succeeded")
 }

@@ -175,7 +175,7 @@ func TestServersShareOneGraph(t *testing.T) {
 	}
 	// The worker did its part, and both servers hear of it.
 	follow.waitFor(id + `/body/text","value":"worked"`)
-	reader.run("trace", fmt.Sprint(at)).ends(exitOK).says("echo", "succeeded")
+	reader.traced(fmt.Sprint(at), "echo", "succeeded")
 	writer.in(`[{"op":"test","path":"/objects/` + id + `/body/text","value":"worked"},{"op":"remove","path":"/objects/` + id + `"}]`).run("patch").ends(exitOK)
 	follow.waitFor(`"op":"remove","path":"/objects/` + id)
 
