@@ -59,12 +59,18 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if s.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return nil, fmt.Errorf("read the database's address: %w", err)
 	}
-	if err := s.Ping(ctx); err != nil {
+	first, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	if err := s.pool.Ping(first); err != nil {
 		s.pool.Close()
-		return nil, err
+		return nil, failed("connect to the database", err)
 	}
 	return s, nil
 }
+
+// openTimeout bounds the making of the first connection. A node that starts has nobody
+// waiting who could come back, as a request has: it gives a busy machine time.
+const openTimeout = 30 * time.Second
 
 // Ping reports whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
