@@ -169,7 +169,8 @@ func (f *follower) flush(ctx context.Context) error {
 // it did stands.
 func (f *follower) move(ctx context.Context, to graph.Version, epoch string, found matched) error {
 	places := f.reserve(found.runs)
-	if claims := places.claims(); len(claims) > 0 {
+	claims := places.claims()
+	if len(claims) > 0 {
 		// What is begun has to be known: it is not given up in the middle.
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), finishPatience)
@@ -177,7 +178,7 @@ func (f *follower) move(ctx context.Context, to graph.Version, epoch string, fou
 	}
 	got, err := f.deps.Runs.Dispatch(ctx, &graph.Dispatch{
 		Graph: f.key, Node: f.cfg.Node, Lease: f.cfg.Lease, From: f.cursor.Version, To: to, Epoch: epoch,
-		Runs: found.runs, Faults: found.faults, Claims: places.claims(),
+		Runs: found.runs, Faults: found.faults, Claims: claims,
 	})
 	if err != nil {
 		places.find()
