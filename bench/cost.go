@@ -30,7 +30,7 @@ func commitCost(ctx context.Context, t *target, w *world, o options) (cpu, p50 t
 	defer c.close()
 	n := o.pick(1000, 500, 4)
 	for i := range n / 4 {
-		if err := c.change(w.items[i%crowdItems%len(w.items)]); err != nil {
+		if err := c.do(counted(w.items[i%crowdItems%len(w.items)])); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -38,7 +38,7 @@ func commitCost(ctx context.Context, t *target, w *world, o options) (cpu, p50 t
 	before := t.serverTime()
 	for i := range n {
 		began := time.Now()
-		if err := c.change(w.items[i%crowdItems%len(w.items)]); err != nil {
+		if err := c.do(counted(w.items[i%crowdItems%len(w.items)])); err != nil {
 			return 0, 0, err
 		}
 		times = append(times, time.Since(began))

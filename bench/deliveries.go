@@ -102,6 +102,44 @@ func (cr *crowd) spread(w *world, changes int, next func(i int) (item string, to
 	return cr.time(false), nil
 }
 
+// busyRow is the time from sending a change to its arrival at the one session that
+// looks, while 16 writers have a change under way each: what the append's turn adds is
+// part of it.
+func busyRow(ctx context.Context, t *target, o options) ([]figure, error) {
+	w, err := t.world(ctx, crowdItems, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer w.leave()
+	cr, err := newCrowd(w, 1, w.everything)
+	if err != nil {
+		return nil, err
+	}
+	defer cr.leave()
+	if _, err := writeEach(t, w.graph, 16, w.items, stamped, lasting(o.span/5)); err != nil { // warm
+		return nil, err
+	}
+	cr.settle(ctx)
+	cr.time(true)
+	before := t.cpu()
+	n, err := writeEach(t, w.graph, 16, w.items, stamped, lasting(o.span))
+	if err != nil {
+		return nil, err
+	}
+	cpu := t.cpu() - before
+	cr.settle(ctx)
+	if err := cr.verify(func(string) string { return w.whole() }); err != nil {
+		return nil, err
+	}
+	times := cr.time(false)
+	if int64(len(times)) != n {
+		return nil, fmt.Errorf("of %d changes %d were delivered", n, len(times))
+	}
+	return []figure{{"p50", ms(quantile(times, 0.5)), "ms", true, "≤ 1.5"}, {"p99", ms(quantile(times, 0.99)), "ms", true, ""},
+		{"changes/s", float64(n) / o.span.Seconds(), "/s", false, ""},
+		{"CPU per change, Postgres included", us(cpu) / float64(max(n, 1)), "µs", true, ""}}, nil
+}
+
 // stamped is a change whose new value is the time.
 func stamped(item string) []byte {
 	return fmt.Appendf(nil, `{"t":"mutate","mutation":"%s","patch":[{"op":"replace","path":"/objects/%s/body/n","value":%d}]}`,

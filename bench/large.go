@@ -15,7 +15,7 @@ func largeRow(_ context.Context, t *target, o options) ([]figure, error) {
 	n := o.pick(300, 150, 2)
 	before, began := t.cpu(), time.Now()
 	for range n {
-		if err := c.change(large); err != nil {
+		if err := c.do(counted(large)); err != nil {
 			return nil, err
 		}
 	}

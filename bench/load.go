@@ -73,7 +73,7 @@ func subscribeRow(n int) func(context.Context, *target, options) ([]figure, erro
 		var took []time.Duration
 		var cpu time.Duration
 		for range times {
-			if err := writer.change(w.items[0]); err != nil {
+			if err := writer.do(counted(w.items[0])); err != nil {
 				return nil, err
 			}
 			c, err := t.sessionIn(w.graph, t.token)

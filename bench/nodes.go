@@ -17,8 +17,9 @@ import (
 
 // The rows of several nodes on one Postgres and one Redis, and of a disk that
 // takes its time. The nodes are processes of their own, as they are in a
-// deployment; the same number of writers is spread over them, so that what
-// differs between the figures is the sharing alone.
+// deployment. Where each has its own 64 writers, a node is added as more people
+// come; where 64 are spread over all, each node's appends are smaller as well, which
+// costs the floor as much (see its rows of 16 and of 64 in flight).
 func init() {
 	rows = append(rows,
 		slowDisk(writeRow(64, "≥ 0.6")),
@@ -27,8 +28,10 @@ func init() {
 		slowDisk(row{name: "write to another client", run: echoRow}),
 		slowDisk(spreadRow(1)),
 		slowDisk(row{name: "change to delivery, 1,000 views of one table", run: manyViewsRow}),
-		row{name: "nodes: one graph written by several, 64 in flight", run: sharedRow, only: "node"},
-		slowDisk(row{name: "nodes: one graph written by several, 64 in flight", run: sharedRow, only: "node"}),
+		row{name: "nodes: one graph written by several, 64 in flight on each", run: sharedRow(true), only: "node"},
+		slowDisk(row{name: "nodes: one graph written by several, 64 in flight on each", run: sharedRow(true), only: "node"}),
+		row{name: "nodes: one graph written by several, 64 in flight over all", run: sharedRow(false), only: "node"},
+		slowDisk(row{name: "nodes: one graph written by several, 64 in flight over all", run: sharedRow(false), only: "node"}),
 		row{name: "nodes: commit to delivery", run: hopRow, only: "node"},
 	)
 }
@@ -119,8 +122,13 @@ func (t *target) leave() {
 	t.cmd.Wait()
 }
 
-// sharedRow has the same writers on one, two and four nodes, all in one graph.
-func sharedRow(ctx context.Context, t *target, o options) ([]figure, error) {
+// sharedRow has one, two and four nodes write one graph: 64 writers on each of them,
+// or over all.
+func sharedRow(each bool) func(context.Context, *target, options) ([]figure, error) {
+	return func(ctx context.Context, t *target, o options) ([]figure, error) { return share(ctx, t, o, each) }
+}
+
+func share(ctx context.Context, t *target, o options, each bool) ([]figure, error) {
 	nodes := []*target{t}
 	defer func() {
 		for _, p := range nodes[1:] {
@@ -146,7 +154,11 @@ func sharedRow(ctx context.Context, t *target, o options) ([]figure, error) {
 				}
 			}
 		}
-		rate, cost, stored, err := writeOver(nodes, 64, o.span)
+		writers := 64
+		if each {
+			writers *= n
+		}
+		rate, cost, stored, err := writeOver(nodes, writers, o.span)
 		if err != nil {
 			return nil, fmt.Errorf("%d nodes: %w", n, err)
 		}

@@ -8,6 +8,7 @@ var rows = []row{
 	writeRow(16, "≥ 0.6"),
 	writeRow(1, "≥ 0.5"),
 	{name: "write to another client", run: echoRow},
+	{name: "write to another client, 16 in flight", run: busyRow},
 	{name: "deliveries", run: deliveryRow},
 	spreadRow(1), spreadRow(100), spreadRow(1000), spreadRow(5000),
 	{name: "change to delivery, 1,000 views of one table", run: manyViewsRow},

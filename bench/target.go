@@ -164,6 +164,9 @@ func (t *target) cpu() time.Duration {
 	return total
 }
 
+// stored gives the processor time that its Postgres has used.
+func (t *target) stored() time.Duration { return t.cpu() - procTime(t.cmd.Process.Pid, false) }
+
 // serverTime gives the processor time of the server alone, finely.
 func (t *target) serverTime() time.Duration { return threadTime(t.cmd.Process.Pid) }
 

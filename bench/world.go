@@ -260,9 +260,9 @@ func mutation(id string, n int64) []byte {
 	return fmt.Appendf(nil, `{"t":"mutate","mutation":"%s","patch":[{"op":"replace","path":"/objects/%s/body/n","value":%d}]}`, uuid.NewString(), id, n)
 }
 
-// change sends a change of an item and waits for its acknowledgement.
-func (c *wsClient) change(id string) error {
-	if err := c.send(mutation(id, counter.Add(1))); err != nil {
+// do sends a change and waits for its acknowledgement.
+func (c *wsClient) do(change []byte) error {
+	if err := c.send(change); err != nil {
 		return err
 	}
 	_, err := c.readUntil(`"t":"ack"`)
