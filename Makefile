@@ -5,7 +5,7 @@ BIN := bin/graphtide
 GO ?= go
 export GRAPHTIDE_POSTGRES_BIN ?= $(shell scripts/postgres-bin)
 
-.PHONY: help dev test build setup check bench fuzz torture sabotage format clean test-go test-client test-example
+.PHONY: help dev test build setup check bench fuzz torture restart sabotage format clean test-go test-client test-example
 
 help: ## print what can be done
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ fuzz: ## fuzz every parser of outside input for a while (FUZZTIME=30s each)
 
 torture: setup-test ## break a deployment and judge it (SEED=… FOR=10m RATE=1 ARGS=-detail)
 	$(GO) run ./systest/cmd/torture -for $(or $(FOR),2m) $(if $(SEED),-seed $(SEED)) $(if $(RATE),-rate $(RATE)) $(ARGS)
+
+restart: setup-test ## start a server again under views of 100,000 objects, and count what it reads (BOOKS=10000 on ten shelves)
+	$(GO) test ./systest -count=1 -v -run TestARestartUnderLiveViews -timeout 25m -args -books $(or $(BOOKS),10000)
 
 sabotage: setup-test ## break one promise at a time, and see that torture notices (BREAKS=skip-delta,ack-early)
 	$(GO) run ./systest/cmd/torture -sabotage $(or $(BREAKS),all) $(if $(SEED),-seed $(SEED)) $(if $(FOR),-for $(FOR)) $(ARGS)
