@@ -63,6 +63,12 @@ func (s *Server) revert(w http.ResponseWriter, r *http.Request, c *call) error {
 	}
 	for attempt := 1; ; attempt++ {
 		p, m, err := s.planRevert(ctx, c, body)
+		if errors.Is(err, errUnsettled) && attempt < revertAttempts {
+			continue
+		}
+		if errors.Is(err, errUnsettled) {
+			return changedMeanwhile()
+		}
 		if err != nil {
 			return err
 		}
@@ -79,10 +85,14 @@ func (s *Server) revert(w http.ResponseWriter, r *http.Request, c *call) error {
 			if attempt < revertAttempts {
 				continue
 			}
-			return graph.Errf(graph.CodeUnavailable, "others keep changing what is to be undone; try again")
+			return changedMeanwhile()
 		}
 		return err
 	}
+}
+
+func changedMeanwhile() error {
+	return graph.Errf(graph.CodeUnavailable, "others keep changing what is to be undone; try again")
 }
 
 // parseRevert reads what to undo. Unknown members are ignored.
@@ -171,7 +181,7 @@ func (s *Server) planRevert(ctx context.Context, c *call, body *revertBody) (*re
 	}
 	m, err := p.invert(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, p.final(ctx, err)
 	}
 	m.Cause = graph.Cause{Kind: graph.CauseRevert, Version: versions[len(versions)-1]}
 	return p, m, nil

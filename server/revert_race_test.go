@@ -1,0 +1,44 @@
+package server_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/graph/memstore"
+	"github.com/graphtide/graphtide/internal/testserver"
+)
+
+// meddled is a store in which something happens just before the history of an edge
+// is read for the first time.
+type meddled struct {
+	graph.Store
+	once   sync.Once
+	meddle func()
+}
+
+func (s *meddled) History(ctx context.Context, g graph.GraphKey, ref graph.Ref, before graph.Version, limit int) ([]*graph.HistoryEntry, error) {
+	if ref.Kind == graph.KindEdge {
+		s.once.Do(s.meddle)
+	}
+	return s.Store.History(ctx, g, ref, before, limit)
+}
+
+// What an undo reads it reads piece by piece. Where somebody, on another node, removes
+// all that is to be undone between two pieces, nothing is in the way: it is as if it
+// were undone.
+func TestAnUndoIsNotRefusedForWhatIsToBeUndone(t *testing.T) {
+	t.Parallel()
+	store := &meddled{Store: memstore.New()}
+	s := testserver.New(t, testserver.Options{Schema: testSchema, Store: store})
+	other := testserver.New(t, testserver.Options{Schema: testSchema, Store: store}).As("ann")
+	ann := s.As("ann")
+	a, b, link := newID(), newID(), newID()
+	ann.Patch(main, patchOf(addNote(b, "b"))).Want(200)
+	ann.Patch(main, patchOf(addNote(a, "a"), addEdge(link, "link", a, b))).Want(200) // 2
+	store.meddle = func() { other.Patch(main, patchOf(remove("/objects/"+a))).Want(200) }
+	ann.Post(main+"/revert", undo(2)).Want(200)
+	ann.Get(main + "/objects/" + a).Want(404)
+	ann.Get(main + "/objects/" + b).Want(200)
+}
