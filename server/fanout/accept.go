@@ -14,7 +14,6 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
-	"golang.org/x/time/rate"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/access"
@@ -136,8 +135,6 @@ func (h *Hub) shut(c *connection, code protocol.CloseCode) {
 
 // serve takes a connection from its hello to its end.
 func (h *Hub) serve(c *connection, graphName string) {
-	ctx, cancel := context.WithCancel(h.ctx)
-	defer cancel()
 	if !h.listen(c) {
 		h.dismiss(c, spreadFirst)
 		return
@@ -153,7 +150,7 @@ func (h *Hub) serve(c *connection, graphName string) {
 	}
 	var s *session
 	if err == nil {
-		s, err = h.begin(ctx, c, hello, graphName)
+		s, err = h.begin(h.ctx, c, hello, graphName)
 	}
 	if err != nil {
 		var code refused
@@ -219,13 +216,13 @@ func (h *Hub) begin(ctx context.Context, c *connection, hello *protocol.Hello, g
 	if hello.Session == "" {
 		hello.Session = uuid.NewString()
 	}
+	now := thisMoment()
 	s := &session{
-		hub: h, conn: c.socket, wire: c.wire, id: hello.Session, user: p.User,
-		wake:      make(chan struct{}, 1),
-		limiter:   rate.NewLimiter(rate.Limit(h.cfg.Rate), int(h.cfg.Rate*burst)),
-		principal: &p, expires: expires, lastAt: time.Now().UnixNano(), lastPing: time.Now().UnixNano(),
+		hub: h, conn: c, id: hello.Session, wake: make(chan struct{}, 1),
+		expires: expiry(expires), lastAt: now, lastPing: now,
 	}
-	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.principal.Store(&p)
+	s.ctx, s.cancel = context.WithCancel(context.Background()) // it ends with its connection
 	if s.relay, err = h.relay(ctx, graphName); err != nil {
 		return nil, closeFor(err, protocol.CloseNoGraph)
 	}
@@ -298,7 +295,7 @@ func (h *Hub) applied(ctx context.Context, s *session, pending []string) (map[st
 	}
 	keys := make([]graph.MutationKey, len(pending))
 	for i, p := range pending {
-		keys[i] = graph.MutationKey{Author: s.user, Key: p}
+		keys[i] = graph.MutationKey{Author: s.user(), Key: p}
 	}
 	found, err := h.cfg.Store.Recorded(ctx, s.relay.replica.Key(), keys)
 	if err != nil {

@@ -144,7 +144,7 @@ func BenchmarkLoad(b *testing.B) {
 	for b.Loop() {
 		done := make(chan *view)
 		r.ask(context.Background(), command{run: func(x *step) {
-			v, err := x.view(childrenOf1, proj, bob)
+			v, err := x.view(newQuery(proj), bob)
 			if err != nil {
 				b.Error(err)
 			}

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/coder/websocket"
-	"golang.org/x/time/rate"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/replica"
@@ -355,10 +354,10 @@ func (w *world) connect(p graph.Principal) *client {
 		w.t.Fatal(err)
 	}
 	s := &session{
-		hub: w.hub, relay: r, conn: &silent{}, id: "s", user: p.User, principal: &p,
-		wake:    make(chan struct{}, 1),
-		limiter: rate.NewLimiter(rate.Inf, 1),
+		hub: w.hub, relay: r, conn: &connection{socket: &silent{}}, id: "s",
+		wake: make(chan struct{}, 1),
 	}
+	s.principal.Store(&p)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if !r.join(s) {
 		w.t.Fatal("the relay is closing")

@@ -98,9 +98,6 @@ func (c *Config) bounds() protocol.SessionBounds {
 	}
 }
 
-// burst is for how many seconds' messages may come at once.
-const burst = 5
-
 // WithDefaults fills in what is zero.
 func (c Config) WithDefaults() Config {
 	c.Limits = c.Limits.WithDefaults()

@@ -38,7 +38,7 @@ func (e *engine) watchAs(p graph.Principal, format string, args ...any) *view {
 	}
 	var v *view
 	e.relay.step([]command{{run: func(s *step) {
-		if v, err = s.view(text, proj, p); err != nil {
+		if v, err = s.view(newQuery(proj), p); err != nil {
 			e.b.Fatal(err)
 		}
 	}}})

@@ -385,7 +385,7 @@ func TestViewsEqualTheirProjectionComputedAnewAfterEveryCommit(t *testing.T) {
 			proj, text := drawProjection(t, c.objects[:4])
 			for _, p := range rapid.SliceOfNDistinct(rapid.SampledFrom(people), 1, 3, func(p graph.Principal) string { return p.User }).Draw(t, "who") {
 				r.step([]command{{run: func(s *step) {
-					v, err := s.view(text, proj, p)
+					v, err := s.view(newQuery(proj), p)
 					switch {
 					case err != nil && !s.short():
 						t.Fatal(err)

@@ -126,21 +126,21 @@ func (h *Hub) claim(s *session) (replaced *session, refusal error) {
 	defer h.mu.Unlock()
 	k := sessionKey{s.relay.name, s.id}
 	replaced = h.sessions[k]
-	if user, known := h.ownerOf(k); known && user != s.user {
+	if user, known := h.ownerOf(k); known && user != s.user() {
 		return nil, refused(protocol.CloseForbidden)
 	}
-	if !h.crowd.join(s.user, replaced != nil, &h.cfg) {
+	if !h.crowd.join(s.user(), replaced != nil, &h.cfg) {
 		return nil, refused(protocol.CloseTooMany)
 	}
 	h.sessions[k] = s
-	h.peers.say(peerMessage{Kind: peerClaim, Graph: k.graph, Session: k.id, User: s.user})
+	h.peers.say(peerMessage{Kind: peerClaim, Graph: k.graph, Session: k.id, User: s.user()})
 	return replaced, nil
 }
 
 // ownerOf gives the user that an id belongs to. The caller holds mu.
 func (h *Hub) ownerOf(k sessionKey) (user string, known bool) {
 	if s := h.sessions[k]; s != nil {
-		return s.user, true
+		return s.user(), true
 	}
 	return h.owners.find(k, time.Now())
 }
@@ -168,11 +168,11 @@ func (h *Hub) claimedElsewhere(k sessionKey, user string) {
 func (h *Hub) release(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.crowd.leave(s.user)
+	h.crowd.leave(s.user())
 	k := sessionKey{s.relay.name, s.id}
 	if h.sessions[k] == s {
 		delete(h.sessions, k)
-		h.owners.depart(k, s.user, time.Now())
+		h.owners.depart(k, s.user(), time.Now())
 	}
 }
 

@@ -50,8 +50,8 @@ func TestWhoMayHaveToBeToldOtherwiseIsLookedAtAgain(t *testing.T) {
 	defer sess.cancel()
 	var sub *subscription
 	r.step([]command{{run: func(s *step) {
-		if v, _ := s.view("children", proj, bob); v != nil && sub == nil {
-			sub = &subscription{session: sess, name: "s1", canonical: "children", proj: proj, principal: &bob, view: v}
+		if v, _ := s.view(newQuery(proj), bob); v != nil && sub == nil {
+			sub = &subscription{session: sess, name: "s1", query: newQuery(proj), principal: &bob, view: v}
 			sess.subs = []*subscription{sub}
 			v.subs[sub] = struct{}{}
 		}

@@ -18,7 +18,7 @@ const presenceWeight = 150
 // onlooker is what a session has yet to be told of presence: of each who came,
 // changed or left, the newest. What is over the bound is not kept. It is told
 // once the session has read the rest: from the object next on, by presence.walk.
-// session.mu guards it.
+// session.mu guards it. Nobody has been told of anything where there is none: nil works.
 type onlooker struct {
 	waiting map[graph.ObjectID]map[string]protocol.PresenceState
 	weight  int
@@ -83,7 +83,7 @@ func (l *onlooker) late(on graph.ObjectID) {
 // ask reports whether presence.walk is to be asked for: something was not filed,
 // there is room again, and it was not asked for since.
 func (l *onlooker) ask() bool {
-	if !l.behind || l.asked {
+	if l == nil || !l.behind || l.asked {
 		return false
 	}
 	l.asked = true
@@ -113,7 +113,7 @@ func (l *onlooker) lose(on graph.ObjectID, sessions []string) {
 
 // objects gives those of which something waits to be told, or was told.
 func (l *onlooker) objects() []graph.ObjectID {
-	if len(l.waiting)+len(l.told) == 0 {
+	if l == nil || len(l.waiting)+len(l.told) == 0 {
 		return nil
 	}
 	return slices.AppendSeq(slices.Collect(maps.Keys(l.waiting)), maps.Keys(l.told))
@@ -121,7 +121,7 @@ func (l *onlooker) objects() []graph.ObjectID {
 
 // all hands out what waits for a session, as messages.
 func (l *onlooker) all(of *session, yield func([]byte)) {
-	if len(l.waiting) == 0 {
+	if l == nil || len(l.waiting) == 0 {
 		return
 	}
 	self := of.public()
@@ -147,6 +147,9 @@ func (l *onlooker) all(of *session, yield func([]byte)) {
 // tell files what sessions do on an object. The caller may hold feedMu.
 func (s *session) tell(on graph.ObjectID, states ...protocol.PresenceState) {
 	s.mu.Lock()
+	if s.present == nil {
+		s.present = &onlooker{}
+	}
 	for _, p := range states {
 		if !s.present.put(on, p) {
 			s.present.late(on)

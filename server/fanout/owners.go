@@ -24,8 +24,8 @@ const keepOwners = ownership / 3
 // name may be anything; who has none is nobody's namesake.
 func (s *session) shared() (session, user string) {
 	user = "anonymous"
-	if s.user != "" {
-		user = "user " + s.user
+	if s.user() != "" {
+		user = "user " + s.user()
 	}
 	return s.relay.name + ":" + s.id, user
 }
@@ -35,7 +35,7 @@ func (h *Hub) admit(ctx context.Context, s *session) (replaced *session, refusal
 	h.mu.Lock()
 	owner, known := h.ownerOf(sessionKey{s.relay.name, s.id})
 	h.mu.Unlock()
-	if h.cfg.Owners != nil && (!known || owner == s.user) {
+	if h.cfg.Owners != nil && (!known || owner == s.user()) {
 		id, user := s.shared()
 		if h.cfg.Owners.Claim(ctx, id, user) != user {
 			return nil, refused(protocol.CloseForbidden)

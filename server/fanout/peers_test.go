@@ -120,7 +120,7 @@ func TestASessionIsReplacedFromAnotherNode(t *testing.T) {
 	wa, wb, settle := pair(t)
 	closed := make(chan protocol.CloseCode, 1)
 	a := wa.connect(ann)
-	a.s.id, a.s.conn = "11111111-1111-4111-8111-111111111111", &closing{closed: closed}
+	a.s.id, a.s.conn.socket = "11111111-1111-4111-8111-111111111111", &closing{closed: closed}
 	if _, err := wa.hub.claim(a.s); err != nil {
 		t.Fatal("the id is free")
 	}
@@ -193,7 +193,7 @@ func TestASessionIsItsUsersOnANodeThatNeverSawIt(t *testing.T) {
 		t.Helper()
 		c := w.connect(p)
 		c.s.id = sessionA
-		c.s.conn = &closing{closed: make(chan protocol.CloseCode, 1)}
+		c.s.conn.socket = &closing{closed: make(chan protocol.CloseCode, 1)}
 		if _, err := w.hub.admit(t.Context(), c.s); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", p.User, err, want)
 		}

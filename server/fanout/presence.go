@@ -44,7 +44,7 @@ func newPresence(graphName string, p *peers) *presence {
 
 // say tells the other nodes, who tell their sessions.
 func (p *presence) say(on graph.ObjectID, sess *session, state json.RawMessage) {
-	p.peers.say(peerMessage{Kind: peerPresence, Graph: p.graph, On: on.String(), Session: sess.public(), User: sess.user, State: state})
+	p.peers.say(peerMessage{Kind: peerPresence, Graph: p.graph, On: on.String(), Session: sess.public(), User: sess.user(), State: state})
 }
 
 // sayAll tells the other nodes of everybody here.
@@ -150,7 +150,7 @@ func (p *presence) left(s *step, sess *session, on graph.ObjectID) {
 	s.off(on, sess.public())
 	p.say(on, sess, nil)
 	if _, elsewhere := p.far[on][sess.public()]; !elsewhere {
-		p.tell(s, on, protocol.PresenceState{Session: sess.public(), User: sess.user})
+		p.tell(s, on, protocol.PresenceState{Session: sess.public(), User: sess.user()})
 	}
 }
 
@@ -356,7 +356,7 @@ func (p *presence) states(on graph.ObjectID) []protocol.PresenceState {
 		states = append(states, protocol.PresenceState{Session: id, User: d.user, State: d.state})
 	}
 	for sess, state := range p.on[on] {
-		states = append(states, protocol.PresenceState{Session: sess.public(), User: sess.user, State: state})
+		states = append(states, protocol.PresenceState{Session: sess.public(), User: sess.user(), State: state})
 	}
 	return states
 }

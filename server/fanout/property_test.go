@@ -351,7 +351,7 @@ func TestWhatClientsHoldEqualsTheirProjectionComputedFromScratch(t *testing.T) {
 				clients[i] = next
 			case 4: // other rights
 				p := rapid.SampledFrom(people).Draw(t, "rights")
-				p.User, p.Anonymous = cl.s.user, cl.s.user == ""
+				p.User, p.Anonymous = cl.s.user(), cl.s.user() == ""
 				*been[cl] = append(*been[cl], *cl.s.rights())
 				cl.say(`{"t":"token","token":%q}`, token(p))
 			case 5:

@@ -3,7 +3,6 @@ package fanout
 import (
 	"encoding/json"
 	"errors"
-	"time"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/access"
@@ -21,7 +20,7 @@ func (s *session) run(rest [][]byte) {
 	s.relay.leave(s)
 	s.hub.release(s)
 	s.helpers.Wait()
-	s.wire.finish()
+	s.conn.wire.finish()
 	s.hub.metrics.sessions.Dec()
 }
 
@@ -34,7 +33,7 @@ func (s *session) readLoop(rest [][]byte) {
 		}
 	}
 	for s.hasRoom() {
-		s.reading.Store(time.Now().UnixNano())
+		s.reading.Store(int64(thisMoment()))
 		msg, err := s.hub.read(s.conn)
 		s.reading.Store(0)
 		var code refused
@@ -86,7 +85,7 @@ func (s *session) hasRoom() bool {
 // line works on one object; false ends the session.
 func (s *session) line(text []byte) bool {
 	m, err := protocol.Decode(text)
-	if _, mutation := m.(*protocol.Mutate); !mutation && !s.limiter.Allow() {
+	if _, mutation := m.(*protocol.Mutate); !mutation && !s.pace.takes(thisMoment(), s.hub.cfg.Rate) {
 		s.close(protocol.CloseTooMany)
 		return false
 	}
@@ -137,7 +136,7 @@ func (s *session) message(m protocol.Message) bool {
 		s.presence(m)
 	case *protocol.Ping:
 		s.mu.Lock()
-		s.wantAts, s.lastAt = s.wantAts+1, time.Now().UnixNano()
+		s.wantAts, s.lastAt = s.wantAts+1, thisMoment()
 		s.mu.Unlock()
 		s.wakeUp()
 	}
@@ -152,12 +151,13 @@ func (s *session) renew(m *protocol.Token) bool {
 	case errors.As(err, &code):
 		s.close(protocol.CloseCode(code))
 		return false
-	case p.User != s.user:
+	case p.User != s.user():
 		s.close(protocol.CloseForbidden)
 		return false
 	}
 	s.mu.Lock()
-	s.principal, s.expires = &p, expires
+	s.principal.Store(&p)
+	s.expires = expiry(expires)
 	s.mu.Unlock()
 	s.relay.ask(s.ctx, command{alone: true, run: func(x *step) { x.renewRights(s, &p) }})
 	return true
@@ -173,9 +173,7 @@ func (s *session) subscribe(m *protocol.Sub) error {
 		return s.loadPast(m, proj)
 	}
 	p := s.rights()
-	sub := &subscription{
-		session: s, name: m.Sub, canonical: string(proj.AppendJSON(nil)), proj: proj, principal: p,
-	}
+	sub := &subscription{session: s, name: m.Sub, query: newQuery(proj), principal: p}
 	if m.Since != nil {
 		sub.held = &claim{since: *m.Since, epoch: m.Epoch, key: m.Key}
 	}
@@ -273,7 +271,7 @@ func (s *session) loadPast(m *protocol.Sub, proj *graph.Projection) error {
 	s.end(old)
 	again := s.fix(m.Sub) || old != nil
 	s.queue(item{body: wholeBody(res.Objects, res.Edges, res.Roots, digest), head: &protocol.LoadHead{
-		Sub: m.Sub, View: "at" + m.Sub, Key: keyOf(string(proj.AppendJSON(nil)), proj, reg, p), Reset: again, Version: *m.At,
+		Sub: m.Sub, View: "at" + m.Sub, Key: newQuery(proj).key(reg, p), Reset: again, Version: *m.At,
 	}})
 	return nil
 }

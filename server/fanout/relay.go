@@ -118,6 +118,18 @@ func (r *relay) wakeUp() {
 
 // ask hands a command to the relay; false where the relay or ctx has ended.
 func (r *relay) ask(ctx context.Context, c command) bool {
+	// Mostly there is room. Only who waits needs the channel of the context, which would
+	// be a tenth of what an idle session costs.
+	select {
+	case <-r.stopped:
+		return false
+	default:
+	}
+	select {
+	case r.commands <- c:
+		return true
+	default:
+	}
 	select {
 	case r.commands <- c:
 		return true
@@ -353,7 +365,7 @@ func (r *relay) forget(now time.Time) {
 // drop forgets a view.
 func (r *relay) drop(v *view) {
 	r.index.abandon(v)
-	list := r.named[v.name]
+	list := r.named[v.text]
 	for i, w := range list {
 		if w == v {
 			list[i] = list[len(list)-1]
@@ -363,9 +375,9 @@ func (r *relay) drop(v *view) {
 		}
 	}
 	if len(list) == 0 {
-		delete(r.named, v.name)
+		delete(r.named, v.text)
 	} else {
-		r.named[v.name] = list
+		r.named[v.text] = list
 	}
 	r.hub.metrics.views.Dec()
 }

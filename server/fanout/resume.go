@@ -1,15 +1,10 @@
 package fanout
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
-	"github.com/graphtide/graphtide/graph/access"
-	"github.com/graphtide/graphtide/graph/replica"
 	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/server/protocol"
 )
@@ -219,7 +214,7 @@ func (s *step) subscribe(sub *subscription) {
 	if s.await(sub) {
 		return
 	}
-	v, err := s.view(sub.canonical, sub.proj, *sub.principal)
+	v, err := s.view(sub.query, *sub.principal)
 	var held *resumed
 	far := false
 	if v != nil && sub.held != nil {
@@ -251,7 +246,7 @@ func (s *step) subscribe(sub *subscription) {
 }
 
 func (s *step) resumable(sub *subscription, v *view) (held *resumed, far bool) {
-	if sub.held.epoch != s.head.Epoch && !sabotage.On(sabotage.TrustOldEpoch) || sub.held.key != keyOf(sub.canonical, sub.proj, s.reg, sub.principal) {
+	if sub.held.epoch != s.head.Epoch && !sabotage.On(sabotage.TrustOldEpoch) || sub.held.key != sub.key(s.reg, sub.principal) {
 		return nil, false
 	}
 	return s.heldAt(v, sub.principal, sub.principal, sub.held.since)
@@ -260,7 +255,7 @@ func (s *step) resumable(sub *subscription, v *view) (held *resumed, far bool) {
 // load begins an item that loads a view for a subscription.
 func (s *step) load(sub *subscription, v *view) item {
 	return item{at: s.head.Version, sub: sub, head: &protocol.LoadHead{
-		Sub: sub.name, View: v.id, Key: keyOf(sub.canonical, sub.proj, s.reg, sub.principal), Version: s.head.Version,
+		Sub: sub.name, View: v.id, Key: sub.key(s.reg, sub.principal), Version: s.head.Version,
 	}}
 }
 
@@ -274,7 +269,7 @@ func (s *step) move(sub *subscription, p *graph.Principal) bool {
 	old, held := sub.view, sub.principal
 	sub.session.freeze()
 	cursor := sub.session.cursorOf(sub)
-	v, err := s.view(sub.canonical, sub.proj, *p)
+	v, err := s.view(sub.query, *p)
 	var r *resumed
 	if v != nil {
 		r = s.heldFrom(old, v, held, p, cursor)
@@ -315,7 +310,7 @@ func (s *step) heldFrom(old, v *view, p, told *graph.Principal, cursor graph.Ver
 // reload takes a subscription to its view from the start; false, with nothing
 // done, where the step is short of something.
 func (s *step) reload(sub *subscription) bool {
-	v, err := s.view(sub.canonical, sub.proj, *sub.principal)
+	v, err := s.view(sub.query, *sub.principal)
 	if s.short() {
 		return false
 	}
@@ -338,7 +333,7 @@ func (s *step) attach(sub *subscription, v *view, it item) {
 	s.mark(sub)
 	v.subs[sub] = struct{}{}
 	// One for all, and nothing that is needed no more.
-	sub.canonical, sub.proj, sub.held = v.name, v.proj, nil
+	sub.query, sub.held = v.query, nil
 	s.later(func() {
 		if !sub.session.attach(sub, v, it) {
 			s.detach(sub, v)
@@ -472,27 +467,4 @@ func (s *step) leave(sess *session) {
 		s.unsubscribe(sub)
 	}
 	s.presence.leave(s, sess)
-}
-
-// keyOf names what a view depends on beside the graph: a client that comes back
-// with another key holds something that cannot be built on. It is the same on
-// every node, and after a restart. Of the schema, only which types are below
-// that of the roots matters.
-func keyOf(canonical string, proj *graph.Projection, types replica.Types, p *graph.Principal) string {
-	text := make([]byte, 0, len(canonical)+64)
-	text = graph.AppendString(text, canonical)
-	if proj.Type != nil {
-		for _, name := range types.Subtypes(proj.Type.Type) {
-			text = graph.AppendString(text, name)
-		}
-	}
-	text = strconv.AppendBool(text, p.Admin)
-	if !p.Admin {
-		for _, n := range access.PrincipalNames(p) {
-			text = append(text, '0'+byte(n.Kind))
-			text = graph.AppendString(text, n.ID)
-		}
-	}
-	sum := sha256.Sum256(text)
-	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
-	"golang.org/x/time/rate"
 
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/internal/sabotage"
@@ -47,42 +46,56 @@ type socket interface {
 type session struct {
 	hub     *Hub
 	relay   *relay
-	conn    socket
-	wire    *wire  // under conn
+	conn    *connection
 	id      string // the client's
-	user    string // of the token: it never changes
 	ctx     context.Context
 	cancel  context.CancelFunc
-	wake    chan struct{} // one place: there may be something to write
-	limiter *rate.Limiter
+	wake    chan struct{}  // one place: there may be something to write, or nothing more
+	pace    pace           // of the messages; the reading goroutine owns it
 	helpers sync.WaitGroup // pings and the closing of the connection
 
 	// handling is held while a message is worked on: who replaces the session
 	// waits for it, so that the mutations of both stay in order.
 	handling sync.Mutex
 
-	// reading is since when the client's next message is waited for, in Unix
-	// nanoseconds; 0 while one is worked on, or there is no room for it.
+	// principal never changes, and is replaced only by another of the same user.
+	principal atomic.Pointer[graph.Principal]
+
+	// reading is since when the client's next message is waited for, a moment;
+	// 0 while one is worked on, or there is no room for it.
 	reading atomic.Int64
 	pinging atomic.Bool
 
-	mu        sync.Mutex       // guards the fields below; taken after relay.feedMu
-	principal *graph.Principal // never changed, only replaced
-	expires   time.Time
-	subs      []*subscription
-	fixed     map[string]struct{} // names that past states were given
-	items     []item
-	answers   []*answer     // of the mutations sent, in order
-	waiting   int           // what items and answers weigh, and loads that were asked for
-	flying    int           // bytes of unanswered mutations
-	room      chan struct{} // closed when there may be room again for what is asked; nil while nobody waits
-	lastAt    int64         // when an `at` was last asked for, in Unix nanoseconds
-	lastPing  int64         // as lastAt
-	frozen    int32         // the relay is moving subscriptions: nothing is taken out meanwhile
-	catching  bool          // the relay was asked for merged deltas
-	wantAts   int           // so many times an `at` was asked for
-	closed    bool
-	present   onlooker
+	mu       sync.Mutex // guards the fields below; taken after relay.feedMu
+	frozen   int32      // the relay is moving subscriptions: nothing is taken out meanwhile
+	wantAts  int32      // so many times an `at` was asked for
+	catching bool       // the relay was asked for merged deltas
+	closed   bool
+	expires  int64  // when the token does, in Unix milliseconds; 0 for never
+	lastAt   moment // when an `at` was last asked for
+	lastPing moment
+	subs     []*subscription
+	fixed    map[string]struct{} // names that past states were given
+	items    []item
+	answers  []*answer     // of the mutations sent, in order
+	waiting  int           // what items and answers weigh, and loads that were asked for
+	flying   int           // bytes of unanswered mutations
+	room     chan struct{} // closed when there may be room again for what is asked; nil while nobody waits
+	present  *onlooker     // nil until it was told of somebody's presence
+}
+
+// rights gives the principal that the session acts as now.
+func (s *session) rights() *graph.Principal { return s.principal.Load() }
+
+// user gives the name that the session's tokens bear: it never changes.
+func (s *session) user() string { return s.rights().User }
+
+// expiry gives when a session ends with its token, as session.expires.
+func expiry(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.UnixMilli()
 }
 
 // anonymousSession is the name space of what others are told of.
@@ -91,7 +104,7 @@ var anonymousSession = uuid.MustParse("6f1f4b7e-9a0d-4f7b-8a55-6b0a3f0d2c41")
 // public gives the id that other sessions know the session by. Whoever has no
 // name can prove that a session is his by its id alone: others must not learn it.
 func (s *session) public() string {
-	if s.user != "" {
+	if s.user() != "" {
 		return s.id
 	}
 	return uuid.NewHash(sha256.New(), anonymousSession, []byte(s.id), 8).String()
@@ -356,13 +369,6 @@ func (s *session) answered(a *answer, receipt graph.Receipt, err error) {
 	s.wakeUp()
 }
 
-// rights gives the principal that the session acts as now.
-func (s *session) rights() *graph.Principal {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.principal
-}
-
 // close ends the session with a close code. It does not wait.
 func (s *session) close(code protocol.CloseCode) {
 	s.mu.Lock()
@@ -373,7 +379,7 @@ func (s *session) close(code protocol.CloseCode) {
 		return
 	}
 	s.hub.metrics.close(code)
-	s.cancel()
+	s.die()
 	s.helpers.Go(func() { s.conn.Close(websocket.StatusCode(code), code.Reason()) })
 }
 
@@ -383,11 +389,17 @@ func (s *session) abandon() (first bool) {
 	first = !s.closed
 	s.closed = true
 	s.mu.Unlock()
-	s.cancel()
+	s.die()
 	if first {
 		s.helpers.Go(func() { s.conn.CloseNow() })
 	}
 	return first
+}
+
+// die ends what is done for the session, and its writer.
+func (s *session) die() {
+	s.cancel()
+	s.wakeUp()
 }
 
 // bye tells the client when to come back, after what waits for it has gone out.
@@ -397,7 +409,7 @@ func (s *session) bye(after time.Duration, code protocol.CloseCode) {
 
 // keepHouse does what is due, a ping only where it may, and tells whether it did that.
 func (s *session) keepHouse(now time.Time, mayPing bool) (pinged bool) {
-	if s.wire.stuck(now) >= s.hub.cfg.Stall {
+	if s.conn.wire.stuck(now) >= s.hub.cfg.Stall {
 		// A close frame cannot overtake what is stuck.
 		if s.abandon() {
 			s.hub.metrics.close(protocol.CloseStalled)
@@ -405,14 +417,15 @@ func (s *session) keepHouse(now time.Time, mayPing bool) (pinged bool) {
 		return false
 	}
 	s.mu.Lock()
-	expired := !s.expires.IsZero() && !now.Before(s.expires)
-	wantAt := now.UnixNano()-s.lastAt >= int64(s.hub.cfg.Idle)
+	expired := s.expires != 0 && now.UnixMilli() >= s.expires
+	this := momentOf(now)
+	wantAt := this.since(s.lastAt) >= s.hub.cfg.Idle
 	if wantAt {
-		s.wantAts, s.lastAt = max(s.wantAts, 1), now.UnixNano()
+		s.wantAts, s.lastAt = max(s.wantAts, 1), this
 	}
-	ping := mayPing && now.UnixNano()-s.lastPing >= int64(s.hub.cfg.Ping) && s.reading.Load() != 0 && s.wire.stuck(now) == 0
+	ping := mayPing && this.since(s.lastPing) >= s.hub.cfg.Ping && s.reading.Load() != 0 && s.conn.wire.stuck(now) == 0
 	if ping && !s.closed && s.pinging.CompareAndSwap(false, true) {
-		s.lastPing, pinged = now.UnixNano(), true
+		s.lastPing, pinged = this, true
 		s.helpers.Go(s.ping) // not once closed: run may have waited for all
 	}
 	s.mu.Unlock()
@@ -437,10 +450,10 @@ func (s *session) ping() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.hub.cfg.Stall)
 	defer cancel()
 	err := s.conn.Ping(ctx)
-	if err == nil || ctx.Err() == nil || s.ctx.Err() != nil || s.wire.stuck(time.Now()) > 0 {
+	if err == nil || ctx.Err() == nil || s.ctx.Err() != nil || s.conn.wire.stuck(time.Now()) > 0 {
 		return // where the ping itself is stuck, keepHouse sees to it
 	}
-	if reading := s.reading.Load(); reading != 0 && reading <= began.UnixNano() {
+	if reading := s.reading.Load(); reading != 0 && reading <= int64(momentOf(began)) {
 		s.close(protocol.CloseStalled)
 	}
 }

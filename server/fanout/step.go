@@ -82,7 +82,7 @@ func (s *step) newSchema(reg *schema.Registry) {
 // for all.
 func (s *step) begin(v *view, c *computed) {
 	v.floor = s.head.Version
-	next := newView(s.viewID(), v.name, v.proj, v.lead, c, s.head.Version)
+	next := newView(s.viewID(), v.query, v.lead, c, s.head.Version)
 	if len(next.objects) == len(v.objects) && len(next.edges) == len(v.edges) && next.digest == v.digest && slices.Equal(next.roots, v.roots) {
 		s.index.abandon(v)
 		v.book = c.book // other types count from here on
@@ -266,19 +266,19 @@ func (s *step) fail(v *view, err *graph.Error) {
 	s.drop(v)
 }
 
-// view gives the view of a projection for p, computing it where nobody has it;
+// view gives the view of a query for p, computing it where nobody has it;
 // nil where the step is short of something.
-func (s *step) view(name string, proj *graph.Projection, p graph.Principal) (*view, *graph.Error) {
-	for _, v := range s.named[name] {
+func (s *step) view(q *query, p graph.Principal) (*view, *graph.Error) {
+	for _, v := range s.named[q.text] {
 		if v.why.admits(&p) {
 			return v, nil
 		}
 	}
-	c, err := s.lens.compute(s.st, &p, proj, 0)
+	c, err := s.lens.compute(s.st, &p, q.proj, 0)
 	if err != nil || s.short() {
 		return nil, err
 	}
-	v := newView(s.viewID(), name, proj, p, c, s.head.Version)
+	v := newView(s.viewID(), q, p, c, s.head.Version)
 	s.keep(v)
 	return v, nil
 }
@@ -287,7 +287,7 @@ func (s *step) view(name string, proj *graph.Projection, p graph.Principal) (*vi
 func (s *step) keep(v *view) {
 	v.idle = time.Now()
 	s.index.adopt(v)
-	s.named[v.name] = append(s.named[v.name], v)
+	s.named[v.text] = append(s.named[v.text], v)
 	s.hub.metrics.views.Inc()
 }
 

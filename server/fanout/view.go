@@ -11,9 +11,8 @@ import (
 // view is a projection as seen with one set of rights, kept at the relay's
 // version. All of it but feed belongs to the relay's goroutine.
 type view struct {
-	id    string
-	name  string // canonical projection: views of one name differ in rights
-	proj  *graph.Projection
+	id string
+	*query
 	lead  graph.Principal // whose rights it is computed with; all who share it see the same
 	why   *grounds
 	book  *book
@@ -72,9 +71,9 @@ func (l *lens) compute(src replica.Source, p *graph.Principal, proj *graph.Proje
 	return &computed{res, b, j.survey()}, nil
 }
 
-func newView(id, name string, proj *graph.Projection, p graph.Principal, c *computed, at graph.Version) *view {
+func newView(id string, q *query, p graph.Principal, c *computed, at graph.Version) *view {
 	v := &view{
-		id: id, name: name, proj: proj, lead: p, why: c.why, book: c.book,
+		id: id, query: q, lead: p, why: c.why, book: c.book,
 		objects: make(map[graph.ObjectID]*graph.Object, len(c.Objects)), edges: make(map[graph.EdgeID]*graph.Edge, len(c.Edges)),
 		roots: c.Roots, subs: map[*subscription]struct{}{}, grounded: at, last: at,
 	}

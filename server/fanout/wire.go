@@ -19,32 +19,26 @@ const wirePiece = 16 << 10
 // peer that does not read can be told so.
 type wire struct {
 	net.Conn
-	turn  chan struct{}  // one place: held by who writes
-	aside sync.WaitGroup // pings and pongs being written
-	since atomic.Int64   // when the write under way last got on, in Unix nanoseconds; 0 for none
+	aside sync.WaitGroup // the ping or pong that is being written
+	since atomic.Int64   // the moment when the write under way last got on; 0 for none
 }
 
-func newWire(c net.Conn) *wire { return &wire{Conn: c, turn: make(chan struct{}, 1)} }
-
-// Write writes all of p, or all but a ping that follows later.
+// Write writes all of p, or all but a ping that follows later. The library writes one
+// frame after another, so that only a ping can be under way.
 func (w *wire) Write(p []byte) (int, error) {
-	w.turn <- struct{}{} // who holds it gives it back: Close ends its write
+	w.aside.Wait() // Close ends it
 	if isPing(p) {
 		frame := append([]byte(nil), p...)
-		w.aside.Go(func() {
-			w.write(frame) // whoever writes next meets the same fault
-			<-w.turn
-		})
+		w.aside.Go(func() { w.write(frame) }) // whoever writes next meets the same fault
 		return len(p), nil
 	}
-	defer func() { <-w.turn }()
 	return w.write(p)
 }
 
 func (w *wire) write(p []byte) (n int, err error) {
 	defer w.since.Store(0)
 	for err == nil && n < len(p) {
-		w.since.Store(time.Now().UnixNano())
+		w.since.Store(int64(thisMoment()))
 		var more int
 		more, err = w.Conn.Write(p[n:min(n+wirePiece, len(p))])
 		n += more
@@ -57,11 +51,11 @@ func (w *wire) stuck(now time.Time) time.Duration {
 	if w == nil {
 		return 0
 	}
-	since := w.since.Load()
+	since := moment(w.since.Load())
 	if since == 0 {
 		return 0
 	}
-	return now.Sub(time.Unix(0, since))
+	return momentOf(now).since(since)
 }
 
 // finish waits for what is written aside. The wire is closed.
@@ -109,7 +103,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.wire = newWire(conn)
+	h.wire = &wire{Conn: conn}
 	rw.Writer.Reset(h.wire)
 	return h.wire, rw, nil
 }

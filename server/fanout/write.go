@@ -17,11 +17,9 @@ const maxPooled = protocol.MaxMessage + 64<<10
 
 // writeLoop sends what collect finds until the session ends.
 func (s *session) writeLoop() {
-	for {
-		select {
-		case <-s.ctx.Done():
+	for range s.wake {
+		if s.ctx.Err() != nil {
 			return
-		case <-s.wake:
 		}
 		for more := true; more; {
 			c := s.collect()
