@@ -10,6 +10,7 @@ import (
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/access"
 	"github.com/graphtide/graphtide/graph/replica"
+	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/patch"
 )
 
@@ -436,6 +437,9 @@ func (p *revertPlan) invert(ctx context.Context) (*graph.Mutation, error) {
 	}
 	if conflicts = slices.Concat(conflicts, more, lost); len(conflicts) > 0 {
 		return nil, conflicting(conflicts)
+	}
+	if n := len(addEdges); n > 0 && sabotage.On(sabotage.HalfUndo) {
+		addEdges = addEdges[:n-1]
 	}
 	text := []byte{'['}
 	for i, op := range slices.Concat(tests, removeEdges, removeObjects, addObjects, addEdges, changes) {

@@ -32,6 +32,10 @@ const (
 	RefuseOnStaleHead Break = "refuse-on-stale-head"
 	// PoisonNeighbours refuses what settles behind a refused one.
 	PoisonNeighbours Break = "poison-neighbours"
+	// HalfUndo brings a removal back but for one of its edges.
+	HalfUndo Break = "half-undo"
+	// UndoOverLater undoes what others have changed since, and their changes.
+	UndoOverLater Break = "undo-over-later"
 	// LoseChange writes all of a commit to the database but its last change.
 	LoseChange Break = "lose-change"
 	// LoseHints hears of no commit of another node.
@@ -70,7 +74,7 @@ const (
 
 // Breaks are all of them, in the order of the flow.
 var Breaks = []Break{
-	SkipDedupe, AckBeforeAppend, SwallowMutation, SkipFacets, RefuseOnStaleHead, PoisonNeighbours, LoseChange,
+	SkipDedupe, AckBeforeAppend, SwallowMutation, SkipFacets, RefuseOnStaleHead, PoisonNeighbours, HalfUndo, UndoOverLater, LoseChange,
 	LoseHints, IgnoreMinVersion,
 	SkipDelta, HalfVersion, AckEarly, EarlyBookmark, ResumeOffByOne, ResumeRepeats, TrustOldEpoch, ForgetRevocation, StaleBeforeImage, MisMerge, MistellLeaving,
 	LoseRun, SkipFirstCheck, SkipBothChecks,

@@ -57,7 +57,9 @@ func (c *collector) sync(ctx context.Context, node int) error {
 			x.by, _ = m["by"].(string)
 			x.mutation, _ = m["mutation"].(string)
 			x.patch, _ = m["patch"].([]any)
-			x.author, x.session = recorded[i].who, recorded[i].session
+			x.author, x.session, x.law = recorded[i].who, recorded[i].session, recorded[i].law
+			cause, _ := m["cause"].(map[string]any)
+			x.cause, x.causedBy = text(cause["kind"]), toInt(cause["version"])
 			if x.version != c.read+1 {
 				c.w.violate("W5 dense", "version %d follows %d in the log", x.version, c.read)
 				return fmt.Errorf("the log has a gap")
@@ -73,11 +75,12 @@ func (c *collector) sync(ctx context.Context, node int) error {
 	}
 }
 
-// author is whom the database has a commit's author stand for, and by which
-// session it came.
+// author is whom the database has a commit's author stand for, by which session
+// it came, and under which schema.
 type author struct {
 	who     principal
 	session string
+	law     int
 }
 
 // authors looks in the database for what the log does not tell: with which teams
@@ -109,7 +112,7 @@ func (c *collector) authors(ctx context.Context, list []any) ([]author, error) {
 	out := make([]author, len(commits))
 	for i, x := range commits {
 		a := x.Author
-		out[i] = author{principal{user: a.User, org: a.Org, teams: a.Teams, admin: a.Admin}, x.Session}
+		out[i] = author{principal{user: a.User, org: a.Org, teams: a.Teams, admin: a.Admin}, x.Session, int(x.SchemaVer)}
 	}
 	return out, nil
 }

@@ -24,8 +24,9 @@ type record struct {
 	user   string
 	sent   []sending // more than once, where an answer did not come
 	patch  []any
-	floor  int  // was acknowledged when it was first sent: its version is above
-	always bool // no state allows it
+	floor  int   // was acknowledged when it was first sent: its version is above
+	always bool  // no state allows it
+	undo   []int // the versions that it undoes; nil for a transaction
 
 	acks     []int
 	refusals []refused
@@ -48,6 +49,8 @@ type refused struct {
 	op   int // -1: of no one operation
 	lo   int
 	by   time.Time
+	// conflicts are what an undo-conflict says to be in the way.
+	conflicts []conflict
 }
 
 func newJournal(path string) (*journal, error) {
@@ -67,13 +70,21 @@ func (j *journal) write(kind, id string, what any) {
 }
 
 // begins notes a mutation before it is sent for the first time.
-func (j *journal) begins(id, user string, patch []any, floor int, always bool) *record {
+func (j *journal) begins(id, user string, o op, floor int) *record {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	r := &record{id: id, user: user, patch: patch, floor: floor, always: always}
+	r := &record{id: id, user: user, patch: o.patch, floor: floor, always: o.always, undo: o.undo}
 	j.records[id] = r
-	j.write("begin", id, patch)
+	j.write("begin", id, json.RawMessage(o.text))
 	return r
+}
+
+// version gives the one that a mutation was acknowledged at; 0: it was not.
+func (r *record) version() int {
+	if len(r.acks) == 0 {
+		return 0
+	}
+	return r.acks[0]
 }
 
 // sends notes, before it is done, that a mutation is sent to a node.

@@ -14,10 +14,14 @@ import (
 type judge struct {
 	w      *world
 	model  *model
-	at     map[string]int // version by mutation
+	at     map[string]int  // version by mutation
+	in     map[string]bool // the mutations of the log up to its head
 	trail  trail
 	walks  map[walked]*result
 	graves map[string]grave // of what was deleted
+	past   annals
+	// touched has what each version touched, by part and id.
+	touched map[int][]string
 	// fired has what the rule was to run for, due that of which it is not known yet,
 	// states how the runs stood when they were last looked at.
 	fired, due map[firing]bool
@@ -27,7 +31,7 @@ type judge struct {
 type walked struct{ who, query int }
 
 func newJudge(w *world) *judge {
-	return &judge{w: w, model: newModel(), at: map[string]int{}, trail: trail{}, graves: map[string]grave{},
+	return &judge{w: w, model: newModel(), at: map[string]int{}, trail: trail{}, graves: map[string]grave{}, past: annals{}, touched: map[int][]string{},
 		fired: map[firing]bool{}, due: map[firing]bool{}, states: map[firing]string{}}
 }
 
@@ -45,6 +49,10 @@ func (j *judge) round() {
 	commits := w.log.take()
 	copies, sightings, leavings := w.notes.take()
 	sort.SliceStable(copies, func(a, b int) bool { return copies[a].at < copies[b].at })
+	j.in = map[string]bool{}
+	for _, c := range commits {
+		j.in[c.mutation] = true
+	}
 	windows := j.windows(sightings, func(lo int, by time.Time) int {
 		// Times of commits do not go back, so that those made by then come first.
 		n := sort.Search(len(commits), func(i int) bool { return commits[i].time.After(by) })
@@ -79,7 +87,7 @@ func (j *judge) round() {
 	}
 	look()
 	for _, c := range commits {
-		j.commit(c)
+		then := j.commit(c)
 		j.trail.add(c, j.model)
 		j.bury(c)
 		j.fires(c)
@@ -88,6 +96,10 @@ func (j *judge) round() {
 			return
 		}
 		w.count(cCommits, 1)
+		j.touched[c.version] = j.past.add(c, j.model)
+		if then != nil {
+			then()
+		}
 		look()
 	}
 	for _, x := range append(open, windows...) {
@@ -180,11 +192,15 @@ func (j *judge) windows(sightings []sighting, until func(lo int, by time.Time) i
 	w.journal.mu.Lock()
 	defer w.journal.mu.Unlock()
 	for _, r := range w.journal.records {
+		out = append(out, j.idles(r)...)
 		for _, x := range r.refusals {
 			hi := until(x.lo, x.by)
 			out = append(out, claim{x.lo, hi, func() bool {
 				if j.justified(r, x) {
 					w.count(cRefused, 1)
+					if x.code == "undo-conflict" {
+						w.count(cConflicts, 1)
+					}
 					return true
 				}
 				return false
@@ -194,8 +210,8 @@ func (j *judge) windows(sightings []sighting, until func(lo int, by time.Time) i
 				if !possible(r, x.code) {
 					check = "W7 neighbours"
 				}
-				w.violate(check, "%s of %s was refused with %s (op %d), which no state from version %d to %d justifies: %v; at %d %s",
-					r.id, x.who, x.code, x.op, x.lo, hi, r.patch, j.model.version, j.grounds(r))
+				w.violate(check, "%s of %s was refused with %s (op %d), which no state from version %d to %d justifies: %v%s; at %d %s",
+					r.id, x.who, x.code, x.op, x.lo, hi, r.patch, j.undoSaid(r, x), j.model.version, j.grounds(r))
 			}})
 		}
 	}
@@ -204,6 +220,9 @@ func (j *judge) windows(sightings []sighting, until func(lo int, by time.Time) i
 
 // justified reports whether the model's present state refuses a mutation so.
 func (j *judge) justified(r *record, x refused) bool {
+	if r.undo != nil {
+		return j.undoJustified(r, x)
+	}
 	m := j.model
 	gone := func(part, id string) bool { return m.of(part)[id] == nil || !m.reads(x.who, part, id) }
 	made := map[string]bool{}
@@ -294,6 +313,9 @@ func (j *judge) justified(r *record, x refused) bool {
 // possible reports whether there is any state in which a mutation is refused with
 // the code; if there is none, it is another one's refusal.
 func possible(r *record, code string) bool {
+	if r.undo != nil {
+		return true
+	}
 	has := func(ask func(op, part, rest string, value map[string]any) bool) bool {
 		return slices.ContainsFunc(r.patch, func(raw any) bool {
 			op := raw.(map[string]any)
@@ -329,8 +351,9 @@ func (m *model) joined(edge map[string]any) bool {
 	return false
 }
 
-// commit judges a commit by the state before it.
-func (j *judge) commit(c *commit) {
+// commit judges a commit by the state before it. What it gives judges it by the
+// state after it; nil: nothing is left to say.
+func (j *judge) commit(c *commit) (then func()) {
 	w := j.w
 	w.journal.mu.Lock()
 	r := w.journal.records[c.mutation]
@@ -338,7 +361,7 @@ func (j *judge) commit(c *commit) {
 	if r == nil {
 		w.count(cDuplicated, 1)
 		w.violate("W3 exactly once", "version %d has the mutation %q, which nobody sent: %v", c.version, c.mutation, c.patch)
-		return
+		return nil
 	}
 	if before, again := j.at[c.mutation]; again {
 		w.count(cDuplicated, 1)
@@ -360,12 +383,21 @@ func (j *judge) commit(c *commit) {
 	if c.author.String() != r.sent[0].who.String() {
 		w.count(cRetokened, 1)
 	}
-	if n := j.lacks(c, r); n != nil {
+	lacks := j.lacks
+	if r.undo != nil {
+		lacks = func(c *commit, _ *record) *need { return j.undoLacks(c) }
+	}
+	if n := lacks(c, r); n != nil {
 		w.violate("W4 strict order", "version %d by %s does with %s what needs the right to %s there, which is missing: %s",
 			c.version, c.author, n.id, n.right, j.told(c, r, n.id))
-		return
+		return nil
+	}
+	if r.undo != nil {
+		expected := j.undoing(r.undo)
+		return func() { j.undid(c, r, expected) }
 	}
 	j.follows(c, r)
+	return nil
 }
 
 // follows holds a commit to what was asked for: the tests in it hold in the
@@ -437,6 +469,7 @@ func (j *judge) records() {
 		at, committed := j.at[id]
 		for _, v := range r.acks {
 			switch {
+			case !committed && r.undo != nil: // it changed nothing: see idles
 			case !committed:
 				w.count(cLost, 1)
 				w.violate("W2 durable", "%s was acknowledged at %d and is not in the log: %v", id, v, r.patch)

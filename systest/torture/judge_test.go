@@ -70,7 +70,7 @@ func (x *trial) commit(who principal, patch string) *record {
 
 func (x *trial) asked(who principal, patch string) *record {
 	x.t.Helper()
-	r := x.w.journal.begins(newID(), who.user, decoded(x.t, patch), x.n, false)
+	r := x.w.journal.begins(newID(), who.user, op{text: patch, patch: decoded(x.t, patch)}, x.n)
 	x.w.journal.sends(r, who, 0)
 	return r
 }
@@ -109,7 +109,7 @@ func TestASoundLogIsFoundSound(t *testing.T) {
 	x.commit(root, tested(0))
 	x.commit(ann, tested(1))
 	r := x.asked(ann, tested(1))
-	x.w.journal.refusedWith(r, refused{ann, "test-failed", 0, 2, at(3)})
+	x.w.journal.refusedWith(r, refused{ann, "test-failed", 0, 2, at(3), nil})
 	x.judged()
 }
 
@@ -173,14 +173,14 @@ func TestARefusalThatOnlyAnOldStateJustifies(t *testing.T) {
 	t.Parallel()
 	x := newTrial(t)
 	x.commit(root, set(1))
-	x.w.journal.refusedWith(x.asked(ann, tested(1)), refused{ann, "test-failed", 0, 2, at(2)})
+	x.w.journal.refusedWith(x.asked(ann, tested(1)), refused{ann, "test-failed", 0, 2, at(2), nil})
 	x.judged("W6 justified")
 }
 
 func TestARefusalOfAnotherKind(t *testing.T) {
 	t.Parallel()
 	x := newTrial(t)
-	x.w.journal.refusedWith(x.asked(root, set(1)), refused{root, "test-failed", 0, 1, at(1)})
+	x.w.journal.refusedWith(x.asked(root, set(1)), refused{root, "test-failed", 0, 1, at(1), nil})
 	x.judged("W7 neighbours")
 }
 
@@ -188,7 +188,7 @@ func TestARefusalThatWasCommitted(t *testing.T) {
 	t.Parallel()
 	x := newTrial(t)
 	r := x.asked(root, tested(7))
-	x.w.journal.refusedWith(r, refused{root, "test-failed", 0, 1, at(1)})
+	x.w.journal.refusedWith(r, refused{root, "test-failed", 0, 1, at(1), nil})
 	r.patch = decoded(t, tested(0))
 	x.logged(r, r.patch)
 	x.judged("W6 justified")
@@ -365,7 +365,7 @@ func TestAMutationSentAgainWithAnotherToken(t *testing.T) {
 	x.revoked()
 	r := x.asked(moved, set(1))
 	x.w.journal.sends(r, ann, 1)
-	x.w.journal.refusedWith(r, refused{ann, "not-found", 0, 2, at(2)})
+	x.w.journal.refusedWith(r, refused{ann, "not-found", 0, 2, at(2), nil})
 	x.judged()
 }
 

@@ -1,6 +1,9 @@
 package torture
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // leavings gives what the reasons claim for which entities left views.
 func (j *judge) leavings(all []leaving) (out []claim) {
@@ -38,8 +41,10 @@ func (j *judge) readable(l leaving) bool {
 
 // grave is what there is to know of an entity that is no more.
 type grave struct {
-	readers map[string]bool // until it was deleted
-	ends    []string        // of an edge
+	holders map[string]map[string]bool // of each right, until it was deleted
+	ends    []string                   // of an edge
+	last    *entity
+	out     map[string]*entity // the edges that left an object
 }
 
 // buried reports whether the user could read what is no more until its deletion.
@@ -48,11 +53,11 @@ func (j *judge) buried(l leaving) bool {
 	return slices.ContainsFunc(l.who, func(who int) bool {
 		p := j.w.notes.people[who]
 		hidden := func(end string) bool { return !j.model.holds(p, end, "read") }
-		return g.readers[p.String()] || len(g.ends) > 0 && !slices.ContainsFunc(g.ends, hidden)
+		return g.holders["read"][p.String()] || len(g.ends) > 0 && !slices.ContainsFunc(g.ends, hidden)
 	})
 }
 
-// bury notes who can read what a commit is about to delete.
+// bury notes who holds which rights on what a commit is about to delete.
 func (j *judge) bury(c *commit) {
 	for _, raw := range c.patch {
 		op, _ := raw.(map[string]any)
@@ -60,16 +65,21 @@ func (j *judge) bury(c *commit) {
 		if rest != "" || op["op"] != "remove" {
 			continue
 		}
-		readers, ends := map[string]bool{}, []string(nil)
+		g := grave{holders: map[string]map[string]bool{}, last: j.model.of(part)[id], out: maps.Clone(j.model.out[id])}
+		ids := []string{id}
 		if e := j.model.edges[id]; part == "edges" && e != nil {
-			ends = []string{e.str("from"), e.str("to")}
+			g.ends = []string{e.str("from"), e.str("to")}
+			ids = g.ends
 		}
-		for _, p := range everybody {
-			if j.model.reads(p, part, id) {
-				readers[p.String()] = true
+		for _, right := range []string{"read", "write", "manage"} {
+			g.holders[right] = map[string]bool{}
+			for _, p := range everybody {
+				if !slices.ContainsFunc(ids, func(id string) bool { return !j.model.holds(p, id, right) }) {
+					g.holders[right][p.String()] = true
+				}
 			}
 		}
-		j.graves[part+"/"+id] = grave{readers, ends}
+		j.graves[part+"/"+id] = g
 	}
 }
 

@@ -16,7 +16,8 @@ type model struct {
 	version int
 	objects map[string]*entity
 	edges   map[string]*entity
-	taken   map[string]bool // every id that ever was
+	taken   map[string]bool    // every id that ever was
+	dead    map[string]*entity // the last states of what is no more, by part and id
 	out, in map[string]map[string]*entity
 	ofType  map[string]map[string]*entity
 }
@@ -40,7 +41,7 @@ func (e *entity) str(member string) string { s, _ := e.doc[member].(string); ret
 func (e *entity) body() map[string]any { b, _ := e.doc["body"].(map[string]any); return b }
 
 func newModel() *model {
-	return &model{objects: map[string]*entity{}, edges: map[string]*entity{}, taken: map[string]bool{},
+	return &model{objects: map[string]*entity{}, edges: map[string]*entity{}, taken: map[string]bool{}, dead: map[string]*entity{},
 		out: map[string]map[string]*entity{}, in: map[string]map[string]*entity{}, ofType: map[string]map[string]*entity{}}
 }
 
@@ -54,6 +55,9 @@ type commit struct {
 	patch    []any
 	author   principal
 	session  string
+	cause    string // its kind
+	causedBy int    // the version that the cause names; 0: none
+	law      int    // the schema's version under which it was made
 }
 
 // apply brings the model to the next version.
@@ -72,6 +76,9 @@ func (m *model) apply(c *commit) error {
 			return fmt.Errorf("operation %d has the path %v", i, op["path"])
 		}
 		next, err := m.after(m.of(part)[id], op, id, rest)
+		if last := m.dead[part+id]; err != nil && last != nil && c.cause == "revert" && rest == "" && op["op"] == "add" {
+			next, err = last.again(op["value"]), nil
+		}
 		if err != nil {
 			return fmt.Errorf("operation %d: %w", i, err)
 		}
@@ -139,6 +146,16 @@ func (m *model) after(old *entity, op map[string]any, id, rest string) (*entity,
 	return &entity{id: id, doc: doc.(map[string]any), meta: old.meta}, nil
 }
 
+// again gives what comes back of an entity that was no more: when and by whom it
+// was made stays.
+func (e *entity) again(value any) *entity {
+	doc, _ := plain.Copy(value).(map[string]any)
+	if doc["body"] == nil {
+		doc["body"] = map[string]any{}
+	}
+	return &entity{id: e.id, doc: doc, meta: meta{created: e.meta.created, createdAt: e.meta.createdAt, createdBy: e.meta.createdBy}}
+}
+
 // put makes e what the model holds under the id.
 func (m *model) put(part, id string, e *entity) {
 	all := m.of(part)
@@ -166,6 +183,9 @@ func (m *model) put(part, id string, e *entity) {
 	}
 	if e == nil {
 		delete(all, id)
+		if old != nil {
+			m.dead[part+id] = old
+		}
 		return
 	}
 	m.taken[id] = true

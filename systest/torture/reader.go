@@ -253,7 +253,7 @@ func (r *reader) act() bool {
 // write asks for a transaction.
 func (r *reader) write() {
 	o := r.w.things.next(r.rng, r.p)
-	a := &asked{op: o, r: r.w.journal.begins(newID(), r.p.user, o.patch, int(r.w.acked.Load()), o.always)}
+	a := &asked{op: o, r: r.w.journal.begins(newID(), r.p.user, o, int(r.w.acked.Load()))}
 	r.pending = append(r.pending, a)
 	r.ask(a)
 }

@@ -137,7 +137,7 @@ func (t *things) make(ctx context.Context) error {
 func (t *things) commit(ctx context.Context, p principal, ops []string) error {
 	o := newOp(ops...)
 	id := newID()
-	r := t.w.journal.begins(id, p.user, o.patch, 0, false)
+	r := t.w.journal.begins(id, p.user, o, 0)
 	t.w.journal.sends(r, p, 0)
 	a, err := t.w.request(ctx, 0, "PATCH", graphPath(""), token(p), o.text, "Content-Type", patchType, "Idempotency-Key", id)
 	if err != nil {
@@ -157,7 +157,9 @@ const patchType = "application/json-patch+json"
 type op struct {
 	text   string
 	patch  []any
-	always bool // refused in every state
+	always bool  // refused in every state
+	undo   []int // the versions to undo: then text says how, and there is no patch
+	group  string
 	done   func()
 }
 

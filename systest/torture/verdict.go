@@ -46,9 +46,13 @@ const (
 	cRetokened  = "committed with another token than at first"
 	cLeft       = "leavings"
 	cRuns       = "runs of the rule"
+	cUndone     = "undone"
+	cRevived    = "brought back"
+	cIdle       = "undoings of nothing"
+	cConflicts  = "conflicts of undoings"
 )
 
-var countNames = []string{cRounds, cCommits, cAcked, cLost, cDuplicated, cSkipped, cDeliveries, cCopies, cResumes, cResets, cRetokened, cRefused, cUnjust, cSightings, cLeaks, cLeft, cRuns}
+var countNames = []string{cRounds, cCommits, cAcked, cLost, cDuplicated, cSkipped, cDeliveries, cCopies, cResumes, cResets, cRetokened, cRefused, cUnjust, cSightings, cLeaks, cLeft, cRuns, cUndone, cRevived, cIdle, cConflicts}
 
 // Good reports whether every guarantee held.
 func (v *Verdict) Good() bool { return len(v.Violations) == 0 }

@@ -21,7 +21,11 @@ func (w *world) writer(ctx context.Context, n, round int) {
 			p = principalOf(p.user, rng)
 			tok = token(p)
 		}
-		w.submit(ctx, rng, p, tok, w.things.next(rng, p))
+		if rng.IntN(10) == 0 {
+			w.undoes(ctx, rng, p, tok)
+		} else {
+			w.submit(ctx, rng, p, tok, w.things.next(rng, p))
+		}
 		pause(ctx, rng, w.o.Pace)
 	}
 }
@@ -36,9 +40,9 @@ func pause(ctx context.Context, rng *rand.Rand, mean time.Duration) {
 
 // submit sends a transaction under a key of its own until its fate is known:
 // sometimes twice or three times at once, to both nodes.
-func (w *world) submit(ctx context.Context, rng *rand.Rand, p principal, tok string, o op) {
+func (w *world) submit(ctx context.Context, rng *rand.Rand, p principal, tok string, o op) *record {
 	id := newID()
-	r := w.journal.begins(id, p.user, o.patch, int(w.acked.Load()), o.always)
+	r := w.journal.begins(id, p.user, o, int(w.acked.Load()))
 	copies := 1
 	if rng.Float64() < w.plan.Duplicates {
 		copies += 1 + rng.IntN(2)
@@ -50,7 +54,7 @@ func (w *world) submit(ctx context.Context, rng *rand.Rand, p principal, tok str
 	}
 	wg.Wait()
 	if len(r.acks) == 0 {
-		return
+		return r
 	}
 	if o.done != nil {
 		o.done()
@@ -61,6 +65,7 @@ func (w *world) submit(ctx context.Context, rng *rand.Rand, p principal, tok str
 	if rng.IntN(10) == 0 {
 		w.readOwn(ctx, rng, p, tok, r.acks[0])
 	}
+	return r
 }
 
 // insist sends a transaction until it is answered.
@@ -68,7 +73,7 @@ func (w *world) insist(ctx context.Context, rng *rand.Rand, p principal, tok str
 	for ctx.Err() == nil {
 		lo, node := int(w.acked.Load()), rng.IntN(2)
 		w.journal.sends(r, p, node)
-		a, err := w.request(ctx, node, "PATCH", graphPath(""), tok, o.text, "Content-Type", patchType, "Idempotency-Key", r.id)
+		a, err := w.send(ctx, node, tok, o, r.id)
 		switch {
 		case err != nil || a.status >= 500 || a.status == 429:
 			if err == nil && a.status != 503 && a.status != 429 {
@@ -87,6 +92,18 @@ func (w *world) insist(ctx context.Context, rng *rand.Rand, p principal, tok str
 	}
 }
 
+// send asks a node for a transaction, or for an undo.
+func (w *world) send(ctx context.Context, node int, tok string, o op, key string) (*answer, error) {
+	if o.undo != nil {
+		return w.request(ctx, node, "POST", graphPath("/revert"), tok, o.text, "Content-Type", "application/json", "Idempotency-Key", key)
+	}
+	header := []string{"Content-Type", patchType, "Idempotency-Key", key}
+	if o.group != "" {
+		header = append(header, "Graphtide-Group", o.group)
+	}
+	return w.request(ctx, node, "PATCH", graphPath(""), tok, o.text, header...)
+}
+
 // acknowledge notes an answer. Only then it counts.
 func (w *world) acknowledge(r *record, v int) {
 	w.journal.acknowledged(r, v)
@@ -100,7 +117,7 @@ func (w *world) refuse(r *record, who principal, code string, problem map[string
 	if problem["op"] != nil {
 		op = toInt(problem["op"])
 	}
-	w.journal.refusedWith(r, refused{who, code, op, lo, time.Now()})
+	w.journal.refusedWith(r, refused{who, code, op, lo, time.Now(), conflictsOf(problem)})
 }
 
 // reuse sends another transaction under a key that was used.
