@@ -17,19 +17,27 @@ func (d *Draft) cascade() *graph.Error {
 		t  *touch
 	}
 	var restricted []restriction
-	for i := 0; i < len(d.touched); i++ { // grows on the way
-		t := d.touched[i]
-		if !t.removed || t.ref.Kind != graph.KindObject || t.created {
-			if t.removed && t.created && t.ref.Kind == graph.KindObject {
-				d.dropEdgesOf(t, nil)
-			}
+	var gone []*touch
+	for _, t := range d.touched {
+		if t.removed && t.ref.Kind == graph.KindObject {
+			gone = append(gone, t)
+		}
+	}
+	for i := 0; i < len(gone); i++ { // grows on the way
+		t := gone[i]
+		if t.created && d.in.ops[t.op].ref == t.ref { // it never was: nobody lost it
+			d.dropEdgesOf(t, nil)
 			continue
 		}
 		d.dropEdgesOf(t, func(far graph.ObjectID, decl *schema.EdgeDecl) {
 			switch decl.OnDelete {
 			case schema.Cascade:
+				// It may have been touched long before: its place among what is
+				// touched does not say whether its edges have been looked at.
 				if d.state.Object(far) != nil {
-					d.drop(d.touch(graph.ObjectRef(far), t.op), t.op)
+					c := d.touch(graph.ObjectRef(far), t.op)
+					d.drop(c, t.op)
+					gone = append(gone, c)
 				}
 			case schema.Restrict:
 				restricted = append(restricted, restriction{far, t})
@@ -62,13 +70,17 @@ func (d *Draft) dropEdgesOf(t *touch, far func(graph.ObjectID, *schema.EdgeDecl)
 		if d.state.Edge(e.ID) == nil { // a loop is in both lists
 			continue
 		}
-		d.drop(d.touch(graph.EdgeRef(e.ID), t.op), t.op)
+		et := d.touch(graph.EdgeRef(e.ID), t.op)
+		d.drop(et, t.op)
 		if far == nil || e.From == e.To {
 			continue
 		}
-		out, in, err := d.edgeDecls(e.Label, e.From, e.To)
-		if err != nil {
-			continue // the schema no longer knows the edge: it just goes
+		out, in := et.out, et.in // of an edge that was made now: its ends may never have been
+		if out == nil {
+			var err *graph.Error
+			if out, in, err = d.edgeDecls(e.Label, e.From, e.To); err != nil {
+				continue // the schema no longer knows the edge: it just goes
+			}
 		}
 		if e.From == graph.ObjectID(t.ref.ID) {
 			far(e.To, in)
