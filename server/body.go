@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-chi/chi/v5/middleware"
+
 	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/patch"
 )
@@ -28,9 +30,6 @@ func readBody(w http.ResponseWriter, r *http.Request, max int64, limit string, t
 	if r.ContentLength > max {
 		return nil, graph.TooLarge(limit, max, "bytes")
 	}
-	// A client that dribbles its body holds a connection for this long at most.
-	// Where the connection has no deadlines (tests), there is nothing to hold.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, max))
 	var over *http.MaxBytesError
 	switch {
@@ -42,6 +41,30 @@ func readBody(w http.ResponseWriter, r *http.Request, max int64, limit string, t
 		return nil, e
 	}
 	return body, nil
+}
+
+// bodies bounds the time that a body may take to come, whoever reads it: what a
+// handler leaves of it the web server reads before it answers, so that a client
+// without any right could dribble it and hold the connection. And it hears out
+// a body that is too large, up to a bound: a client that sends all of it before
+// it looks for an answer would find the connection broken, and not be told why.
+func bodies(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		conn := http.NewResponseController(w)
+		// Where the connection has no deadlines (tests), there is nothing to hold.
+		_ = conn.SetReadDeadline(time.Now().Add(bodyTimeout))
+		next.ServeHTTP(w, r)
+		ww, ok := w.(middleware.WrapResponseWriter)
+		if !ok || ww.Status() != http.StatusRequestEntityTooLarge || r.Header.Get("Expect") != "" {
+			return // who expects to be told waits with the body
+		}
+		_ = conn.Flush()
+		_, _ = io.CopyN(io.Discard, r.Body, hearOutBytes)
+	})
 }
 
 func mediaType(w http.ResponseWriter, r *http.Request, types []string) error {

@@ -24,6 +24,7 @@ const (
 	streamWriteTimeout   = 30 * time.Second
 	idleTimeout          = 2 * time.Minute
 	maxRequestHeaderSize = 32 << 10
+	hearOutBytes         = 128 << 20 // of a body that is too large, read to be thrown away
 )
 
 // Config says how the server behaves.

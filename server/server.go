@@ -95,7 +95,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 func (s *Server) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(s.observe, s.recover, headers, s.hosts, s.cors, trimSlash, s.options, middleware.GetHead)
+	r.Use(s.observe, bodies, s.recover, headers, s.hosts, s.cors, trimSlash, s.options, middleware.GetHead)
 	r.NotFound(s.plain(s.notFound))
 	r.MethodNotAllowed(s.methodNotAllowed)
 
