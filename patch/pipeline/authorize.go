@@ -15,6 +15,7 @@ import (
 func (d *Draft) resolve() *graph.Error {
 	m := d.in.m
 	if m.Base != nil && (*m.Base < 0 || *m.Base > d.at.Version) {
+		d.ahead = true
 		return graph.Errf(graph.CodeInvalidVersion, "base %d is beyond the graph's version %d", *m.Base, d.at.Version)
 	}
 	if m.Prefix == "" || m.IfMatch == nil && len(d.in.ops) > 0 {

@@ -100,6 +100,22 @@ func TestConcurrentWritersOfOneObjectLoseNothing(t *testing.T) {
 	})
 }
 
+// A base that another node has just given is known to the graph, though not yet
+// to the node that is asked.
+func TestABaseOfAnotherNodeIsNotBeyondTheGraph(t *testing.T) {
+	t.Parallel()
+	stores(t, func(t *testing.T, store graph.Store) {
+		s := setupOn(t, store, graph.Limits{})
+		n := s.another()
+		ds := s.dataStore()
+		for i := range 20 {
+			v := s.do(ann, fmt.Sprintf(`[{"op":"replace","path":"/objects/%s/body/size","value":%d}]`, ds, i+10))
+			n.do(ann, fmt.Sprintf(`[{"op":"replace","path":"/objects/%s/body/name","value":"%d"}]`, ds, i), base(v))
+		}
+		n.refused(ann, "invalid-version", `[{"op":"replace","path":"/objects/`+ds+`/body/name","value":"x"}]`, base(n.head()+1))
+	})
+}
+
 // Preconditions hold in the state that the commit follows: of the writers who
 // test for the same value only one goes through, on any node.
 func TestATestHoldsInTheStateThatTheCommitFollows(t *testing.T) {

@@ -13,11 +13,13 @@ import (
 // read, and what it would do. A draft is made anew for every preparation; only
 // what decode found is carried over.
 type Draft struct {
-	in   *request
-	reg  *schema.Registry
-	lim  graph.Limits
-	at   graph.Head // the state it is prepared on is this or a little newer; the facets decide
-	past pastReader // for base: how things were
+	in  *request
+	reg *schema.Registry
+	lim graph.Limits
+	at  graph.Head // the state it is prepared on is this or a little newer; the facets decide
+	// ahead: its author has seen a version beyond at, perhaps on another node
+	ahead bool
+	past  pastReader // for base: how things were
 	// everything of a dry run's problems is collected instead of ending at the first
 	collect  bool
 	problems []*graph.Error

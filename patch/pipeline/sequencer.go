@@ -455,6 +455,9 @@ func (s *sequencer) current(d *Draft) bool {
 	if sabotage.On(sabotage.SkipFacets) {
 		return true
 	}
+	if d.ahead && d.at.Version < s.seen.Version { // no facet tells how far the log is
+		return false
+	}
 	return s.index.current(d.at.Version, d.read.read) && s.fresh.current(d.at.Version, d.read.read)
 }
 
