@@ -128,6 +128,7 @@ func (d *Draft) createObject(o *op) *graph.Error {
 	}
 	acl, err := typ.Access(o.object.access, &d.in.m.Author)
 	if err != nil {
+		err.SchemaVer = d.reg.Version
 		return prefixPaths(err, o.ref.Pointer())
 	}
 	obj.Access = acl

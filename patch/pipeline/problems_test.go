@@ -222,3 +222,31 @@ func TestADryRunTellsNothingThatAnUnreadableOperationBringsAlong(t *testing.T) {
 		})
 	}
 }
+
+// Whatever breaks the form of a body or of an access, who hears of it learns
+// all of it, and by which schema it was judged.
+func TestAFaultOfFormNamesEachViolationAndTheSchema(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.put(troubles + "  Team: {access: {read: [team]}}\n")
+	o := s.create(ann, "Formal", "{}")
+	several := graph.Principal{User: "eve", Teams: []string{"red", "blue"}}
+	for name, c := range map[string]struct {
+		who   graph.Principal
+		patch string
+	}{
+		"body at creation":            {ann, `[{"op":"add","path":"/objects/` + id() + `","value":{"type":"Formal","body":{"n":"x"}}}]`},
+		"body":                        {ann, `[{"op":"add","path":"/objects/` + o + `/body/n","value":"x"}]`},
+		"no body":                     {ann, `[{"op":"remove","path":"/objects/` + o + `/body"}]`},
+		"access at creation":          {ann, `[{"op":"add","path":"/objects/` + id() + `","value":{"type":"Formal","body":{},"access":{"reed":{}}}}]`},
+		"access at creation, no form": {ann, `[{"op":"add","path":"/objects/` + id() + `","value":{"type":"Formal","body":{},"access":null}}]`},
+		"default of several teams":    {several, `[{"op":"add","path":"/objects/` + id() + `","value":{"type":"Team","body":{}}}]`},
+		"access":                      {ann, `[{"op":"add","path":"/objects/` + o + `/access/reed","value":{}}]`},
+		"no access":                   {ann, `[{"op":"remove","path":"/objects/` + o + `/access"}]`},
+	} {
+		err := s.refused(c.who, "schema", c.patch)
+		if len(err.Errors) == 0 || err.SchemaVer != s.live.Current().Version {
+			t.Errorf("%s: %v of schema %d", name, err.Errors, err.SchemaVer)
+		}
+	}
+}
