@@ -104,6 +104,9 @@ func (r *jsonReader) next() (t json.Token, line, col int) {
 	if err != nil {
 		r.f.add(line, col, "", "", "the JSON cannot be read: "+err.Error())
 	}
+	if text, ok := t.(string); ok {
+		checkText(r.f, text, replacements(string(r.src[start:r.dec.InputOffset()])), line, col)
+	}
 	return t, line, col
 }
 
@@ -122,7 +125,6 @@ func (r *jsonReader) value(depth int) *node {
 		checkNumber(r.f, n)
 	case string:
 		n.kind, n.text = stringKind, t
-		checkText(r.f, t, line, col)
 	case json.Delim:
 		if t == '[' {
 			n.kind = listKind
@@ -135,7 +137,6 @@ func (r *jsonReader) value(depth int) *node {
 			for r.dec.More() && len(r.f.list) == 0 {
 				k, line, col := r.next()
 				key, _ := k.(string)
-				checkText(r.f, key, line, col)
 				checkDuplicate(r.f, seen, key, line, col)
 				n.members = append(n.members, member{key, line, col, r.value(depth + 1)})
 			}
@@ -155,12 +156,24 @@ func checkDuplicate(f *faults, seen map[string]int, key string, line, col int) {
 	seen[key] = line
 }
 
-// checkText refuses what the database would choke on.
-func checkText(f *faults, s string, line, col int) {
+// checkText refuses what the database would choke on, and escapes of what is no
+// character: a lone surrogate, or something beyond Unicode. Both readers take
+// U+FFFD for it; written is how many of these the author has written himself.
+func checkText(f *faults, s string, written, line, col int) {
 	if strings.IndexByte(s, 0) >= 0 {
 		f.add(line, col, "", "", "a NUL character cannot be stored")
 	}
+	if strings.Count(s, replacement) > written {
+		f.add(line, col, "", "", "an escape that is no character: a lone surrogate, or beyond U+10FFFF")
+	}
 }
+
+// replacements counts U+FFFD in a text as it is written, escaped or not.
+func replacements(raw string) int {
+	return strings.Count(raw, replacement) + strings.Count(strings.ToLower(raw), "fffd")
+}
+
+const replacement = "\ufffd"
 
 // checkNumber holds numbers to the range of a double and 64 digits, like those
 // of bodies: exact arithmetic on 1e999999999 would take all memory.
@@ -203,7 +216,7 @@ func parseYAML(f *faults, src []byte) (n *node) {
 	case 0:
 		return &node{line: 1, col: 1}
 	case 1:
-		y := &yamlReader{f: f}
+		y := &yamlReader{f: f, replacements: replacements(string(src))}
 		return y.value(docs[0], 0)
 	}
 	pos := docs[1].GetToken().Position
@@ -263,7 +276,10 @@ func boundYAML(f *faults, tokens token.Tokens) bool {
 }
 
 // yamlReader builds nodes from the parser's tree.
-type yamlReader struct{ f *faults }
+type yamlReader struct {
+	f            *faults
+	replacements int // in the whole document: its tokens do not keep how a text was written
+}
 
 func (y *yamlReader) value(a ast.Node, depth int) *node {
 	n := &node{}
@@ -290,11 +306,11 @@ func (y *yamlReader) value(a ast.Node, depth int) *node {
 		}
 	case *ast.LiteralNode:
 		n.kind, n.text = stringKind, a.Value.Value
-		checkText(y.f, n.text, n.line, n.col)
+		checkText(y.f, n.text, y.replacements, n.line, n.col)
 	case *ast.StringNode:
 		if quoted(tk) {
 			n.kind, n.text = stringKind, a.Value
-			checkText(y.f, n.text, n.line, n.col)
+			checkText(y.f, n.text, y.replacements, n.line, n.col)
 		} else {
 			y.scalar(n, a.Value)
 		}
@@ -327,7 +343,7 @@ func (y *yamlReader) mapping(n *node, values []*ast.MappingValueNode, depth int)
 		if i == 0 && len(values) > 0 && n.col > col {
 			n.line, n.col = line, col // a block map has the place of its first key, not of its colon
 		}
-		checkText(y.f, k.Value, line, col)
+		checkText(y.f, k.Value, y.replacements, line, col)
 		checkDuplicate(y.f, seen, k.Value, line, col)
 		n.members = append(n.members, member{k.Value, line, col, y.value(v.Value, depth+1)})
 	}
@@ -357,7 +373,7 @@ func (y *yamlReader) scalar(n *node, s string) {
 	}
 	n.kind, n.text = stringKind, s
 	if c := s[0]; c != '.' && c != '-' && c != '+' && (c < '0' || c > '9') {
-		checkText(y.f, s, n.line, n.col)
+		checkText(y.f, s, y.replacements, n.line, n.col)
 		return
 	}
 	switch {

@@ -99,25 +99,30 @@ func TestJSONWithTabsAndEscapesIsTaken(t *testing.T) {
 func TestDocumentsAreBounded(t *testing.T) {
 	t.Parallel()
 	for name, doc := range map[string]string{
-		"bytes":            "graphtide: 1\n#" + strings.Repeat("x", 5<<20),
-		"flow depth":       strings.Repeat("[", 210_000),
-		"flow map depth":   strings.Repeat("{a: ", 70_000),
-		"sequence depth":   strings.Repeat("- ", 210_000),
-		"question depth":   strings.Repeat("? ", 210_000),
-		"JSON depth":       `{"a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}",
-		"tokens":           "graphtide: 1\ntypes: [" + strings.Repeat("a,", 110_000) + "]",
-		"aliases":          "a: &a [x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n",
-		"NUL":              "graphtide: 1\ntypes: {T: {description: \"a\\0b\"}}",
-		"NUL in JSON":      `{"graphtide":1,"types":{"T":{"description":"a\u0000b"}}}`,
-		"invalid UTF-8":    "graphtide: 1\ntypes: {T: {description: \xff}}",
-		"empty":            "",
-		"only a comment":   "# nothing",
-		"many types":       "{\"graphtide\":1,\"types\":{" + manyTypes(3000) + "}}",
-		"long chain":       "{\"graphtide\":1,\"types\":{" + chain(100) + "}}",
-		"inherited bloat":  bloat(),
-		"exponent":         "graphtide: 1\ntypes: {T: {properties: {a: {default: 1e-999999999}}}}",
-		"endless template": "graphtide: 1\nrules: {r: {on: {object: Object}, handler: {go: x}, when: '" + strings.Repeat("(", 5000) + "'}}",
-		"long condition":   "graphtide: 1\nrules: {r: {on: {object: Object}, handler: {go: x}, when: '" + strings.Repeat("!", 100_000) + "true'}}",
+		"bytes":             "graphtide: 1\n#" + strings.Repeat("x", 5<<20),
+		"flow depth":        strings.Repeat("[", 210_000),
+		"flow map depth":    strings.Repeat("{a: ", 70_000),
+		"sequence depth":    strings.Repeat("- ", 210_000),
+		"question depth":    strings.Repeat("? ", 210_000),
+		"JSON depth":        `{"a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}",
+		"tokens":            "graphtide: 1\ntypes: [" + strings.Repeat("a,", 110_000) + "]",
+		"aliases":           "a: &a [x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n",
+		"NUL":               "graphtide: 1\ntypes: {T: {description: \"a\\0b\"}}",
+		"NUL in JSON":       `{"graphtide":1,"types":{"T":{"description":"a\u0000b"}}}`,
+		"surrogate in JSON": `{"graphtide":1,"types":{"T":{"description":"a\ud800b"}}}`,
+		"surrogate as key":  `{"graphtide":1,"types":{"T":{"properties":{"\udc00":{}}}}}`,
+		"surrogate":         "graphtide: 1\ntypes: {T: {description: \"a\\U0000d800b\"}}",
+		"beyond Unicode":    "graphtide: 1\ntypes: {T: {description: \"a\\U00110000b\"}}",
+		"beyond as key":     "graphtide: 1\ntypes: {T: {properties: {\"\\U00110000\": {}}}}",
+		"invalid UTF-8":     "graphtide: 1\ntypes: {T: {description: \xff}}",
+		"empty":             "",
+		"only a comment":    "# nothing",
+		"many types":        "{\"graphtide\":1,\"types\":{" + manyTypes(3000) + "}}",
+		"long chain":        "{\"graphtide\":1,\"types\":{" + chain(100) + "}}",
+		"inherited bloat":   bloat(),
+		"exponent":          "graphtide: 1\ntypes: {T: {properties: {a: {default: 1e-999999999}}}}",
+		"endless template":  "graphtide: 1\nrules: {r: {on: {object: Object}, handler: {go: x}, when: '" + strings.Repeat("(", 5000) + "'}}",
+		"long condition":    "graphtide: 1\nrules: {r: {on: {object: Object}, handler: {go: x}, when: '" + strings.Repeat("!", 100_000) + "true'}}",
 	} {
 		start := time.Now()
 		if _, err := schema.Compile("x.yaml", []byte(doc), 1); err == nil {
@@ -127,6 +132,22 @@ func TestDocumentsAreBounded(t *testing.T) {
 		}
 		if took := time.Since(start); took > time.Minute {
 			t.Errorf("%s: took %s", name, took)
+		}
+	}
+}
+
+// The character U+FFFD, which stands for what cannot be read, can be meant.
+func TestAReplacementCharacterIsACharacter(t *testing.T) {
+	t.Parallel()
+	for _, doc := range []string{
+		`{"graphtide":1,"types":{"T":{"description":"a\ufffdb\ud83d\ude00"}}}`,
+		`{"graphtide":1,"types":{"T":{"description":"a�b\uFFFD"}}}`,
+		"graphtide: 1\ntypes: {T: {description: \"a\\ufffdb\\U0000FFFD\"}}",
+		"graphtide: 1\ntypes: {T: {description: a�b}}",
+		"graphtide: 1\ntypes:\n  T:\n    description: |\n      a�b\n      c\n",
+	} {
+		if _, err := schema.Compile("x.yaml", []byte(doc), 1); err != nil {
+			t.Errorf("%s: %v", doc, err)
 		}
 	}
 }
