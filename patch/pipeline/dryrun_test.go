@@ -67,3 +67,20 @@ func TestADryRunAnswersForOneVersion(t *testing.T) {
 		t.Errorf("a graph that never holds still: %v", err)
 	}
 }
+
+func TestADryRunMissesARequiredEdgeThatWasTakenFromWhatGoes(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ds := s.dataStore()
+	rec, edge := s.record(ds)
+	for _, text := range []string{
+		`[{"op":"remove","path":"/edges/` + edge + `"},{"op":"remove","path":"/objects/` + ds + `"}]`,
+		`[{"op":"remove","path":"/objects/` + ds + `"},{"op":"remove","path":"/edges/` + edge + `"}]`,
+	} {
+		s.refused(admin, "edge-required /objects/"+rec, text)
+		res, err := s.DryRun(t.Context(), s.graph, &graph.Mutation{Author: admin, Patch: []byte(text)})
+		if err != nil || res.OK || len(res.Problems) != 1 || res.Problems[0].Code != graph.CodeEdgeRequired {
+			t.Errorf("%s: a dry run says %+v, %v", text, res, err)
+		}
+	}
+}

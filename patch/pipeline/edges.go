@@ -191,8 +191,8 @@ func (d *Draft) checkRequired(t *touch) *graph.Error {
 	case t.ref.Kind == graph.KindObject && t.created && !t.removed:
 		id = t.ref.ID
 	case t.ref.Kind == graph.KindEdge && t.removed && t.edge != nil:
-		if d.collect && d.state.Object(t.edge.To) == nil {
-			return nil // it went with the object, which onDelete has judged
+		if d.collect && d.state.Object(t.edge.To) == nil && d.in.ops[t.op].ref != t.ref {
+			return nil // it went along with the object, which onDelete has judged
 		}
 		id = t.edge.From
 	default:
