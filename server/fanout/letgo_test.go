@@ -33,7 +33,7 @@ func TestADrainingNodeSpreadsAllSessionsOverAllGraphs(t *testing.T) {
 				w.hub.relays[fmt.Sprint(i)] = r
 				w.hub.mu.Unlock()
 				for range c.sessions / c.graphs {
-					s := &session{hub: w.hub, relay: r, wake: make(chan struct{}, 1)}
+					s := &session{hub: w.hub, relay: r, conn: &connection{socket: &silent{}}, wake: make(chan struct{}, 1)}
 					r.join(s)
 					all = append(all, s)
 				}

@@ -45,7 +45,7 @@ func TestWhoMayHaveToBeToldOtherwiseIsLookedAtAgain(t *testing.T) {
 	if gerr != nil {
 		t.Fatal(gerr)
 	}
-	sess := &session{hub: w.hub, relay: r, wake: make(chan struct{}, 1)}
+	sess := &session{hub: w.hub, relay: r, conn: &connection{socket: &silent{}}, wake: make(chan struct{}, 1)}
 	sess.ctx, sess.cancel = context.WithCancel(context.Background())
 	defer sess.cancel()
 	var sub *subscription
