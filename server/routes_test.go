@@ -339,6 +339,10 @@ func TestSchemaIsReadAndReplacedByWhoGoverns(t *testing.T) {
 	}
 	root.Header("Content-Type: text/plain").Put("/v1/schema", testSchema).WantCode(graph.CodeUnsupportedMedia)
 	root.Header("Content-Type: application/json").Put("/v1/schema?dryRun=true", string(js.Body)).Want(200)
+	for _, doc := range []string{testSchema, `{"graphtide":1,}`, `{'graphtide':1}`, `{"graphtide":1} # no comment`, ``} {
+		root.Header("Content-Type: application/json").Put("/v1/schema", doc).WantCode(graph.CodeInvalidJSON)
+	}
+	root.Header("Content-Type: application/json").Put("/v1/schema", `{"graphtide":1,"graphtide":1}`).WantCode(graph.CodeInvalidSchema)
 }
 
 func TestDryRunTellsAndWritesNothing(t *testing.T) {

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"mime"
 	"net/http"
 	"strconv"
@@ -76,6 +79,9 @@ func (s *Server) putSchema(w http.ResponseWriter, r *http.Request, c *call) erro
 	if err != nil {
 		return err
 	}
+	if err := schemaJSON(r, doc); err != nil {
+		return err
+	}
 	res, err := s.Schemas.PutSchema(r.Context(), c.p, "schema", doc, dry)
 	if err != nil {
 		return err
@@ -92,6 +98,21 @@ func (s *Server) putSchema(w http.ResponseWriter, r *http.Request, c *call) erro
 	}
 	w.Header().Set("ETag", `"`+strconv.FormatInt(res.Version, 10)+`"`)
 	return answerJSON(w, http.StatusOK, map[string]any{"version": res.Version, "problems": problems})
+}
+
+// schemaJSON refuses what is sent as JSON and is none, though it may be YAML.
+// What else is wrong with a document its reader tells, with the line.
+func schemaJSON(r *http.Request, doc []byte) error {
+	mt, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	doc = bytes.TrimPrefix(doc, []byte("\ufeff")) // which the reader ignores
+	if mt != typeJSON || json.Valid(doc) {
+		return nil
+	}
+	var e *graph.Error
+	if err := checkJSON(doc, 10_000); errors.As(err, &e) && e.Code == graph.CodeInvalidJSON {
+		return e
+	}
+	return nil
 }
 
 // prefersYAML reports whether Accept names YAML before JSON.
