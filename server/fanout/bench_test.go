@@ -150,7 +150,7 @@ func BenchmarkLoad(b *testing.B) {
 			}
 			x.later(func() { x.drop(v); done <- v })
 		}})
-		(<-done).whole().encoded()
+		(<-done).whole(&r.kept).encoded()
 	}
 }
 

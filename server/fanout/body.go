@@ -13,7 +13,8 @@ type body struct {
 	once   sync.Once
 	build  func() [][]byte
 	frames [][]byte
-	weight int // about how much memory it keeps
+	weight int  // about how much memory it keeps
+	kept   bool // counted in keptLoads; the relay's own
 }
 
 // entityWeight is what an entity takes in a load, on average.

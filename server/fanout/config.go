@@ -62,7 +62,8 @@ type Config struct {
 	Linger time.Duration
 	// FeedBytes bounds what is kept of the recent deltas of one graph: half of it, or
 	// more where there is room, for their texts, the rest for what they did. A session
-	// that has not read those dropped gets one merged delta. Default: DefaultFeedBytes.
+	// that has not read those dropped gets one merged delta. As much again bounds the
+	// encoded loads that are kept for others to share. Default: DefaultFeedBytes.
 	FeedBytes int
 	// Rate is how many messages a second one session may send, five times as
 	// many at once; mutations are not counted. Default: DefaultRate.

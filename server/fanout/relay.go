@@ -45,6 +45,7 @@ type relay struct {
 	index    *index
 	presence *presence
 	archive  archive
+	kept     keptLoads
 	nextView int
 	asides   int // commands for which something is being loaded
 	ages     []age
@@ -102,6 +103,7 @@ func makeRelay(h *Hub, r *replica.Replica) *relay {
 		sessions: map[*session]struct{}{}, waiting: map[*session]struct{}{}, empty: time.Now(),
 		head:    r.Head(),
 		backlog: backlog{limit: h.cfg.FeedBytes},
+		kept:    keptLoads{limit: h.cfg.FeedBytes},
 	}
 	l.reached.Store(int64(l.head.Version))
 	l.life, l.endLife = context.WithCancel(context.Background())

@@ -229,7 +229,7 @@ func (s *step) subscribe(sub *subscription) {
 	}
 	it := s.load(sub, v)
 	if sub.held == nil {
-		it.body, it.whole, it.head.Reset = v.whole(), true, sub.replaces
+		it.body, it.whole, it.head.Reset = v.whole(&s.relay.kept), true, sub.replaces
 		s.attach(sub, v, it)
 		return
 	}
@@ -239,7 +239,7 @@ func (s *step) subscribe(sub *subscription) {
 	case far && s.seek(sub):
 		return
 	default:
-		it.body, it.whole, it.head.Reset = v.whole(), true, true
+		it.body, it.whole, it.head.Reset = v.whole(&s.relay.kept), true, true
 		s.hub.metrics.resets.Inc()
 	}
 	s.attach(sub, v, it)
@@ -291,7 +291,7 @@ func (s *step) move(sub *subscription, p *graph.Principal) bool {
 	if r != nil {
 		it.body = r.load
 	} else {
-		it.body, it.whole, it.head.Reset = v.whole(), true, true
+		it.body, it.whole, it.head.Reset = v.whole(&s.relay.kept), true, true
 		s.hub.metrics.resets.Inc()
 	}
 	s.attach(sub, v, it)
@@ -322,7 +322,7 @@ func (s *step) reload(sub *subscription) bool {
 	}
 	it := s.load(sub, v)
 	it.held = sub.session.cursorOf(sub)
-	it.body, it.whole, it.head.Reset = v.whole(), true, true
+	it.body, it.whole, it.head.Reset = v.whole(&s.relay.kept), true, true
 	s.attach(sub, v, it)
 	return true
 }
@@ -402,7 +402,7 @@ func (s *step) catchUp(sess *session) {
 		if waiting, ok := sess.takeLoad(sub); ok {
 			it := s.load(sub, v)
 			it.held = waiting.held
-			it.body, it.whole, it.head.Reset = v.whole(), true, waiting.head.Reset || !waiting.whole
+			it.body, it.whole, it.head.Reset = v.whole(&s.relay.kept), true, waiting.head.Reset || !waiting.whole
 			loads = append(loads, func() { sess.attach(sub, v, it) })
 			continue
 		}
@@ -415,7 +415,7 @@ func (s *step) catchUp(sess *session) {
 		switch r, _ := s.heldAt(v, sub.principal, sub.principal, cursor); {
 		case r == nil:
 			it = s.load(sub, v)
-			it.body, it.whole, it.head.Reset = v.whole(), true, true
+			it.body, it.whole, it.head.Reset = v.whole(&s.relay.kept), true, true
 			s.hub.metrics.resets.Inc()
 		case sent[v]:
 			s.later(func() { sess.advance(sub, s.head.Version) })

@@ -138,8 +138,8 @@ func (v *view) dropEdge(e *graph.Edge) {
 }
 
 // whole gives the view as a load holds it, encoded when first asked for and by
-// whom, and shared until the view changes.
-func (v *view) whole() *body {
+// whom, and shared until the view changes or others are kept instead.
+func (v *view) whole(kept *keptLoads) *body {
 	if v.load == nil {
 		objects := make([]*graph.Object, 0, len(v.objects))
 		for _, o := range v.objects {
@@ -151,7 +151,10 @@ func (v *view) whole() *body {
 		}
 		v.load = wholeBody(objects, edges, v.roots, v.digest)
 	}
-	v.loaded = time.Now()
+	if v.loaded = time.Now(); !v.load.kept {
+		v.load.kept = true
+		kept.keep(v, v.load)
+	}
 	return v.load
 }
 
