@@ -48,6 +48,10 @@ const (
 	HalfVersion Break = "half-version"
 	// AckEarly answers a session before its views have reached the version.
 	AckEarly Break = "ack-early"
+	// AckFastest answers a session once the first of its views has reached the version.
+	AckFastest Break = "ack-fastest"
+	// LooseWindow keeps in a window what has moved to a place before its beginning.
+	LooseWindow Break = "loose-window"
 	// EarlyBookmark says that a version was sent which is yet to come.
 	EarlyBookmark Break = "early-bookmark"
 	// ResumeOffByOne resumes from the version after the one that is held.
@@ -76,6 +80,6 @@ const (
 var Breaks = []Break{
 	SkipDedupe, AckBeforeAppend, SwallowMutation, SkipFacets, RefuseOnStaleHead, PoisonNeighbours, HalfUndo, UndoOverLater, LoseChange,
 	LoseHints, IgnoreMinVersion,
-	SkipDelta, HalfVersion, AckEarly, EarlyBookmark, ResumeOffByOne, ResumeRepeats, TrustOldEpoch, ForgetRevocation, StaleBeforeImage, MisMerge, MistellLeaving,
+	SkipDelta, HalfVersion, AckEarly, AckFastest, LooseWindow, EarlyBookmark, ResumeOffByOne, ResumeRepeats, TrustOldEpoch, ForgetRevocation, StaleBeforeImage, MisMerge, MistellLeaving,
 	LoseRun, SkipFirstCheck, SkipBothChecks,
 }

@@ -19,7 +19,8 @@ type collector struct {
 	mu      sync.Mutex // guards the fields below
 	store   *pgstore.Store
 	commits []*commit
-	read    int // the version read up to
+	read    int      // the version read up to
+	sums    []uint64 // of all commits read, by version - 1
 	synced  time.Time
 }
 
@@ -32,7 +33,7 @@ func (c *collector) sync(ctx context.Context, node int) error {
 	defer c.mu.Unlock()
 	tok := token(principalOf("root", nil))
 	for {
-		a, err := c.w.request(ctx, node, "GET", graphPath(fmt.Sprintf("/log?since=%d&limit=%d", c.read, page)), tok, "")
+		a, err := c.w.request(ctx, node, "GET", c.w.path(fmt.Sprintf("/log?since=%d&limit=%d", c.read, page)), tok, "")
 		if err != nil {
 			return err
 		}
@@ -64,7 +65,7 @@ func (c *collector) sync(ctx context.Context, node int) error {
 				c.w.violate("W5 dense", "version %d follows %d in the log", x.version, c.read)
 				return fmt.Errorf("the log has a gap")
 			}
-			c.read = x.version
+			c.read, c.sums = x.version, append(c.sums, sumOf("commit", map[string]any{"body": m}))
 			c.commits = append(c.commits, x)
 		}
 		if len(list) == 0 {
@@ -98,7 +99,7 @@ func (c *collector) authors(ctx context.Context, list []any) ([]author, error) {
 		}
 		c.store = store
 	}
-	info, err := c.store.Graph(ctx, graphName)
+	info, err := c.store.Graph(ctx, c.w.graph)
 	if err != nil {
 		return nil, err
 	}

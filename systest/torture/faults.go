@@ -34,6 +34,7 @@ var faults = []struct {
 	{"dead-database", 4, (*tormentor).deadDatabase},
 	{"new-epoch", 2, (*tormentor).newEpoch},
 	{"compact", 2, (*tormentor).compact},
+	{"replace-graph", 5, (*tormentor).replaceGraph},
 	{"cut", 14, nil},
 	{"stall", 8, nil},
 	{"slow", 6, nil},
@@ -50,10 +51,11 @@ var faults = []struct {
 // tormentor brings the faults about, one after another; what they break, it mends
 // again after a while of the fault's own.
 type tormentor struct {
-	w    *world
-	ctx  context.Context // ends with the run
-	rng  *rand.Rand
-	read []*reader
+	w      *world
+	second *world
+	ctx    context.Context // ends with the run
+	rng    *rand.Rand
+	read   []*reader // of both graphs
 
 	mending sync.WaitGroup
 	mu      sync.Mutex // guards busy
@@ -284,11 +286,15 @@ func (t *tormentor) newEpoch() error {
 	if !t.free("postgres") {
 		return errBusy
 	}
+	w := t.w
+	if t.rng.IntN(4) == 0 && t.free("the schema") {
+		w = t.second
+	}
 	ctx, cancel := context.WithTimeout(t.ctx, t.w.patience(startTime))
 	defer cancel()
-	_, err := t.w.run(ctx, "epoch", "--new", "--database-url", t.w.pg.url(), "--graph", graphName)
+	_, err := w.run(ctx, "epoch", "--new", "--database-url", w.pg.url(), "--graph", w.graph)
 	if err == nil {
-		t.w.epochs.changed()
+		w.epochs.changed()
 	}
 	return err
 }

@@ -71,7 +71,7 @@ func (w *world) ran(ctx context.Context, j *judge, node int) error {
 	tok := token(principalOf("root", nil))
 	path := fmt.Sprintf("/runs?rule=%s&limit=%d", ruleName, page)
 	for before := ""; ; {
-		a, err := w.request(ctx, node, "GET", graphPath(path+before), tok, "")
+		a, err := w.request(ctx, node, "GET", w.path(path+before), tok, "")
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package torture
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/graphtide/graphtide/systest/plain"
 )
@@ -44,6 +45,14 @@ func (h *held) versions() map[string]int {
 		}
 	}
 	return out
+}
+
+// some gives one of the objects held; "" where there is none.
+func (h *held) some(intN func(int) int) string {
+	if len(h.objects) == 0 {
+		return ""
+	}
+	return slices.Sorted(maps.Keys(h.objects))[intN(len(h.objects))]
 }
 
 func versionOf(e map[string]any) any {

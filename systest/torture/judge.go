@@ -404,13 +404,13 @@ func (j *judge) commit(c *commit) (then func()) {
 // state before it, and it did just that.
 func (j *judge) follows(c *commit, r *record) {
 	m, w := j.model, j.w
-	docs := map[string]any{}
+	docs, was := map[string]any{}, map[string]any{}
 	entity := func(part, id string) any {
 		if d, ok := docs[part+id]; ok {
 			return d
 		}
 		if e := m.of(part)[id]; e != nil {
-			docs[part+id] = plain.Copy(e.doc)
+			docs[part+id], was[part+id] = plain.Copy(e.doc), e.doc
 			return docs[part+id]
 		}
 		return nil
@@ -453,8 +453,12 @@ func (j *judge) follows(c *commit, r *record) {
 		done[part+id] = next
 	}
 	for k, doc := range docs {
-		if done[k] == nil || !plain.Equal(doc, done[k]) {
-			w.violate("W4 strict order", "version %d made another thing of %s than %s asked for: %v instead of %v", c.version, k, r.id, done[k], doc)
+		have, ok := done[k]
+		if !ok {
+			have = was[k] // the log leaves out what changed nothing
+		}
+		if !plain.Equal(doc, have) {
+			w.violate("W4 strict order", "version %d made another thing of %s than %s asked for: %v instead of %v", c.version, k, r.id, have, doc)
 			return
 		}
 	}

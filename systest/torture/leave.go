@@ -28,7 +28,7 @@ func (j *judge) leaves(l leaving) bool {
 	case "deleted":
 		return j.model.of(l.part)[l.id] == nil && j.buried(l)
 	case "unlinked":
-		return j.readable(l)
+		return j.readable(l) || j.readUntil(l)
 	case "forbidden":
 		return slices.ContainsFunc(l.who, func(who int) bool { return !j.model.reads(j.w.notes.people[who], l.part, l.id) })
 	}
@@ -39,10 +39,19 @@ func (j *judge) readable(l leaving) bool {
 	return slices.ContainsFunc(l.who, func(who int) bool { return j.model.reads(j.w.notes.people[who], l.part, l.id) })
 }
 
+// readUntil reports whether the user could read what is no more until its deletion, and
+// that was after what he held: it may have left his view before, in a round that is
+// judged already.
+func (j *judge) readUntil(l leaving) bool {
+	g := j.graves[l.part+"/"+l.id]
+	return g.at > l.lo && slices.ContainsFunc(l.who, func(who int) bool { return g.holders["read"][j.w.notes.people[who].String()] })
+}
+
 // grave is what there is to know of an entity that is no more.
 type grave struct {
 	holders map[string]map[string]bool // of each right, until it was deleted
 	ends    []string                   // of an edge
+	at      int                        // the version of the deletion
 	last    *entity
 	out     map[string]*entity // the edges that left an object
 }
@@ -65,7 +74,7 @@ func (j *judge) bury(c *commit) {
 		if rest != "" || op["op"] != "remove" {
 			continue
 		}
-		g := grave{holders: map[string]map[string]bool{}, last: j.model.of(part)[id], out: maps.Clone(j.model.out[id])}
+		g := grave{at: c.version, holders: map[string]map[string]bool{}, last: j.model.of(part)[id], out: maps.Clone(j.model.out[id])}
 		ids := []string{id}
 		if e := j.model.edges[id]; part == "edges" && e != nil {
 			g.ends = []string{e.str("from"), e.str("to")}

@@ -88,7 +88,10 @@ func planOf(o Options) plan {
 		p.Weights[f.name] = max(1, f.weight*(50+rng.IntN(101))/100)
 	}
 	for i := range o.Readers {
-		n := 1 + rng.IntN(3)
+		n := 2 + rng.IntN(2)
+		if i%5 == 4 {
+			n = 1
+		}
 		p.Users = append(p.Users, users[i%len(users)])
 		p.Queries = append(p.Queries, rng.Perm(queryKinds)[:n])
 	}

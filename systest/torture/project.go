@@ -2,6 +2,7 @@ package torture
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -121,18 +122,27 @@ func (w *walker) named(ids []any) (out []reached) {
 func (w *walker) steps(from string, node map[string]any, at string) {
 	for _, dir := range []string{"out", "in"} {
 		labels, _ := node[dir].(map[string]any)
-		for label, s := range labels {
-			w.follow(from, dir, label, s.(map[string]any), at+"/"+dir+"/"+label)
+		for label, raw := range labels {
+			s := raw.(map[string]any)
+			repeat := toInt(s["repeat"])
+			if s["repeat"] == true {
+				repeat = endless
+			}
+			w.follow(from, dir, label, s, at+"/"+dir+"/"+label, repeat)
 		}
 	}
 }
 
-// follow takes one step. Of repeats the queries have none or all: `true`.
-func (w *walker) follow(from, dir, label string, s map[string]any, at string) {
-	if w.seen[from+at] {
+// endless is `repeat: true`.
+const endless = -1
+
+// follow takes one step, and repeats it so many levels more.
+func (w *walker) follow(from, dir, label string, s map[string]any, at string, repeat int) {
+	seen := fmt.Sprint(from, at, " ", repeat)
+	if w.seen[seen] {
 		return
 	}
-	w.seen[from+at] = true
+	w.seen[seen] = true
 	edges, far := w.m.out[from], "to"
 	if dir == "in" {
 		edges, far = w.m.in[from], "from"
@@ -146,8 +156,11 @@ func (w *walker) follow(from, dir, label string, s map[string]any, at string) {
 	for _, r := range window(list, s) {
 		w.result.objects[r.object.id], w.result.edges[r.edge.id] = r.object, r.edge
 		w.steps(r.object.id, s, at)
-		if s["repeat"] == true {
-			w.follow(r.object.id, dir, label, s, at)
+		switch {
+		case repeat == endless:
+			w.follow(r.object.id, dir, label, s, at, endless)
+		case repeat > 0:
+			w.follow(r.object.id, dir, label, s, at, repeat-1)
 		}
 	}
 }
@@ -164,19 +177,21 @@ func window(list []reached, s map[string]any) []reached {
 		return false
 	})
 	order, _ := s["order"].([]any)
-	slices.SortFunc(list, func(a, b reached) int {
+	places := map[*entity]place{}
+	for _, r := range list {
+		p := place{id: r.object.id}
 		for _, o := range order {
-			path, down := strings.CutPrefix(o.(string), "-")
-			c := compare(value(a, path), value(b, path))
-			if down {
-				c = -c
-			}
-			if c != 0 {
-				return c
-			}
+			path, _ := strings.CutPrefix(o.(string), "-")
+			p.values = append(p.values, value(r, path))
 		}
-		return strings.Compare(a.object.id, b.object.id)
-	})
+		places[r.object] = p
+	}
+	slices.SortFunc(list, func(a, b reached) int { return places[a.object].compare(places[b.object], order) })
+	if after, ok := s["after"].(map[string]any); ok {
+		values, _ := after["values"].([]any)
+		from := place{values, text(after["id"])}
+		list = slices.DeleteFunc(list, func(r reached) bool { return places[r.object].compare(from, order) <= 0 })
+	}
 	if limit, ok := s["limit"].(json.Number); ok {
 		if n, _ := limit.Int64(); int(n) < len(list) {
 			list = list[:n]
@@ -185,30 +200,73 @@ func window(list []reached, s map[string]any) []reached {
 	return list
 }
 
+// place is where something stands in an ordered list.
+type place struct {
+	values []any
+	id     string
+}
+
+func (p place) compare(q place, order []any) int {
+	for i, o := range order {
+		c := compare(p.values[i], q.values[i])
+		if strings.HasPrefix(o.(string), "-") {
+			c = -c
+		}
+		if c != 0 {
+			return c
+		}
+	}
+	return strings.Compare(p.id, q.id)
+}
+
+// missing is the value of what is not there.
+type missing struct{}
+
 func value(r reached, path string) any {
-	v, _ := plain.At(r.object.doc, path)
+	doc := r.object.doc
+	if of, ok := strings.CutPrefix(path, "edge:"); ok {
+		doc, path = r.edge.doc, of
+	}
+	v, ok := plain.At(doc, path)
+	if !ok {
+		return missing{}
+	}
 	return v
 }
 
-// compare orders what the queries order by: nothing before numbers.
-func compare(a, b any) int {
-	x, ok1 := rat(a)
-	y, ok2 := rat(b)
-	switch {
-	case ok1 && ok2:
-		return x.Cmp(y)
-	case ok1:
+// rank gives the place of a value's kind among the others: missing, null, false,
+// true, numbers, strings, and anything else.
+func rank(v any) int {
+	switch v := v.(type) {
+	case missing:
+		return 0
+	case nil:
 		return 1
-	case ok2:
-		return -1
+	case bool:
+		if v {
+			return 3
+		}
+		return 2
+	case json.Number:
+		return 4
+	case string:
+		return 5
 	}
-	return 0
+	return 6
 }
 
-func rat(v any) (*big.Rat, bool) {
-	n, ok := v.(json.Number)
-	if !ok {
-		return nil, false
+// compare orders two values. UTF-8 sorts as code points do.
+func compare(a, b any) int {
+	if c := rank(a) - rank(b); c != 0 {
+		return c
 	}
-	return new(big.Rat).SetString(n.String())
+	switch a := a.(type) {
+	case json.Number:
+		x, _ := new(big.Rat).SetString(a.String())
+		y, _ := new(big.Rat).SetString(b.(json.Number).String())
+		return x.Cmp(y)
+	case string:
+		return strings.Compare(a, b.(string))
+	}
+	return 0
 }

@@ -85,8 +85,8 @@ type asked struct {
 
 func newReader(w *world, n int) *reader {
 	user := w.plan.Users[n]
-	r := &reader{w: w, name: fmt.Sprintf("reader %d (%s)", n, user), rng: rand.New(rand.NewPCG(w.o.Seed, uint64(500+n))),
-		p: principalOf(user, nil), session: newID(), writes: n%2 == 0, commands: make(chan string, 4)}
+	r := &reader{w: w, name: fmt.Sprintf("reader %d (%s) of %s", n, user, w.graph), rng: rand.New(rand.NewPCG(w.o.Seed, uint64(500+n))),
+		p: principalOf(user, nil), session: newID(), writes: n%2 == 0 && w.graph == graphName, commands: make(chan string, 4)}
 	for i, q := range w.plan.Queries[n] {
 		r.names = i
 		r.subs = append(r.subs, &sub{name: fmt.Sprintf("s%d", i), query: q, asked: -1, held: newHeld()})
@@ -131,7 +131,7 @@ func (r *reader) run(ctx context.Context) {
 func (r *reader) connect(ctx context.Context) error {
 	dial, cancel := context.WithTimeout(ctx, clientPatience)
 	defer cancel()
-	url := "ws" + strings.TrimPrefix(r.w.urls[r.node], "http") + graphPath("/sync")
+	url := "ws" + strings.TrimPrefix(r.w.urls[r.node], "http") + r.w.path("/sync")
 	conn, _, err := websocket.Dial(dial, url, &websocket.DialOptions{Subprotocols: []string{"graphtide.v1"}})
 	if err != nil {
 		return err
@@ -169,6 +169,9 @@ func (r *reader) connect(ctx context.Context) error {
 
 // closedWith judges why a connection ended.
 func (w *world) closedWith(code websocket.StatusCode, err error) {
+	if code == 4404 && w.mayBeAbsent() {
+		return
+	}
 	switch code {
 	case 4400, 4401, 4403, 4404, 4408, 4413, 4426, 4429:
 		w.violate("S5 resumable", "a connection was closed with %d: %v", code, err)
@@ -187,9 +190,12 @@ func (r *reader) say(m map[string]any) {
 	_ = r.conn.Write(ctx, websocket.MessageText, text)
 }
 
+// tickTime is how often a reader thinks of doing something by itself.
+const tickTime = 40 * time.Millisecond
+
 // serve works until the connection ends.
 func (r *reader) serve(ctx context.Context) {
-	tick := time.NewTicker(40 * time.Millisecond)
+	tick := time.NewTicker(tickTime)
 	defer tick.Stop()
 	defer func() { // the goroutine that reads must not wait for us
 		r.conn.CloseNow()
@@ -244,15 +250,27 @@ func (r *reader) act() bool {
 		r.pinged = time.Now()
 		r.say(map[string]any{"t": "ping"})
 	}
-	if r.writes && !r.w.calm.Load() && len(r.pending) < 6 && r.rng.Float64() < 0.04*float64(time.Second)/float64(r.w.o.Pace)/2 {
+	if r.writes && !r.w.calm.Load() && len(r.pending) < 6 && r.rng.Float64() < r.eagerness() {
 		r.write()
 	}
 	return true
 }
 
+// eagerness is the chance that a reader writes at a tick: all who do write as much
+// as all writers over HTTP.
+func (r *reader) eagerness() float64 {
+	all := float64(r.w.o.Writers) * float64(tickTime) / float64(r.w.o.Pace) / 2
+	return all / float64((r.w.o.Readers+1)/2)
+}
+
 // write asks for a transaction.
 func (r *reader) write() {
 	o := r.w.things.next(r.rng, r.p)
+	if r.rng.IntN(2) == 0 {
+		if wide, ok := r.wide(); ok {
+			o = wide
+		}
+	}
 	a := &asked{op: o, r: r.w.journal.begins(newID(), r.p.user, o, int(r.w.acked.Load()))}
 	r.pending = append(r.pending, a)
 	r.ask(a)
@@ -298,16 +316,19 @@ func (r *reader) command(c string) bool {
 		r.p = principalOf(r.p.user, r.rng)
 		return true
 	case "resume-past", "resume-zero", "resume-head", "resume-beyond", "resume-other-epoch", "resume-other-key":
-		r.resubscribe(r.subs[r.rng.IntN(len(r.subs))], c)
+		again := r.resubscribe(r.subs[r.rng.IntN(len(r.subs))], c)
+		if again && r.writes && !r.w.calm.Load() && len(r.pending) < 6 {
+			r.write() // its answer has to wait for that, too
+		}
 	}
 	return false
 }
 
 // resubscribe asks for a view again, from some version that the reader claims
-// to hold, and does.
-func (r *reader) resubscribe(s *sub, how string) {
+// to hold, and does; false where this is not the time to.
+func (r *reader) resubscribe(s *sub, how string) bool {
 	if !s.loaded || r.partial || r.was != nil {
-		return
+		return false
 	}
 	delete(r.views, s.view)
 	for _, other := range r.subs { // it may share the view
@@ -338,6 +359,7 @@ func (r *reader) resubscribe(s *sub, how string) {
 	r.names++
 	s.name = fmt.Sprintf("s%d", r.names)
 	r.subscribe(s, version, epoch, key)
+	return true
 }
 
 func (r *reader) subscribe(s *sub, since int, epoch, key string) {
@@ -424,6 +446,8 @@ func (r *reader) line(m map[string]any, raw []byte) *fault {
 			if a.op.done != nil {
 				a.op.done()
 			}
+			w.count(cOverSocket, 1)
+			r.reached(version)
 			r.last = max(r.last, version)
 		})
 	case "reject":

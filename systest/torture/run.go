@@ -37,19 +37,27 @@ func Run(ctx context.Context, o Options) (*Verdict, error) {
 	planOf(o).print(o)
 	begin, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	w, err := newWorld(begin, o)
-	cancel()
 	if err != nil {
+		cancel()
 		return nil, err
 	}
 	defer w.close()
+	second, err := newSecond(begin, w)
+	cancel()
+	if second != nil {
+		defer second.leave()
+	}
+	if err != nil {
+		return nil, err
+	}
 	defer context.AfterFunc(ctx, func() { w.ended.Store(true) })()
 	run, end := context.WithCancel(ctx)
 	defer end()
-	t := &tormentor{w: w, ctx: run, rng: rand.New(rand.NewPCG(o.Seed, 2)), busy: map[string]bool{}}
-	for i := range o.Readers {
-		t.read = append(t.read, newReader(w, i))
+	t := &tormentor{w: w, second: second, ctx: run, rng: rand.New(rand.NewPCG(o.Seed, 2)), busy: map[string]bool{}}
+	crowds := []*crowd{newCrowd(w), newCrowd(second)}
+	for _, c := range crowds {
+		t.read = append(t.read, c.read...)
 	}
-	j := newJudge(w)
 	w.start = time.Now()
 	enough := func() bool { return o.Enough == nil || o.Enough(w.verdict(o.Seed)) }
 	for n, done := 0, time.Duration(0); ctx.Err() == nil && !w.isBroken(); n++ {
@@ -61,7 +69,7 @@ func Run(ctx context.Context, o Options) (*Verdict, error) {
 			d = min(d, o.For-done)
 		}
 		done += d
-		if err := w.round(run, t, j, n, d); err != nil {
+		if err := w.round(run, t, crowds, n, d); err != nil {
 			return w.verdict(o.Seed), err
 		}
 		w.count(cRounds, 1)
@@ -76,59 +84,97 @@ func Run(ctx context.Context, o Options) (*Verdict, error) {
 }
 
 // round is chaos for a time, then peace, then judgement.
-func (w *world) round(ctx context.Context, t *tormentor, j *judge, n int, d time.Duration) error {
-	w.calm.Store(false)
+func (w *world) round(ctx context.Context, t *tormentor, crowds []*crowd, n int, d time.Duration) error {
 	live, cut := context.WithCancel(ctx) // of the clients
 	defer cut()
-	var writers, readers, others sync.WaitGroup
-	for i := range w.o.Writers {
-		writers.Go(func() { w.writer(live, i, n) })
+	for _, c := range crowds {
+		c.begin(live, n)
 	}
-	for _, r := range t.read {
-		r.target = 0
-		readers.Go(func() { r.run(live) })
-	}
-	others.Go(func() { w.log.follow(live) })
-	others.Go(func() { w.watcher(live, n) })
-	defer others.Wait()
-	defer cut()
-
+	defer func() {
+		cut()
+		for _, c := range crowds {
+			c.others.Wait()
+		}
+	}()
 	t.chaos(d)
 	if err := t.heal(); err != nil {
 		w.violate("W8 known outcome", "%v", err)
 		return nil
 	}
 	healed := time.Now()
-	w.calm.Store(true)
-	patience := w.patience(healTime)
-	if !within(&writers, patience) {
-		w.violate("W8 known outcome", "%s after everything works again, some transactions are still without an answer", patience)
+	for _, c := range crowds {
+		c.w.calm.Store(true)
+	}
+	for _, c := range crowds {
+		if err := c.rest(live, cut, t); err != nil {
+			w.violate("W8 known outcome", "the graph %s cannot be read though everything works again: %v", c.w.graph, err)
+			return nil
+		}
+	}
+	for _, c := range crowds {
+		c.arrive(healed)
+	}
+	cut()
+	for _, c := range crowds {
+		c.readers.Wait()
+		c.others.Wait()
+		if err := c.w.judge(ctx, t, c.j, healed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin has all clients begin.
+func (c *crowd) begin(ctx context.Context, round int) {
+	w := c.w
+	w.calm.Store(false)
+	for i := range w.o.Writers {
+		c.writers.Go(func() { w.writer(ctx, i, round) })
+	}
+	for _, r := range c.read {
+		r.target = 0
+		c.readers.Go(func() { r.run(ctx) })
+	}
+	c.others.Go(func() { w.log.follow(ctx) })
+	c.others.Go(func() { w.watcher(ctx, round) })
+}
+
+// rest waits until nobody writes any more, and tells the readers which version to get
+// to.
+func (c *crowd) rest(ctx context.Context, cut func(), t *tormentor) error {
+	patience := c.w.patience(healTime)
+	if !within(&c.writers, patience) {
+		c.w.violate("W8 known outcome", "%s after everything works again, some transactions are still without an answer", patience)
 		cut()
-		writers.Wait()
+		c.writers.Wait()
 	}
 	// Nobody but the readers writes any more, and they only what is pending.
-	target, err := w.settleHead(live, t)
+	target, err := c.w.settleHead(ctx, t)
 	if err != nil {
-		w.violate("W8 known outcome", "the graph cannot be read though everything works again: %v", err)
-		return nil
+		return err
 	}
-	for _, r := range t.read {
+	c.target = target
+	for _, r := range c.read {
 		select {
 		case r.commands <- fmt.Sprintf("settle %d", target):
 		case <-time.After(patience):
 		}
 	}
-	if !within(&readers, max(time.Second, patience-time.Since(healed))) {
-		for _, r := range t.read {
-			if f := r.behind.Load(); f != nil {
-				w.violate("S2 gap-free", "%s after everything works again, %s is not at %d: %s", patience, r.name, target, *f)
-			}
+	return nil
+}
+
+// arrive waits until the readers are there.
+func (c *crowd) arrive(healed time.Time) {
+	patience := c.w.patience(healTime)
+	if within(&c.readers, max(time.Second, patience-time.Since(healed))) {
+		return
+	}
+	for _, r := range c.read {
+		if f := r.behind.Load(); f != nil {
+			c.w.violate("S2 gap-free", "%s after everything works again, %s is not at %d: %s", patience, r.name, c.target, *f)
 		}
 	}
-	cut()
-	readers.Wait()
-	others.Wait()
-	return w.judge(ctx, t, j, healed)
 }
 
 // within waits for a group, for a time.
@@ -153,7 +199,7 @@ func (w *world) settleHead(ctx context.Context, t *tormentor) (int, error) {
 	give := time.Now().Add(w.patience(healTime))
 	version, since := 0, time.Now()
 	for {
-		a, err := w.request(ctx, 0, "GET", graphPath(""), tok, "")
+		a, err := w.request(ctx, 0, "GET", w.path(""), tok, "")
 		switch {
 		case err != nil:
 		case a.status == 200 && a.int("version") != version:
@@ -200,10 +246,12 @@ func (w *world) judge(ctx context.Context, t *tormentor, j *judge, healed time.T
 		}
 	}
 	j.round()
-	w.fire(ctx, j, t.rng.IntN(len(w.urls)), healed)
+	if w.graph == graphName { // the runs of a graph that is replaced go with it
+		w.fire(ctx, j, t.rng.IntN(len(w.urls)), healed)
+	}
 	limit, cancel := context.WithTimeout(ctx, w.patience(2*time.Minute))
 	defer cancel()
-	if out, err := w.run(limit, "verify", "--database-url", w.pg.url(), "--graph", graphName); err != nil {
+	if out, err := w.run(limit, "verify", "--database-url", w.pg.url(), "--graph", w.graph); err != nil {
 		w.violate("W1 atomic", "graphtide verify: %v %s", err, out)
 	}
 	return nil

@@ -32,7 +32,7 @@ type cell struct{ id, edge, board string }
 type link struct{ id, from, to string }
 
 // queryKinds is how many projections there are.
-const queryKinds = 8
+const queryKinds = 11
 
 func newThings(w *world) *things { return &things{w: w, notes: map[string][]string{}} }
 
@@ -81,16 +81,16 @@ func (t *things) make(ctx context.Context) error {
 		ops = append(ops, fmt.Sprintf(`{"op":"add","path":"/objects/%s","value":{"type":%q,"body":%s%s}}`, id, kind, t.body(id, rng), access))
 		return id
 	}
-	join := func(label, from, to string) string {
+	join := func(label, from, to string, body ...string) string {
 		id := newID()
-		ops = append(ops, fmt.Sprintf(`{"op":"add","path":"/edges/%s","value":{"label":%q,"from":%q,"to":%q}}`, id, label, from, to))
+		ops = append(ops, fmt.Sprintf(`{"op":"add","path":"/edges/%s","value":{"label":%q,"from":%q,"to":%q%s}}`, id, label, from, to, strings.Join(body, "")))
 		return id
 	}
 	for range t.w.plan.Boards {
 		t.boards = append(t.boards, create("Board", access(rng)))
 	}
 	for i, b := range t.boards[1:] {
-		t.links = append(t.links, link{join("next", t.boards[i], b), t.boards[i], b})
+		t.links = append(t.links, link{join("next", t.boards[i], b, fmt.Sprintf(`,"body":{"rank":%d}`, i%2)), t.boards[i], b})
 	}
 	for i := range t.w.plan.Cells {
 		b, own := t.boards[rng.IntN(len(t.boards))], ""
@@ -127,6 +127,11 @@ func (t *things) make(ctx context.Context) error {
 		fmt.Sprintf(`{"root":%q,"in":{"on":{"where":{"kind":"b"}}},"out":{"next":{"in":{"on":{}}}}}`, b[2]),
 		`{"root":{"type":"Note"}}`,
 		`{"root":{"type":"Object"},"out":{"next":{},"on":{}}}`,
+		// Windows at depth, which repeat, begin somewhere, and hang on each other.
+		fmt.Sprintf(`{"root":%q,"out":{"next":{"order":["edge:/body/rank","-/body/rank"],"limit":2,"repeat":true,"in":{"on":{"order":["-/body/rank"],"limit":2}}}}}`, b[0]),
+		fmt.Sprintf(`{"root":[%q,%q],"in":{"on":{"order":["/body/rank"],"limit":3,"after":{"values":[300],"id":%q}}},
+			"out":{"next":{"order":["-/body/rank"],"limit":2,"repeat":2,"in":{"on":{"order":["/body/kind","-/body/rank"],"limit":2,"after":{"values":["a",500],"id":%[3]q}}}}}}`, b[1], b[3], newID()),
+		`{"root":{"type":"Board","order":["-/body/rank"],"limit":3},"in":{"on":{"where":{"kind":"a"},"order":["/body/rank"],"limit":2,"out":{"on":{"out":{"next":{"order":["edge:/body/rank"],"limit":1}}}}}}}`,
 	} {
 		t.queries = append(t.queries, newQuery(text))
 	}
@@ -139,7 +144,7 @@ func (t *things) commit(ctx context.Context, p principal, ops []string) error {
 	id := newID()
 	r := t.w.journal.begins(id, p.user, o, 0)
 	t.w.journal.sends(r, p, 0)
-	a, err := t.w.request(ctx, 0, "PATCH", graphPath(""), token(p), o.text, "Content-Type", patchType, "Idempotency-Key", id)
+	a, err := t.w.request(ctx, 0, "PATCH", t.w.path(""), token(p), o.text, "Content-Type", patchType, "Idempotency-Key", id)
 	if err != nil {
 		return err
 	}
@@ -247,7 +252,9 @@ func (t *things) next(rng *rand.Rand, p principal) op {
 		return o
 	case n < 72:
 		return t.moveCell(rng)
-	case n < 82:
+	case n < 76:
+		return t.rerank(rng)
+	case n < 83:
 		c := t.someCell(rng)
 		return newOp(t.set(c.id, "rank", fmt.Sprint(t.w.serial.Add(1)%997)), t.set(c.id, "kind", fmt.Sprintf("%q", kinds[rng.IntN(len(kinds))])), t.insert(c.id))
 	case n < 89:
@@ -278,7 +285,7 @@ func (t *things) count(rng *rand.Rand, p principal) op {
 	n := 0
 	ctx, cancel := context.WithTimeout(context.Background(), clientPatience)
 	defer cancel()
-	if a, err := t.w.request(ctx, rng.IntN(2), "GET", graphPath("/objects/"+id), token(p), ""); err == nil && a.status == 200 {
+	if a, err := t.w.request(ctx, rng.IntN(2), "GET", t.w.path("/objects/"+id), token(p), ""); err == nil && a.status == 200 {
 		body, _ := a.doc["body"].(map[string]any)
 		n = toInt(body["n"])
 	}
@@ -314,6 +321,22 @@ func (t *things) grant(rng *rand.Rand) op {
 	return newOp(fmt.Sprintf(`{"op":"add","path":"/objects/%s/access/read","value":%s}`, b, readers(rng)), t.insert(b))
 }
 
+// rerank moves a board, or an edge between two, to another place in the windows.
+func (t *things) rerank(rng *rand.Rand) op {
+	b := t.boards[rng.IntN(len(t.boards))]
+	board := t.set(b, "rank", fmt.Sprint(rng.IntN(1000)))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.links) == 0 || rng.IntN(3) == 0 {
+		return newOp(board, t.insert(b))
+	}
+	edge := fmt.Sprintf(`{"op":"add","path":"/edges/%s/body/rank","value":%d}`, t.links[rng.IntN(len(t.links))].id, rng.IntN(4))
+	if rng.IntN(2) == 0 {
+		return newOp(edge, board, t.insert(b))
+	}
+	return newOp(t.insert(b), edge)
+}
+
 // relink joins two boards, or parts them.
 func (t *things) relink(rng *rand.Rand) op {
 	t.mu.Lock()
@@ -334,7 +357,7 @@ func (t *things) relink(rng *rand.Rand) op {
 		return o
 	}
 	l := link{newID(), t.boards[rng.IntN(len(t.boards))], t.boards[rng.IntN(len(t.boards))]}
-	o := newOp(fmt.Sprintf(`{"op":"add","path":"/edges/%s","value":{"label":"next","from":%q,"to":%q}}`, l.id, l.from, l.to))
+	o := newOp(fmt.Sprintf(`{"op":"add","path":"/edges/%s","value":{"label":"next","from":%q,"to":%q,"body":{"rank":%d}}}`, l.id, l.from, l.to, rng.IntN(4)))
 	o.done = func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()

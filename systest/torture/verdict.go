@@ -46,13 +46,17 @@ const (
 	cRetokened  = "committed with another token than at first"
 	cLeft       = "leavings"
 	cRuns       = "runs of the rule"
+	cOverSocket = "acknowledged over websockets"
+	cTogether   = "acks after several views"
+	cOwn        = "own writes read"
+	cReplaced   = "graphs exported and imported anew"
 	cUndone     = "undone"
 	cRevived    = "brought back"
 	cIdle       = "undoings of nothing"
 	cConflicts  = "conflicts of undoings"
 )
 
-var countNames = []string{cRounds, cCommits, cAcked, cLost, cDuplicated, cSkipped, cDeliveries, cCopies, cResumes, cResets, cRetokened, cRefused, cUnjust, cSightings, cLeaks, cLeft, cRuns, cUndone, cRevived, cIdle, cConflicts}
+var countNames = []string{cRounds, cCommits, cAcked, cLost, cDuplicated, cSkipped, cDeliveries, cCopies, cResumes, cResets, cRetokened, cRefused, cUnjust, cSightings, cLeaks, cLeft, cRuns, cOverSocket, cTogether, cOwn, cReplaced, cUndone, cRevived, cIdle, cConflicts}
 
 // Good reports whether every guarantee held.
 func (v *Verdict) Good() bool { return len(v.Violations) == 0 }

@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,9 +23,10 @@ import (
 
 // world is the deployment under torture and what all clients of it share.
 type world struct {
-	o    Options
-	plan plan
-	dir  string
+	o     Options
+	plan  plan
+	dir   string
+	graph string
 	*ledger
 
 	pg       *database
@@ -47,9 +49,14 @@ type world struct {
 	serial atomic.Int64 // numbers values, so that none stands twice
 	calm   atomic.Bool  // no new transactions are begun
 	epochs epochs
+	anew   anew // of a graph that is replaced now and then
 }
 
-const graphName = "main"
+// The graphs under torture: the one, and a smaller one beside it on the same nodes.
+const (
+	graphName  = "main"
+	secondName = "second"
+)
 
 // schema is what the tortured graph is made of.
 const schema = `
@@ -60,7 +67,7 @@ types:
     access: {read: [public], write: [public], manage: [user]}
     history: {keep: 60 versions, snapshot: 7}
     edges:
-      out: {next: {to: Board}}
+      out: {next: {to: Board, body: {properties: {rank: {type: number}}}}}
       in: {on: {from: Cell, as: cells}, next: {from: Board, as: previous}}
   Cell:
     open: true
@@ -96,7 +103,7 @@ func newWorld(ctx context.Context, o Options) (_ *world, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{epochs: epochs{gone: map[string]time.Time{}}, o: o, plan: planOf(o), dir: dir, ledger: newLedger(), pg: &database{dir: filepath.Join(dir, "db")},
+	w := &world{epochs: epochs{gone: map[string]time.Time{}}, o: o, plan: planOf(o), dir: dir, graph: graphName, ledger: newLedger(), pg: &database{dir: filepath.Join(dir, "db")},
 		web: &http.Client{Timeout: 12 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 20 * time.Second}}}
 	defer func() {
 		if err != nil {
@@ -166,6 +173,19 @@ func newWorld(ctx context.Context, o Options) (_ *world, err error) {
 	return w, w.things.make(ctx)
 }
 
+// output runs the program with arguments, for what it writes.
+func (w *world) output(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, w.o.Binary, args...)
+	cmd.Dir = w.dir
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("graphtide %s: %w\n%s", args[0], err, &said)
+	}
+	return out, nil
+}
+
 // run runs the program with arguments.
 func (w *world) run(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, w.o.Binary, args...)
@@ -192,22 +212,26 @@ func (w *world) close() {
 	if w.redis != nil {
 		w.redis.end(syscall.SIGKILL, time.Second)
 	}
-	if w.log != nil {
-		w.log.close()
-	}
+	w.leave()
 	if err := w.pg.stop(); err != nil {
 		fmt.Fprintf(w.o.Out, "Postgres did not stop in order: %v\n", err)
-	}
-	if w.journal != nil {
-		w.journal.file.Close()
 	}
 	os.RemoveAll(w.dir)
 }
 
 // token makes one for a principal.
 func token(p principal) string {
-	c := auth.Claims{User: p.user, Teams: p.teams, Org: p.org, Graphs: []string{graphName}, Admin: p.admin}
+	c := auth.Claims{User: p.user, Teams: p.teams, Org: p.org, Graphs: []string{graphName, secondName}, Admin: p.admin}
 	t, err := auth.Mint([]byte(secret), c, 6*time.Hour)
+	if err != nil {
+		panic(err) // ours
+	}
+	return t
+}
+
+// governor makes a token for who may replace the schema, and make and delete graphs.
+func governor() string {
+	t, err := auth.Mint([]byte(secret), auth.Claims{User: "root", Graphs: []string{"*"}, Admin: true}, 6*time.Hour)
 	if err != nil {
 		panic(err) // ours
 	}
@@ -316,4 +340,4 @@ func raise(n *atomic.Int64, v int) {
 	}
 }
 
-func graphPath(rest string) string { return "/v1/graphs/" + graphName + rest }
+func (w *world) path(rest string) string { return "/v1/graphs/" + w.graph + rest }

@@ -21,12 +21,14 @@ func (w *world) writer(ctx context.Context, n, round int) {
 			p = principalOf(p.user, rng)
 			tok = token(p)
 		}
+		w.anew.writing.RLock()
 		if rng.IntN(10) == 0 {
 			w.undoes(ctx, rng, p, tok)
 		} else {
 			w.submit(ctx, rng, p, tok, w.things.next(rng, p))
 		}
-		pause(ctx, rng, w.o.Pace)
+		w.anew.writing.RUnlock()
+		pause(ctx, rng, 2*w.o.Pace) // as much again is written over websockets
 	}
 }
 
@@ -62,7 +64,7 @@ func (w *world) submit(ctx context.Context, rng *rand.Rand, p principal, tok str
 	if rng.IntN(25) == 0 {
 		w.reuse(ctx, rng, p, tok, r)
 	}
-	if rng.IntN(10) == 0 {
+	if rng.IntN(3) == 0 {
 		w.readOwn(ctx, rng, p, tok, r.acks[0])
 	}
 	return r
@@ -95,13 +97,13 @@ func (w *world) insist(ctx context.Context, rng *rand.Rand, p principal, tok str
 // send asks a node for a transaction, or for an undo.
 func (w *world) send(ctx context.Context, node int, tok string, o op, key string) (*answer, error) {
 	if o.undo != nil {
-		return w.request(ctx, node, "POST", graphPath("/revert"), tok, o.text, "Content-Type", "application/json", "Idempotency-Key", key)
+		return w.request(ctx, node, "POST", w.path("/revert"), tok, o.text, "Content-Type", "application/json", "Idempotency-Key", key)
 	}
 	header := []string{"Content-Type", patchType, "Idempotency-Key", key}
 	if o.group != "" {
 		header = append(header, "Graphtide-Group", o.group)
 	}
-	return w.request(ctx, node, "PATCH", graphPath(""), tok, o.text, header...)
+	return w.request(ctx, node, "PATCH", w.path(""), tok, o.text, header...)
 }
 
 // acknowledge notes an answer. Only then it counts.
@@ -124,7 +126,7 @@ func (w *world) refuse(r *record, who principal, code string, problem map[string
 func (w *world) reuse(ctx context.Context, rng *rand.Rand, p principal, tok string, r *record) {
 	other := newOp(w.things.insert(w.things.twins[0][0]))
 	for ctx.Err() == nil {
-		a, err := w.request(ctx, rng.IntN(2), "PATCH", graphPath(""), tok, other.text, "Content-Type", patchType, "Idempotency-Key", r.id)
+		a, err := w.request(ctx, rng.IntN(2), "PATCH", w.path(""), tok, other.text, "Content-Type", patchType, "Idempotency-Key", r.id)
 		if err != nil || a.status >= 500 || a.status == 429 {
 			pause(ctx, rng, 60*time.Millisecond)
 			continue
@@ -138,13 +140,15 @@ func (w *world) reuse(ctx context.Context, rng *rand.Rand, p principal, tok stri
 
 // readOwn loads on some node what was acknowledged.
 func (w *world) readOwn(ctx context.Context, rng *rand.Rand, p principal, tok string, v int) {
-	w.load(ctx, rng.IntN(2), rng.IntN(queryKinds), p, tok, v)
+	if w.load(ctx, rng.IntN(2), rng.IntN(queryKinds), p, tok, v) > 0 {
+		w.count(cOwn, 1)
+	}
 }
 
 // load loads a query at version atLeast or a later one, and notes what came.
 func (w *world) load(ctx context.Context, node, q int, p principal, tok string, atLeast int) (version int) {
 	lo := int(w.acked.Load())
-	a, err := w.request(ctx, node, "POST", graphPath("/load"), tok, w.things.queries[q].text,
+	a, err := w.request(ctx, node, "POST", w.path("/load"), tok, w.things.queries[q].text,
 		"Content-Type", "application/json", "Graphtide-Min-Version", number(atLeast).String())
 	if err != nil || a.status >= 500 || a.status == 429 {
 		return 0
