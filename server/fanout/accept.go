@@ -27,9 +27,10 @@ const catchUpWait = 5 * time.Second
 // connection is a websocket, before and after its hello.
 type connection struct {
 	socket
-	wire    *wire
+	wire    wire // under the socket
 	address string
-	silent  bool // its hello is waited for; guarded by Hub.mu
+	place   int32 // in Hub.conns; guarded, as is silent, by Hub.mu
+	silent  bool  // its hello is waited for
 }
 
 // refused closes a connection with a code.
@@ -47,27 +48,27 @@ func (h *Hub) ServeSync(w http.ResponseWriter, r *http.Request, graphName string
 		writeProblem(w, graph.Errf(graph.CodeForbidden, "pages of this origin may not connect; see --allowed-origins"))
 		return
 	}
-	taken := &hijacker{ResponseWriter: w}
+	conn := &connection{address: addressOf(r)}
+	taken := &hijacker{ResponseWriter: w, wire: &conn.wire}
 	c, err := websocket.Accept(taken, r, &websocket.AcceptOptions{
 		Subprotocols:       append([]string{protocol.Subprotocol}, offered(r)...),
 		InsecureSkipVerify: true, // the Origin is judged above, with its scheme
 		CompressionMode:    h.cfg.compression(),
 		// A peer that takes nothing gets no pong either: it would wait behind the
 		// rest, and hold up the reading.
-		OnPingReceived: func(context.Context, []byte) bool { return taken.wire.stuck(time.Now()) < time.Second },
+		OnPingReceived: func(context.Context, []byte) bool { return conn.wire.stuck(time.Now()) < time.Second },
 	})
 	if err != nil {
 		refuseHandshake(w, taken.refused, err)
 		return
 	}
-	conn := &connection{socket: c, wire: taken.wire, address: addressOf(r)}
+	conn.socket = c
 	var code refused
 	if errors.As(h.enter(conn), &code) {
 		c.Write(r.Context(), websocket.MessageText, protocol.AppendBye(nil, spreadFirst))
 		h.shut(conn, protocol.CloseCode(code))
 		return
 	}
-	taken.ResponseWriter = nil
 	inURL := tokenInURL(r.URL)
 	go func() {
 		defer h.exit(conn)

@@ -24,7 +24,7 @@ func (w *world) only() *session {
 	w.t.Helper()
 	w.hub.mu.Lock()
 	defer w.hub.mu.Unlock()
-	for _, s := range w.hub.sessions {
+	for s := range w.hub.sessions.all() {
 		return s
 	}
 	w.t.Fatal("there is no session")

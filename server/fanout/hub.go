@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 	"time"
 
@@ -30,22 +31,53 @@ type Hub struct {
 
 	mu       sync.Mutex // guards the fields below
 	relays   map[string]*relay
-	sessions map[sessionKey]*session
+	sessions sessionsByID
 	owners   owners
 	crowd    crowd
-	conns    map[*connection]struct{}
+	conns    []*connection // in no order
 	draining bool
 }
 
 type sessionKey struct{ graph, id string }
+
+// sessionsByID are the newest sessions of their ids, by graph and id.
+type sessionsByID map[string]map[string]*session
+
+func (m sessionsByID) of(k sessionKey) *session { return m[k.graph][k.id] }
+
+func (m sessionsByID) put(k sessionKey, s *session) {
+	if m[k.graph] == nil {
+		m[k.graph] = map[string]*session{}
+	}
+	m[k.graph][k.id] = s
+}
+
+func (m sessionsByID) remove(k sessionKey) {
+	if delete(m[k.graph], k.id); len(m[k.graph]) == 0 {
+		delete(m, k.graph)
+	}
+}
+
+// all gives them in no order.
+func (m sessionsByID) all() iter.Seq[*session] {
+	return func(yield func(*session) bool) {
+		for _, sessions := range m {
+			for _, s := range sessions {
+				if !yield(s) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // New makes a Hub.
 func New(cfg Config) *Hub {
 	cfg = cfg.WithDefaults()
 	h := &Hub{
 		cfg: cfg, metrics: newMetrics(cfg.Metrics),
-		relays: map[string]*relay{}, sessions: map[sessionKey]*session{}, owners: newOwners(), crowd: newCrowd(),
-		conns: map[*connection]struct{}{}, lookups: make(chan struct{}, maxLookups), refill: refillCommits, behind: behindBytes,
+		relays: map[string]*relay{}, sessions: sessionsByID{}, owners: newOwners(), crowd: newCrowd(),
+		lookups: make(chan struct{}, maxLookups), refill: refillCommits, behind: behindBytes,
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if h.peers = newPeers(h, cfg.Peers); h.peers != nil {
@@ -125,21 +157,21 @@ func (h *Hub) claim(s *session) (replaced *session, refusal error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := sessionKey{s.relay.name, s.id}
-	replaced = h.sessions[k]
+	replaced = h.sessions.of(k)
 	if user, known := h.ownerOf(k); known && user != s.user() {
 		return nil, refused(protocol.CloseForbidden)
 	}
 	if !h.crowd.join(s.user(), replaced != nil, &h.cfg) {
 		return nil, refused(protocol.CloseTooMany)
 	}
-	h.sessions[k] = s
+	h.sessions.put(k, s)
 	h.peers.say(peerMessage{Kind: peerClaim, Graph: k.graph, Session: k.id, User: s.user()})
 	return replaced, nil
 }
 
 // ownerOf gives the user that an id belongs to. The caller holds mu.
 func (h *Hub) ownerOf(k sessionKey) (user string, known bool) {
-	if s := h.sessions[k]; s != nil {
+	if s := h.sessions.of(k); s != nil {
 		return s.user(), true
 	}
 	return h.owners.find(k, time.Now())
@@ -154,7 +186,7 @@ func (h *Hub) claimedElsewhere(k sessionKey, user string) {
 		h.mu.Unlock()
 		return
 	}
-	s := h.sessions[k]
+	s := h.sessions.of(k)
 	if s == nil {
 		h.owners.depart(k, user, time.Now())
 	}
@@ -170,8 +202,8 @@ func (h *Hub) release(s *session) {
 	defer h.mu.Unlock()
 	h.crowd.leave(s.user())
 	k := sessionKey{s.relay.name, s.id}
-	if h.sessions[k] == s {
-		delete(h.sessions, k)
+	if h.sessions.of(k) == s {
+		h.sessions.remove(k)
 		h.owners.depart(k, s.user(), time.Now())
 	}
 }
@@ -182,7 +214,7 @@ func (h *Hub) Drain(ctx context.Context) error {
 	h.mu.Lock()
 	h.draining = true
 	var silent []*connection
-	for c := range h.conns { // those that have said hello are their relays'
+	for _, c := range h.conns { // those that have said hello are their relays'
 		if c.silent {
 			c.silent = false
 			silent = append(silent, c) // serving counts it until it is closed
@@ -237,7 +269,7 @@ func (h *Hub) Stop() {
 func (h *Hub) cut() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for c := range h.conns {
+	for _, c := range h.conns {
 		go c.CloseNow()
 	}
 }
@@ -253,7 +285,8 @@ func (h *Hub) enter(c *connection) error {
 		return refused(protocol.CloseTooMany)
 	}
 	h.serving.Add(1)
-	h.conns[c] = struct{}{}
+	c.place = int32(len(h.conns))
+	h.conns = append(h.conns, c)
 	return nil
 }
 
@@ -290,7 +323,10 @@ func (h *Hub) isDraining() bool {
 
 func (h *Hub) exit(c *connection) {
 	h.mu.Lock()
-	delete(h.conns, c)
+	last := len(h.conns) - 1
+	h.conns[c.place], h.conns[last].place = h.conns[last], c.place
+	h.conns[last] = nil
+	h.conns = h.conns[:last]
 	h.crowd.exit(c.address)
 	h.mu.Unlock()
 	h.serving.Done()

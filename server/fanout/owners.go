@@ -56,7 +56,7 @@ func (h *Hub) keepSessions(ctx context.Context) {
 		}
 		users := map[string]string{}
 		h.mu.Lock()
-		for _, s := range h.sessions {
+		for s := range h.sessions.all() {
 			id, user := s.shared()
 			users[id] = user
 		}

@@ -48,9 +48,6 @@ func (w *wire) write(p []byte) (n int, err error) {
 
 // stuck tells for how long the peer has taken nothing of what is being written.
 func (w *wire) stuck(now time.Time) time.Duration {
-	if w == nil {
-		return 0
-	}
 	since := moment(w.since.Load())
 	if since == 0 {
 		return 0
@@ -59,11 +56,7 @@ func (w *wire) stuck(now time.Time) time.Duration {
 }
 
 // finish waits for what is written aside. The wire is closed.
-func (w *wire) finish() {
-	if w != nil {
-		w.aside.Wait()
-	}
-}
+func (w *wire) finish() { w.aside.Wait() }
 
 // isPing tells a whole ping or pong frame. A piece of a text may look like one:
 // it goes out in its place all the same.
@@ -74,7 +67,7 @@ func isPing(p []byte) bool {
 // hijacker hands the websocket library a wire in the place of the connection.
 type hijacker struct {
 	http.ResponseWriter
-	wire *wire // once hijacked
+	wire *wire // is given the connection
 	// refused is the status with which the library refuses the handshake. Its text
 	// is kept back: refusals are problems here.
 	refused int
@@ -103,7 +96,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.wire = &wire{Conn: conn}
+	h.wire.Conn = conn
 	rw.Writer.Reset(h.wire)
 	return h.wire, rw, nil
 }
