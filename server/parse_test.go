@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -261,6 +262,20 @@ func TestAcceptDecidesBetweenPageStreamAndForm(t *testing.T) {
 	} {
 		if got := prefersYAML([]string{accept}); got != want {
 			t.Errorf("YAML, %q: %v", accept, got)
+		}
+	}
+}
+
+// What no database takes as text is told from the address, and goes no further.
+func TestAParameterIsTextThatADatabaseTakes(t *testing.T) {
+	t.Parallel()
+	for raw, taken := range map[string]bool{"rule=a%C3%BC": true, "rule=a%0Ab": true, "rule=%00": false, "rule=a%00": false, "rule=%FF": false, "rule=%ED%A0%80": false} {
+		q, err := queryOf(&http.Request{URL: &url.URL{RawQuery: raw}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err = q.one("rule"); taken != (err == nil) || err != nil && graph.CodeOf(err) != graph.CodeInvalidQuery {
+			t.Errorf("%s: %v", raw, err)
 		}
 	}
 }

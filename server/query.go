@@ -3,6 +3,8 @@ package server
 import (
 	"net/http"
 	"net/url"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/graphtide/graphtide/graph"
 )
@@ -18,7 +20,7 @@ func queryOf(r *http.Request) (query, error) {
 	return query{v}, nil
 }
 
-// one gives a parameter that may come once.
+// one gives a parameter that may come once: text that a database takes.
 func (q query) one(name string) (value string, set bool, err error) {
 	v := q.Values[name]
 	if len(v) > 1 {
@@ -26,6 +28,9 @@ func (q query) one(name string) (value string, set bool, err error) {
 	}
 	if len(v) == 0 {
 		return "", false, nil
+	}
+	if !utf8.ValidString(v[0]) || strings.ContainsRune(v[0], 0) { // a database takes it for a fault of ours
+		return "", false, graph.Errf(graph.CodeInvalidQuery, "%s is text: UTF-8 without NUL", name)
 	}
 	return v[0], true, nil
 }
