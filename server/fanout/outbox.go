@@ -157,48 +157,6 @@ func (s *session) anyView(is func(*subscription) bool) bool {
 	return slices.ContainsFunc(s.subs, func(sub *subscription) bool { return sub.view != nil && is(sub) })
 }
 
-// fallBehind asks for merged deltas; what was found before goes out first. The caller
-// holds mu.
-func (s *session) fallBehind(c collected) collected {
-	if len(c.parts) > 0 {
-		c.more = true
-	} else {
-		s.catching, c.lagging = true, true
-	}
-	return c
-}
-
-// catchingUp gives the command that brings a session its merged deltas. Who falls
-// behind often does so with others: what they are sent is found once for all who stand
-// at the same version, before the next commit.
-func (s *session) catchingUp() command {
-	return command{together: true, run: func(x *step) { x.catchUp(s) }}
-}
-
-// lost reports whether a delta that is to go out before what begins at a version is no
-// longer here. The caller holds feedMu.
-func (sub *subscription) lost(before graph.Version) bool {
-	return sub.cursor < sub.view.feed.dropped && sub.cursor < before
-}
-
-// behind reports whether a subscription is better served by one merged delta: what it
-// has not read is no longer here, or is a lot. The caller holds feedMu.
-func (s *session) behind(sub *subscription) bool {
-	if sub.lost(sub.view.feed.last) {
-		return true
-	}
-	n, bytes := sub.view.feed.unread(sub.cursor)
-	return n >= behindDeltas && bytes > s.hub.behind
-}
-
-// Who has not read so many deltas, of so many bytes, has fallen behind: more than one
-// write takes, so that a burst alone does not count, and few enough that a page which
-// comes back to life is not fed minutes of history first.
-const (
-	behindDeltas = 16
-	behindBytes  = 2 * protocol.MaxMessage
-)
-
 // torn reports whether a client that has been sent everything up to a version still
 // waits for an item to bring another of its views there. The caller holds mu.
 func (s *session) torn(at graph.Version) bool {

@@ -15,14 +15,6 @@ import (
 // maxCommands bounds the commands that one step takes.
 const maxCommands = 256
 
-// tick is the grain of everything that happens with time: pings, `at` messages,
-// stalls, expired tokens, views that nobody wants any more.
-const tick = time.Second
-
-// feedAge is how long a delta is kept for sessions that have not read it, and
-// for those who come back.
-const feedAge = 5 * time.Minute
-
 // relay follows one graph for all sessions that have it open. One goroutine
 // does all of the work on views, in steps: commits first, then what sessions
 // asked for. Sessions wait for the relay; it never waits for one.
@@ -269,9 +261,6 @@ func (r *relay) load(ctx context.Context, reading *replica.Reading) bool {
 	}
 }
 
-// fewPings are no burden to a relay in one tick.
-const fewPings = 100
-
 // loadAgain is the pause after a load that failed.
 const loadAgain = 500 * time.Millisecond
 
@@ -310,58 +299,6 @@ func (r *relay) list() []*session {
 		out = append(out, s)
 	}
 	return out
-}
-
-// keepHouse does what is due; true ends the relay.
-func (r *relay) keepHouse(now time.Time) bool {
-	r.forget(now)
-	r.archive.expire(now)
-	for _, v := range r.views() {
-		if len(v.subs) == 0 && now.Sub(v.idle) >= r.hub.cfg.Linger {
-			r.drop(v)
-		}
-		if now.Sub(v.loaded) >= loadAge {
-			v.load, v.diffs = nil, nil
-		}
-	}
-	r.index.tell()
-	// Of thousands who came at once, because a node went, not all are asked for a sign
-	// of life at once ever after.
-	list := r.list()
-	pings := max(fewPings, len(list)/max(1, int(r.hub.cfg.Ping/tick)))
-	for _, s := range list {
-		if s.keepHouse(now, pings > 0) {
-			pings--
-		}
-	}
-	if r.presence.due(now) {
-		r.step([]command{{run: func(s *step) { s.presence.refresh(s, now) }}})
-	}
-	r.mu.Lock()
-	idle := len(r.sessions) == 0 && len(r.named) == 0 && now.Sub(r.empty) >= r.hub.cfg.Linger
-	r.closing = r.closing || idle
-	r.mu.Unlock()
-	if idle {
-		r.hub.retire(r)
-	}
-	return idle
-}
-
-// forget drops deltas that are too old.
-func (r *relay) forget(now time.Time) {
-	if n := len(r.ages); n == 0 || r.ages[n-1].version != r.head.Version {
-		r.ages = append(r.ages, age{now, r.head.Version})
-	}
-	var upTo graph.Version
-	for len(r.ages) > 0 && now.Sub(r.ages[0].at) >= feedAge {
-		upTo = r.ages[0].version
-		r.ages = r.ages[1:]
-	}
-	if upTo > 0 {
-		r.feedMu.Lock()
-		r.backlog.expire(upTo)
-		r.feedMu.Unlock()
-	}
 }
 
 // drop forgets a view.

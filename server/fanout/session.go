@@ -247,101 +247,12 @@ func (s *session) arrived(sub *subscription) {
 	}
 }
 
-// The methods from here to caughtUp are the relay's. attach to refuse are called
-// with feedMu held for writing.
-
 // freed wakes who waits for room. The caller holds mu.
 func (s *session) freed() {
 	if s.room != nil {
 		close(s.room)
 		s.room = nil
 	}
-}
-
-// attach gives a subscription its view as of the item, and queues the item;
-// false where the session has ended the subscription.
-func (s *session) attach(sub *subscription, v *view, it item) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || !slices.Contains(s.subs, sub) {
-		return false
-	}
-	sub.view, sub.cursor = v, it.at
-	s.push(it)
-	s.arrived(sub)
-	s.wakeUp()
-	return true
-}
-
-// refuse ends a subscription and tells why.
-func (s *session) refuse(sub *subscription, err *graph.Error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := slices.Index(s.subs, sub)
-	if s.closed || i < 0 {
-		return
-	}
-	s.subs = slices.Delete(s.subs, i, i+1)
-	sub.view = nil
-	s.arrived(sub)
-	s.push(item{text: protocol.AppendError(nil, sub.name, err)})
-	s.wakeUp()
-}
-
-// freeze keeps the writer from taking anything out until thaw.
-func (s *session) freeze() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.frozen++
-}
-
-// cursorOf gives the subscription's cursor, which stays where it is while the
-// session is frozen.
-func (s *session) cursorOf(sub *subscription) graph.Version {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return sub.cursor
-}
-
-// advance moves the cursor of a subscription that is sent through another one.
-func (s *session) advance(sub *subscription, to graph.Version) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sub.cursor = to
-}
-
-// hasLoad reports whether a load waits for the subscription.
-func (s *session) hasLoad(sub *subscription) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.items, func(it item) bool { return it.sub == sub })
-}
-
-// takeLoad takes a load that waits for the subscription out of the queue.
-func (s *session) takeLoad(sub *subscription) (item, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.items, func(it item) bool { return it.sub == sub })
-	if i < 0 {
-		return item{}, false
-	}
-	it := s.items[i]
-	s.drop(func(it *item) bool { return it.sub == sub })
-	return it, true
-}
-
-func (s *session) thaw() {
-	s.mu.Lock()
-	s.frozen--
-	s.mu.Unlock()
-	s.wakeUp()
-}
-
-func (s *session) caughtUp() {
-	s.mu.Lock()
-	s.catching = false
-	s.mu.Unlock()
-	s.wakeUp()
 }
 
 // answered files the outcome of a mutation. It never blocks.
@@ -405,55 +316,4 @@ func (s *session) die() {
 // bye tells the client when to come back, after what waits for it has gone out.
 func (s *session) bye(after time.Duration, code protocol.CloseCode) {
 	s.queue(item{text: protocol.AppendBye(nil, after), last: code})
-}
-
-// keepHouse does what is due, a ping only where it may, and tells whether it did that.
-func (s *session) keepHouse(now time.Time, mayPing bool) (pinged bool) {
-	if s.conn.wire.stuck(now) >= s.hub.cfg.Stall {
-		// A close frame cannot overtake what is stuck.
-		if s.abandon() {
-			s.hub.metrics.close(protocol.CloseStalled)
-		}
-		return false
-	}
-	s.mu.Lock()
-	expired := s.expires != 0 && now.UnixMilli() >= s.expires
-	this := momentOf(now)
-	wantAt := this.since(s.lastAt) >= s.hub.cfg.Idle
-	if wantAt {
-		s.wantAts, s.lastAt = max(s.wantAts, 1), this
-	}
-	ping := mayPing && this.since(s.lastPing) >= s.hub.cfg.Ping && s.reading.Load() != 0 && s.conn.wire.stuck(now) == 0
-	if ping && !s.closed && s.pinging.CompareAndSwap(false, true) {
-		s.lastPing, pinged = this, true
-		s.helpers.Go(s.ping) // not once closed: run may have waited for all
-	}
-	s.mu.Unlock()
-	if expired {
-		s.close(protocol.CloseUnauthenticated)
-		return pinged
-	}
-	if wantAt {
-		s.wakeUp()
-	}
-	return pinged
-}
-
-// ping asks for a sign of life. A peer that does not read does not answer,
-// however much of what it was sent still fits into the network's buffers. Its
-// answer is only found while its messages are read.
-func (s *session) ping() {
-	defer s.pinging.Store(false)
-	began := time.Now()
-	// Not within s.ctx: a ping that is cancelled while it is written cuts the
-	// connection before the close code is out. Closing ends it as well.
-	ctx, cancel := context.WithTimeout(context.Background(), s.hub.cfg.Stall)
-	defer cancel()
-	err := s.conn.Ping(ctx)
-	if err == nil || ctx.Err() == nil || s.ctx.Err() != nil || s.conn.wire.stuck(time.Now()) > 0 {
-		return // where the ping itself is stuck, keepHouse sees to it
-	}
-	if reading := s.reading.Load(); reading != 0 && reading <= int64(momentOf(began)) {
-		s.close(protocol.CloseStalled)
-	}
 }
