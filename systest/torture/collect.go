@@ -19,8 +19,9 @@ type collector struct {
 	mu      sync.Mutex // guards the fields below
 	store   *pgstore.Store
 	commits []*commit
-	read    int      // the version read up to
-	sums    []uint64 // of all commits read, by version - 1
+	laws    map[int]int // generations by schema version
+	read    int         // the version read up to
+	sums    []uint64    // of all commits read, by version - 1
 	synced  time.Time
 }
 
@@ -59,6 +60,9 @@ func (c *collector) sync(ctx context.Context, node int) error {
 			x.mutation, _ = m["mutation"].(string)
 			x.patch, _ = m["patch"].([]any)
 			x.author, x.session, x.law = recorded[i].who, recorded[i].session, recorded[i].law
+			if x.generation, err = c.generation(ctx, x.law); err != nil {
+				return err
+			}
 			cause, _ := m["cause"].(map[string]any)
 			x.cause, x.causedBy = text(cause["kind"]), toInt(cause["version"])
 			if x.version != c.read+1 {
@@ -116,6 +120,25 @@ func (c *collector) authors(ctx context.Context, list []any) ([]author, error) {
 		out[i] = author{principal{user: a.User, org: a.Org, teams: a.Teams, admin: a.Admin}, x.Session, int(x.SchemaVer)}
 	}
 	return out, nil
+}
+
+// generation gives that of a schema's sheets.
+func (c *collector) generation(ctx context.Context, law int) (int, error) {
+	if g, ok := c.laws[law]; ok {
+		return g, nil
+	}
+	doc, err := c.store.SchemaAt(ctx, int64(law))
+	if err != nil {
+		return 0, err
+	}
+	g, err := generationOf(doc)
+	if err == nil {
+		if c.laws == nil {
+			c.laws = map[int]int{}
+		}
+		c.laws[law] = g
+	}
+	return g, err
 }
 
 // close ends the look into the database.

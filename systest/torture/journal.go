@@ -24,8 +24,9 @@ type record struct {
 	user   string
 	sent   []sending // more than once, where an answer did not come
 	patch  []any
-	floor  int   // was acknowledged when it was first sent: its version is above
-	always bool  // no state allows it
+	floor  int  // was acknowledged when it was first sent: its version is above
+	always bool // no state allows it
+	begun  time.Time
 	undo   []int // the versions that it undoes; nil for a transaction
 
 	acks     []int
@@ -73,7 +74,7 @@ func (j *journal) write(kind, id string, what any) {
 func (j *journal) begins(id, user string, o op, floor int) *record {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	r := &record{id: id, user: user, patch: o.patch, floor: floor, always: o.always, undo: o.undo}
+	r := &record{id: id, user: user, patch: o.patch, floor: floor, always: o.always, undo: o.undo, begun: time.Now()}
 	j.records[id] = r
 	j.write("begin", id, json.RawMessage(o.text))
 	return r

@@ -25,6 +25,8 @@ type judge struct {
 	// fired has what the rule was to run for, due that of which it is not known yet,
 	// states how the runs stood when they were last looked at.
 	fired, due map[firing]bool
+	law        int // the schema of the last commit, and the generation of its sheets
+	generation int
 	states     map[firing]string
 }
 
@@ -97,6 +99,7 @@ func (j *judge) round() {
 		}
 		w.count(cCommits, 1)
 		j.touched[c.version] = j.past.add(c, j.model)
+		j.lawful(c)
 		if then != nil {
 			then()
 		}
@@ -295,7 +298,7 @@ func (j *judge) justified(r *record, x refused) bool {
 				return true
 			}
 		case "schema":
-			if creates && value["type"] == "Strict" {
+			if creates && value["type"] == "Strict" || j.unlawful(rest, r, x) {
 				return true
 			}
 		case "edge-not-allowed":
@@ -334,7 +337,7 @@ func possible(r *record, code string) bool {
 		return has(func(_, part, rest string, _ map[string]any) bool { return part == "edges" && rest == "" })
 	case "schema", "unknown-type":
 		return has(func(op, part, rest string, value map[string]any) bool {
-			return rest == "" && (value["type"] == "Strict" || value["type"] == "Nothing")
+			return strings.HasPrefix(rest, "/body/t") || rest == "" && (value["type"] == "Strict" || value["type"] == "Nothing")
 		})
 	}
 	return true
@@ -355,6 +358,9 @@ func (m *model) joined(edge map[string]any) bool {
 // state after it; nil: nothing is left to say.
 func (j *judge) commit(c *commit) (then func()) {
 	w := j.w
+	if c.cause == "schema" {
+		return j.migrates(c)
+	}
 	w.journal.mu.Lock()
 	r := w.journal.records[c.mutation]
 	w.journal.mu.Unlock()

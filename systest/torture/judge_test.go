@@ -34,7 +34,7 @@ func newTrial(t *testing.T) *trial {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { j.file.Close() })
-	w := &world{graph: graphName, ledger: newLedger(), journal: j, notes: newNotes()}
+	w := &world{graph: graphName, laws: newLaws(), ledger: newLedger(), journal: j, notes: newNotes()}
 	w.log = &collector{w: w}
 	w.things = newThings(w)
 	w.things.queries = []query{newQuery(`{"root":{"type":"Board"},"in":{"on":{}}}`)}

@@ -58,6 +58,8 @@ type commit struct {
 	cause    string // its kind
 	causedBy int    // the version that the cause names; 0: none
 	law      int    // the schema's version under which it was made
+	// generation is that of the law's sheets.
+	generation int
 }
 
 // apply brings the model to the next version.

@@ -35,6 +35,7 @@ type reader struct {
 	conn     *websocket.Conn
 	in       chan []byte
 	node     int
+	law      int // the schema that it was told of
 	epoch    string
 	last     int // the highest version of any message
 	views    map[string][]*sub
@@ -475,6 +476,11 @@ func (r *reader) line(m map[string]any, raw []byte) *fault {
 				}
 			}
 		}
+	case "schema":
+		if version < r.law {
+			return &fault{"F20 schema under load", fmt.Sprintf("the schema %d is told after %d", version, r.law)}
+		}
+		r.law = version
 	case "error":
 		problem, _ := m["problem"].(map[string]any)
 		seen.lo, seen.by = r.sent, time.Now()
@@ -491,7 +497,7 @@ func (r *reader) line(m map[string]any, raw []byte) *fault {
 // welcome begins a connection: what was committed is settled, the rest is sent
 // again, and views are resumed where they were left.
 func (r *reader) welcome(m map[string]any) *fault {
-	r.epoch, _ = m["epoch"].(string)
+	r.epoch, r.law = text(m["epoch"]), toInt(m["schema"])
 	applied, _ := m["applied"].(map[string]any)
 	r.pending = slices.DeleteFunc(r.pending, func(a *asked) bool {
 		v, ok := applied[a.r.id]
@@ -698,6 +704,8 @@ func (r *reader) settled() bool {
 		why = fmt.Sprintf("%d mutations are unanswered", len(r.pending))
 	case r.partial:
 		why = "a message is not whole"
+	case r.law < int(r.w.laws.told.Load()):
+		why = fmt.Sprintf("it was told of the schema %d, not of %d", r.law, r.w.laws.told.Load())
 	case r.was != nil:
 		why = "a token has not taken effect"
 	}

@@ -35,7 +35,7 @@ func newCrowd(w *world) *crowd {
 func newSecond(ctx context.Context, first *world) (*world, error) {
 	o := first.o
 	o.Seed, o.Writers, o.Readers = o.Seed+1, max(1, o.Writers/5), max(1, o.Readers/4)
-	w := &world{epochs: epochs{gone: map[string]time.Time{}}, o: o, plan: planOf(o), dir: first.dir, graph: secondName, ledger: first.ledger,
+	w := &world{epochs: epochs{gone: map[string]time.Time{}}, o: o, plan: planOf(o), dir: first.dir, graph: secondName, laws: first.laws, ledger: first.ledger,
 		pg: first.pg, redis: first.redis, redisURL: first.redisURL, nodes: first.nodes, worker: first.worker, urls: first.urls,
 		front: first.front, back: first.back, web: first.web, notes: newNotes()}
 	var err error

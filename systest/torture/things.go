@@ -18,6 +18,7 @@ import (
 type things struct {
 	w       *world
 	boards  []string
+	sheets  []string
 	twins   [][2]string
 	notes   map[string][]string // by creator
 	queries []query
@@ -32,7 +33,7 @@ type cell struct{ id, edge, board string }
 type link struct{ id, from, to string }
 
 // queryKinds is how many projections there are.
-const queryKinds = 11
+const queryKinds = 12
 
 func newThings(w *world) *things { return &things{w: w, notes: map[string][]string{}} }
 
@@ -47,13 +48,17 @@ func (t *things) text(id string) string {
 // depth is how many elements the lists have that everybody inserts into.
 const depth = 8
 
-func (t *things) body(id string, rng *rand.Rand) string {
+func (t *things) list(id string) string {
 	list := make([]string, depth)
 	for i := range list {
 		list[i] = t.text(id)
 	}
 	l, _ := json.Marshal(list)
-	return fmt.Sprintf(`{"l":%s,"n":0,"pair":0,"kind":%q,"rank":%d,"c":%q}`, l, kinds[rng.IntN(len(kinds))], rng.IntN(1000), t.text(id))
+	return string(l)
+}
+
+func (t *things) body(id string, rng *rand.Rand) string {
+	return fmt.Sprintf(`{"l":%s,"n":0,"pair":0,"kind":%q,"rank":%d,"c":%q}`, t.list(id), kinds[rng.IntN(len(kinds))], rng.IntN(1000), t.text(id))
 }
 
 var kinds = []string{"a", "b", "c"}
@@ -100,6 +105,11 @@ func (t *things) make(ctx context.Context) error {
 		id := create("Cell", own)
 		t.cells = append(t.cells, cell{id, join("on", id, b), b})
 	}
+	for range 3 {
+		id := newID()
+		ops = append(ops, fmt.Sprintf(`{"op":"add","path":"/objects/%s","value":{"type":"Sheet","body":{"l":%s,"t0":%q,"d0":0}}}`, id, t.list(id), t.text(id)))
+		t.sheets = append(t.sheets, id)
+	}
 	for range t.w.plan.Twins {
 		a, b := create("Twin", ""), create("Twin", "")
 		join("twin", a, b)
@@ -127,6 +137,7 @@ func (t *things) make(ctx context.Context) error {
 		fmt.Sprintf(`{"root":%q,"in":{"on":{"where":{"kind":"b"}}},"out":{"next":{"in":{"on":{}}}}}`, b[2]),
 		`{"root":{"type":"Note"}}`,
 		`{"root":{"type":"Object"},"out":{"next":{},"on":{}}}`,
+		`{"root":{"type":"Sheet"}}`,
 		// Windows at depth, which repeat, begin somewhere, and hang on each other.
 		fmt.Sprintf(`{"root":%q,"out":{"next":{"order":["edge:/body/rank","-/body/rank"],"limit":2,"repeat":true,"in":{"on":{"order":["-/body/rank"],"limit":2}}}}}`, b[0]),
 		fmt.Sprintf(`{"root":[%q,%q],"in":{"on":{"order":["/body/rank"],"limit":3,"after":{"values":[300],"id":%q}}},
@@ -235,8 +246,11 @@ func (t *things) any(rng *rand.Rand, user string) string {
 // next thinks of a transaction for a user.
 func (t *things) next(rng *rand.Rand, p principal) op {
 	switch n := rng.IntN(100); {
-	case n < 26:
+	case n < 18:
 		return newOp(t.insert(t.any(rng, p.user)))
+	case n < 26: // under a name that the next schema changes
+		id := t.sheets[rng.IntN(len(t.sheets))]
+		return newOp(fmt.Sprintf(`{"op":"add","path":"/objects/%s/body/t%d","value":%q}`, id, t.w.laws.generation(), t.text(id)), t.insert(id))
 	case n < 42: // what belongs together changes together
 		pair := t.twins[rng.IntN(len(t.twins))]
 		v := fmt.Sprint(t.w.serial.Add(1))

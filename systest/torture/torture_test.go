@@ -23,6 +23,7 @@ var guarantees = []struct{ name, check string }{
 	{"W6RejectedMeansNothingHappened", "W6"}, {"W7Neighbours", "W7"}, {"W8KnownOutcome", "W8"}, {"W9ReadYourWrites", "W9"},
 	{"S1Ordered", "S1"}, {"S2GapFree", "S2"}, {"S3Unique", "S3"}, {"S4Atomic", "S4"}, {"S5Resumable", "S5"}, {"S6Bookmarkable", "S6"},
 	{"S7Convergent", "S7"}, {"S9Monotone", "S9"}, {"S12NoLeak", "S12"}, {"A1ReadCheckedTwice", "A1"},
+	{"F20SchemaUnderLoad", "F20"}, {"H4Undo", "H4"}, {"H6Import", "H6"},
 	{"P1AtLeastOnce", "P1"}, {"P3NoRuleWithoutACommit", "P3"}, {"P9LatencyAfterADeath", "P9"},
 }
 

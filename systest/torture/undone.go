@@ -233,10 +233,17 @@ func (j *judge) undoJustified(r *record, x refused) bool {
 		return any(func(k string) bool { return !holds(x.who, k, "write", true) || !holds(x.who, k, "manage", true) })
 	case "edge-exists", "cardinality":
 		return any(func(k string) bool { return j.taken(k) })
+	case "schema":
+		return any(func(k string) bool { return j.wasSheet(k) })
 	case "gone":
 		return any(func(k string) bool { return j.thinned(k) })
 	}
 	return false
+}
+
+// wasSheet reports whether something is or was of the type that schemas change.
+func (j *judge) wasSheet(k string) bool {
+	return slices.ContainsFunc(j.past[k], func(s stood) bool { return s.entity != nil && s.entity.str("type") == "Sheet" })
 }
 
 // conflict is a change that is said to be in the way of an undo.

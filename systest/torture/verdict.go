@@ -50,13 +50,16 @@ const (
 	cTogether   = "acks after several views"
 	cOwn        = "own writes read"
 	cReplaced   = "graphs exported and imported anew"
+	cLaws       = "generations of the schema"
+	cMigrated   = "migrations"
+	cUnlawful   = "schemas refused for what is stored"
 	cUndone     = "undone"
 	cRevived    = "brought back"
 	cIdle       = "undoings of nothing"
 	cConflicts  = "conflicts of undoings"
 )
 
-var countNames = []string{cRounds, cCommits, cAcked, cLost, cDuplicated, cSkipped, cDeliveries, cCopies, cResumes, cResets, cRetokened, cRefused, cUnjust, cSightings, cLeaks, cLeft, cRuns, cOverSocket, cTogether, cOwn, cReplaced, cUndone, cRevived, cIdle, cConflicts}
+var countNames = []string{cRounds, cCommits, cAcked, cLost, cDuplicated, cSkipped, cDeliveries, cCopies, cResumes, cResets, cRetokened, cRefused, cUnjust, cSightings, cLeaks, cLeft, cRuns, cOverSocket, cTogether, cOwn, cReplaced, cLaws, cMigrated, cUnlawful, cUndone, cRevived, cIdle, cConflicts}
 
 // Good reports whether every guarantee held.
 func (v *Verdict) Good() bool { return len(v.Violations) == 0 }

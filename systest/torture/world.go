@@ -49,6 +49,7 @@ type world struct {
 	serial atomic.Int64 // numbers values, so that none stands twice
 	calm   atomic.Bool  // no new transactions are begun
 	epochs epochs
+	laws   *laws
 	anew   anew // of a graph that is replaced now and then
 }
 
@@ -103,7 +104,7 @@ func newWorld(ctx context.Context, o Options) (_ *world, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{epochs: epochs{gone: map[string]time.Time{}}, o: o, plan: planOf(o), dir: dir, graph: graphName, ledger: newLedger(), pg: &database{dir: filepath.Join(dir, "db")},
+	w := &world{epochs: epochs{gone: map[string]time.Time{}}, o: o, plan: planOf(o), dir: dir, graph: graphName, laws: newLaws(), ledger: newLedger(), pg: &database{dir: filepath.Join(dir, "db")},
 		web: &http.Client{Timeout: 12 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 20 * time.Second}}}
 	defer func() {
 		if err != nil {
@@ -127,7 +128,7 @@ func newWorld(ctx context.Context, o Options) (_ *world, err error) {
 		return nil, err
 	}
 	file := filepath.Join(dir, "app.yaml")
-	if err := os.WriteFile(file, []byte(schema), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(schemaOf(0, 0)), 0o600); err != nil {
 		return nil, err
 	}
 	for i := range 2 {
