@@ -205,12 +205,20 @@ func (t *Type) Validate(body json.RawMessage, changed []patch.Pointer) []graph.V
 // the document: Path is the place as a JSON Pointer, Message begins with
 // `file:line:` and the type and key, and ends with the source line and a caret.
 func Compile(file string, doc []byte, version int64) (*Registry, *graph.Error) {
-	return compile(file, doc, version)
+	return compile(file, doc, version, nil)
+}
+
+// Faults says what is wrong with a document whose handlers cannot all be had:
+// lacking says of each of these, by the name that the document has for it, why.
+// That is a fault where the name stands, beside all the others.
+func Faults(file string, doc []byte, lacking map[string]string) *graph.Error {
+	_, fault := compile(file, doc, 1, lacking)
+	return fault
 }
 
 // Empty is the registry of version 0: the built-in types alone.
 func Empty() *Registry {
-	r, err := compile("builtin", []byte("graphtide: 1\n"), 0)
+	r, err := compile("builtin", []byte("graphtide: 1\n"), 0, nil)
 	if err != nil {
 		panic(err) // our own document; a test compiles it
 	}

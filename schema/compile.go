@@ -25,6 +25,7 @@ type compiler struct {
 	sources    map[string]*typeSource
 	labels     map[string]bool // every edge label that somebody declares
 	properties int             // of all types so far
+	lacking    map[string]string
 
 	warnOfCycles func() // once the rules are sorted by what they listen to
 }
@@ -39,15 +40,16 @@ type typeSource struct {
 	depth   int
 }
 
-// compile reads a document.
-func compile(file string, doc []byte, version int64) (*Registry, *graph.Error) {
+// compile reads a document. lacking are the handlers that cannot be had, each
+// with the reason.
+func compile(file string, doc []byte, version int64, lacking map[string]string) (*Registry, *graph.Error) {
 	f := newFaults(file, doc)
 	root := parseDocument(f, doc)
 	if err := f.err(); err != nil {
 		return nil, err
 	}
 	c := &compiler{
-		f: f, warnings: newFaults(file, doc), sources: map[string]*typeSource{}, labels: map[string]bool{},
+		f: f, warnings: newFaults(file, doc), lacking: lacking, sources: map[string]*typeSource{}, labels: map[string]bool{},
 		reg: &Registry{
 			Version: version, Types: map[string]*Type{}, Operations: map[string]*Operation{},
 			Projections: map[string]*Projection{}, Scripts: map[string]string{},

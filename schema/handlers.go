@@ -49,7 +49,9 @@ func (c *compiler) handler(owner cursor) (h Handler) {
 		switch kind {
 		case "script":
 			h.Script = s
-			if c.reg.Scripts[s] == "" {
+			if why, lacking := c.lacking[s]; lacking {
+				k.fault("%s", why)
+			} else if c.reg.Scripts[s] == "" {
 				c.warn(k, "the source of %s is not among `scripts`; the command line fills it in from the file", quoteShort(s))
 			}
 		case "webhook":

@@ -140,7 +140,7 @@ func TestDevAppliesTheSchemaAgainWhenItOrAHandlerChanges(t *testing.T) {
 
 	// A handler that is not there yet, nor its folder.
 	sh.write("app.yaml", ruleSchema)
-	sv.waitFor(`handlers/echo\.js, but there is no such file`)
+	sv.waitFor(`handlers/echo\.js: there is no such file`)
 	handler := func(text string) string {
 		return "import { ops } from '../lib/ops.js'\nexport default (event) => ({ patch: ops(event, '" + text + "') })\n"
 	}

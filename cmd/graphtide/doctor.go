@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/graphtide/graphtide/graph"
 	"github.com/graphtide/graphtide/graph/pgstore"
-	"github.com/graphtide/graphtide/internal/bundle"
 	"github.com/graphtide/graphtide/internal/embedded"
 	"github.com/graphtide/graphtide/internal/node"
 	"github.com/graphtide/graphtide/migrations"
@@ -234,16 +234,24 @@ func (c *doctorCmd) keys(_ context.Context, x *examination) {
 // minSecret is the length that RFC 7518 asks of a secret for HS256.
 const minSecret = 32
 
+func (c *doctorCmd) faulty(x *examination, fault *graph.Error) {
+	x.wrong("graphtide schema check "+c.Schema+" names each with its line", "the schema has %d fault(s)", len(fault.Errors))
+}
+
 // schema looks at a schema file.
 func (c *doctorCmd) schema(_ context.Context, x *examination) {
-	made, err := bundle.Read(c.Schema)
+	made, err := readSchema(c.Schema)
+	if fault := (*graph.Error)(nil); errors.As(err, &fault) {
+		c.faulty(x, fault)
+		return
+	}
 	if err != nil {
 		x.wrong("see the error", "the schema cannot be read: %s", firstLine(err))
 		return
 	}
 	reg, fault := schema.Compile(c.Schema, made.Doc, 1)
 	if fault != nil {
-		x.wrong("graphtide schema check "+c.Schema+" names each with its line", "the schema has %d fault(s)", len(fault.Errors))
+		c.faulty(x, fault)
 		return
 	}
 	x.ok("the schema has no faults")

@@ -11,7 +11,6 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/graphtide/graphtide/internal/bundle"
 	"github.com/graphtide/graphtide/internal/node"
 )
 
@@ -119,9 +118,9 @@ func (l *liveSchema) reload(ctx context.Context) {
 // reported: the same one again at each save, for stored data may be what is in
 // the way, and another by now.
 func (l *liveSchema) apply(ctx context.Context) bool {
-	made, err := bundle.Read(l.file)
+	made, err := readSchema(l.file)
 	for l.follow(made.Files) { // what changed before we watched it is read once more
-		made, err = bundle.Read(l.file)
+		made, err = readSchema(l.file)
 	}
 	if err == nil {
 		if !l.broken && bytes.Equal(made.Doc, l.applied) {

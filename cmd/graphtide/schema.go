@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -32,10 +33,10 @@ func (f schemaFile) read(a *app) (doc []byte, reg *schema.Registry, err error) {
 			return nil, nil, err
 		}
 		if doc, err = bundle.Schema("stdin", text); err != nil {
-			return nil, nil, err
+			return nil, nil, handlerFaults(name, err)
 		}
 	} else {
-		made, err := bundle.Read(f.File)
+		made, err := readSchema(f.File)
 		if err != nil {
 			return nil, nil, asUsage(err)
 		}
@@ -46,6 +47,25 @@ func (f schemaFile) read(a *app) (doc []byte, reg *schema.Registry, err error) {
 		return nil, nil, fault
 	}
 	return doc, reg, nil
+}
+
+// readSchema reads a schema file with the handlers that it names. The Bundle is
+// never nil.
+func readSchema(file string) (*bundle.Bundle, error) {
+	made, err := bundle.Read(file)
+	return made, handlerFaults(file, err)
+}
+
+// handlerFaults makes of handlers that cannot be had what it is for the author
+// of the schema: faults with their places, beside all the others.
+func handlerFaults(name string, err error) error {
+	var lacking *bundle.HandlersError
+	if errors.As(err, &lacking) {
+		if fault := schema.Faults(name, lacking.Doc, lacking.Faults); fault != nil {
+			return fault
+		}
+	}
+	return err
 }
 
 type schemaCheckCmd struct{ schemaFile }

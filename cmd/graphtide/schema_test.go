@@ -53,6 +53,37 @@ func TestSchemaCheckLooksAtHandlers(t *testing.T) {
 	elsewhere.run("schema", "check", file).ends(exitOK)
 }
 
+// A handler that cannot be had is a fault of the schema like any other: it has
+// its line and key, and hides no other fault.
+func TestAHandlerThatCannotBeHadIsAFaultWithItsPlace(t *testing.T) {
+	t.Parallel()
+	sh := newShell(t)
+	sh.write("broken.js", "export default () => {\n  return return\n}\n")
+	sh.write("whole.js", "export default () => 1\n")
+	sh.write("app.yaml", `graphtide: 1
+types:
+  Note: {properties: {text: {type: strin}}}
+rules:
+  absent:
+    on: {object: Note}
+    handler: {script: absent.js}
+  broken: {on: {object: Note}, handler: {script: broken.js}}
+  outside: {on: {object: Note}, handler: {script: ../outside.js}}
+  whole: {on: {object: Note}, handler: {script: whole.js}}
+operations:
+  folder: {handler: {script: .}}
+`)
+	for _, command := range []string{"check", "types", "apply", "diff"} {
+		sh.run("schema", command).ends(exitFailed, "invalid-schema", "app.yaml:3: type Note, key properties.text.type",
+			"app.yaml:7: rule absent, key handler.script: absent.js: there is no such file beside the schema",
+			"app.yaml:8: rule broken, key handler.script: ", "broken.js:2:", "app.yaml:9: rule outside, key handler.script: ../outside.js",
+			"app.yaml:12: operation folder, key handler.script: ", "(and 4 more)").silent()
+	}
+	sh.run("doctor", "--schema=app.yaml").ends(exitFailed, "wrong").says("the schema has 5 fault(s)")
+	sh.run("serve", "--schema=app.yaml", "--database-url=postgres://127.0.0.1:1/x", "--jwt-secret=0123456789abcdef0123456789abcdef").
+		ends(exitFailed, "app.yaml:7: rule absent, key handler.script").silent()
+}
+
 func TestSchemaTypesAreTypeScript(t *testing.T) {
 	t.Parallel()
 	sh := newShell(t)

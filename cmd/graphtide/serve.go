@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/graphtide/graphtide/graph"
-	"github.com/graphtide/graphtide/internal/bundle"
 	"github.com/graphtide/graphtide/internal/node"
 	"github.com/graphtide/graphtide/server"
 )
@@ -65,7 +64,7 @@ func (c *serveCmd) Run(a *app) error {
 		Auth:   c.authOptions.config(), Postprocess: c.ruleOptions.config(),
 	}
 	if c.Schema != "" {
-		made, err := bundle.Read(c.Schema)
+		made, err := readSchema(c.Schema)
 		if err != nil {
 			return asUsage(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -85,19 +86,36 @@ func (b *Bundle) add(file string, text []byte) error {
 	if scripts == nil {
 		scripts = map[string]string{}
 	}
+	faults := map[string]string{}
 	for _, name := range names {
 		source, err := b.script(filepath.Dir(file), name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s names the handler %s, but there is no such file beside it", file, name)
-		}
 		if err != nil {
-			return err
+			faults[name] = err.Error()
+			continue
 		}
 		scripts[name] = source
 	}
 	var err error
-	b.Doc, err = withScripts(text, scripts)
+	if b.Doc, err = withScripts(text, scripts); err == nil && len(faults) > 0 {
+		err = &HandlersError{File: file, Doc: b.Doc, Faults: faults}
+	}
 	return err
+}
+
+// HandlersError tells of the handlers that a schema names and that cannot be had.
+type HandlersError struct {
+	File   string
+	Doc    []byte            // the document with the others
+	Faults map[string]string // by the handler's name, what is wrong with it
+}
+
+// Error gives all that is wrong.
+func (e *HandlersError) Error() string {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(e.Faults)) {
+		lines = append(lines, fmt.Sprintf("%s: handler %s", e.File, e.Faults[name]))
+	}
+	return strings.Join(lines, "\n")
 }
 
 type section struct {
@@ -109,15 +127,20 @@ type section struct {
 // script gives a handler with what it imports, as one module.
 func (b *Bundle) script(dir, name string) (string, error) {
 	if !filepath.IsLocal(name) {
-		return "", fmt.Errorf("handler %s: a script is named by a path below the schema file", name)
+		return "", fmt.Errorf("%s: a script is named by a path below the schema file", name)
 	}
 	path, err := filepath.Abs(filepath.Join(dir, filepath.FromSlash(name)))
 	if err != nil {
 		return "", err
 	}
 	b.Files = append(b.Files, path)
-	if _, err := os.Stat(path); err != nil {
-		return "", err
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("%s: there is no such file beside the schema", name)
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", name, err)
+	case info.IsDir():
+		return "", fmt.Errorf("%s: this is a folder", name)
 	}
 	res := api.Build(api.BuildOptions{
 		EntryPoints: []string{path}, Bundle: true, Write: false, Format: api.FormatESModule,
@@ -126,7 +149,7 @@ func (b *Bundle) script(dir, name string) (string, error) {
 	})
 	if len(res.Errors) > 0 {
 		lines := api.FormatMessages(res.Errors, api.FormatMessagesOptions{Kind: api.ErrorMessage})
-		return "", fmt.Errorf("handler %s:\n%s", name, strings.TrimSpace(strings.Join(lines, "\n")))
+		return "", fmt.Errorf("%s:\n%s", name, strings.TrimSpace(strings.Join(lines, "\n")))
 	}
 	return string(res.OutputFiles[0].Contents), nil
 }
