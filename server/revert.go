@@ -80,7 +80,7 @@ func (s *Server) revert(w http.ResponseWriter, r *http.Request, c *call) error {
 		}
 		err = s.submit(w, r, c, m)
 		switch graph.CodeOf(err) {
-		case graph.CodeCardinality:
+		case graph.CodeCardinality, graph.CodeEdgeExists:
 			return p.inTheWay(ctx, err)
 		case graph.CodeTestFailed, graph.CodeExists, graph.CodeNotFound: // the plan is stale
 			if attempt < revertAttempts {
@@ -507,15 +507,20 @@ func (p *revertPlan) judgeBack(ctx context.Context, back, managed []graph.Ref) (
 }
 
 // endsLost gives the ends of edges about to come back that have been deleted
-// since, and do not come back with them.
+// since, and do not come back with them; and the edges of which the undo itself
+// takes an end away, for others had made them.
 func (p *revertPlan) endsLost(ctx context.Context, back []graph.Ref) ([]graph.Conflict, error) {
 	var lost []graph.Ref
+	var out []graph.Conflict
 	err := p.c.rep.Read(ctx, func(st *replica.State) {
-		lost = nil
+		lost, out = nil, nil
 		for _, ref := range back {
 			e := p.last[ref].Edge
 			if e == nil {
 				continue
+			}
+			if p.gone[graph.ObjectRef(e.From)] || p.gone[graph.ObjectRef(e.To)] {
+				out = append(out, graph.Conflict{Path: ref.Pointer(), Version: e.Meta.CreatedVersion})
 			}
 			for _, id := range []graph.ObjectID{e.From, e.To} {
 				end := graph.ObjectRef(id)
@@ -528,7 +533,6 @@ func (p *revertPlan) endsLost(ctx context.Context, back []graph.Ref) ([]graph.Co
 	if err != nil {
 		return nil, err
 	}
-	var out []graph.Conflict
 	for _, end := range lost {
 		snap, err := p.s.Store.EntityAt(ctx, p.c.rep.Key(), end, p.c.rep.Head().Version)
 		if err != nil {
@@ -564,12 +568,14 @@ func (p *revertPlan) linked(r graph.Reader, id graph.ObjectID, e *graph.Edge) gr
 }
 
 // inTheWay explains that an edge cannot come back because others have filled its
-// place since: they are not asked to make room, as for a new edge.
+// place since, or have made the same: they are not asked to make room, as for a
+// new edge.
 func (p *revertPlan) inTheWay(ctx context.Context, full error) error {
 	var refusal *graph.Error
 	if !errors.As(full, &refusal) {
 		return full
 	}
+	same := refusal.Code == graph.CodeEdgeExists
 	var conflicts []graph.Conflict
 	err := p.j.ask(ctx, func(r graph.Reader) {
 		conflicts = nil
@@ -583,7 +589,7 @@ func (p *revertPlan) inTheWay(ctx context.Context, full error) error {
 				id, walk = back.To, r.In
 			}
 			walk(id, back.Label, func(e *graph.Edge) bool {
-				if !p.gone[graph.EdgeRef(e.ID)] && e.Meta.CreatedVersion > p.undo[0] {
+				if !p.gone[graph.EdgeRef(e.ID)] && e.Meta.CreatedVersion > p.undo[0] && (!same || e.To == back.To) {
 					conflicts = append(conflicts, p.linked(r, id, e))
 				}
 				return true

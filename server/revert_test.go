@@ -156,6 +156,28 @@ func TestUndoOfARemovalBringsBackAllThatWentWithIt(t *testing.T) {
 	ann.Get(main + "/objects/" + a).WantCode(graph.CodeNotFound)
 }
 
+// What an undo would bring back may be in the way of what it takes away, or of
+// what stands there now: each is a conflict, and coming again would not help.
+func TestUndoTellsOfEdgesThatCannotComeBack(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	ann := s.As("ann")
+	a, b, edge, again := newID(), newID(), newID(), newID()
+	ann.Patch(main, patchOf(addNote(a, "a"))).Want(200)
+	v := ann.Patch(main, patchOf(addNote(b, "b"))).Version()
+	ann.Patch(main, patchOf(addEdge(edge, "link", b, a))).Want(200) // v+1
+	ann.Patch(main, patchOf(remove("/edges/"+edge))).Want(200)      // v+2
+	if got := conflicts(t, ann.Post(main+"/revert", undo(v, v+2))); got != fmt.Sprintf("/edges/%s@%d", edge, v+1) {
+		t.Errorf("its end goes: %s", got)
+	}
+	ann.Patch(main, patchOf(addEdge(again, "link", b, a))).Want(200) // v+3
+	if got := conflicts(t, ann.Post(main+"/revert", undo(v+2))); got != fmt.Sprintf("/edges/%s@%d", again, v+3) {
+		t.Errorf("others have made the same since: %s", got)
+	}
+	ann.Post(main+"/revert", undo(v+2, v+3)).Want(200)
+	ann.Get(main + "/edges/" + edge).Want(200)
+}
+
 func TestUndoByMutationGroupAndCause(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
