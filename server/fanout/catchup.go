@@ -77,7 +77,7 @@ func (s *step) catchUp(sess *session) {
 		if waiting, ok := sess.takeLoad(sub); ok {
 			it := s.load(sub, v)
 			it.held = waiting.held
-			it.body, it.whole, it.head.Reset = v.whole(&s.relay.kept), true, waiting.head.Reset || !waiting.whole
+			s.bring(&it, v, waiting.head.Reset || !waiting.whole)
 			loads = append(loads, func() { sess.attach(sub, v, it) })
 			continue
 		}
@@ -90,8 +90,7 @@ func (s *step) catchUp(sess *session) {
 		switch r, _ := s.heldAt(v, sub.principal, sub.principal, cursor); {
 		case r == nil:
 			it = s.load(sub, v)
-			it.body, it.whole, it.head.Reset = v.whole(&s.relay.kept), true, true
-			s.hub.metrics.resets.Inc()
+			s.reset(&it, v)
 		case sent[v]:
 			s.later(func() { sess.advance(sub, s.head.Version) })
 			continue

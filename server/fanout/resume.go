@@ -80,36 +80,61 @@ func (s *step) replay(v *view, p *graph.Principal, since graph.Version) *differe
 	if since < v.feed.forgotten {
 		return nil
 	}
+	trails, known := s.trailsSince(v, since)
+	if !known {
+		return nil
+	}
 	d := &difference{}
-	seen := map[graph.Ref]bool{}
-	last := map[graph.Ref]mark{}
-	var trails []trail
+	for _, t := range trails {
+		d.mutations = append(d.mutations, t.mutations...)
+		d.at, d.by = t.at, t.by
+		d.rerooted = d.rerooted || t.rerooted
+	}
+	if !d.retrace(v, trails) {
+		return nil
+	}
+	if d.rerooted {
+		d.roots = v.roots
+	}
+	commits, known := s.replica.Since(since)
+	d.of = &stretch{commits: commits, known: known}
+	return d
+}
+
+// trailsSince gives the trails of a view's deltas after a version, oldest first; false
+// where one of them began before it.
+func (s *step) trailsSince(v *view, since graph.Version) (trails []trail, known bool) {
 	follow := func(from, to graph.Version, t trail) bool {
 		if to > since {
 			trails = append(trails, t)
 		}
-		return to <= since || from >= since // else it began before and ended after
+		return to <= since || from >= since
 	}
 	for _, f := range v.feed.after(since) {
 		if !follow(f.from, f.to, f.trail) {
-			return nil
+			return nil, false
 		}
 	}
 	for _, delta := range s.deltas { // of this step: not in the feed yet
 		if delta.view == v {
 			if from, to := s.span(delta.difference); !follow(from, to, delta.trail()) {
-				return nil
+				return nil, false
 			}
 		}
 	}
+	return trails, true
+}
+
+// retrace enters what became of each entity that the trails touch, from what was held
+// before them to what the view shows; false where they do not tell.
+func (d *difference) retrace(v *view, trails []trail) bool {
+	last := map[graph.Ref]mark{}
 	for _, t := range trails {
-		d.mutations = append(d.mutations, t.mutations...)
-		d.at, d.by = t.at, t.by
-		d.rerooted = d.rerooted || t.rerooted
 		for _, m := range t.marks {
 			last[m.ref] = m
 		}
 	}
+	seen := map[graph.Ref]bool{}
 	for _, t := range trails {
 		for _, m := range t.marks {
 			if seen[m.ref] {
@@ -125,23 +150,18 @@ func (s *step) replay(v *view, p *graph.Principal, since graph.Version) *differe
 			held, there := m.was != 0 || m.why != "", e.version() != 0
 			switch {
 			case there && m.why != "" && m.was == 0:
-				return nil // it left and came back: which version was held is not known
+				return false // it left and came back: which version was held is not known
 			case !there && !held, there && e.version() == m.was: // it came back as it was
 				continue
 			case !there && last[m.ref].mixed:
-				return nil // p, perhaps, was told something else
+				return false // somebody, perhaps, was told something else
 			case !there:
 				e.why = last[m.ref].why
 			}
 			d.entries = append(d.entries, e)
 		}
 	}
-	if d.rerooted {
-		d.roots = v.roots
-	}
-	commits, known := s.replica.Since(since)
-	d.of = &stretch{commits: commits, known: known}
-	return d
+	return true
 }
 
 // between gives the difference from what was held to a view.

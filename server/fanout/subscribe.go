@@ -28,7 +28,7 @@ func (s *step) subscribe(sub *subscription) {
 	}
 	it := s.load(sub, v)
 	if sub.held == nil {
-		it.body, it.whole, it.head.Reset = v.whole(&s.relay.kept), true, sub.replaces
+		s.bring(&it, v, sub.replaces)
 		s.attach(sub, v, it)
 		return
 	}
@@ -38,8 +38,7 @@ func (s *step) subscribe(sub *subscription) {
 	case far && s.seek(sub):
 		return
 	default:
-		it.body, it.whole, it.head.Reset = v.whole(&s.relay.kept), true, true
-		s.hub.metrics.resets.Inc()
+		s.reset(&it, v)
 	}
 	s.attach(sub, v, it)
 }
@@ -49,6 +48,18 @@ func (s *step) load(sub *subscription, v *view) item {
 	return item{at: s.head.Version, sub: sub, head: &protocol.LoadHead{
 		Sub: sub.name, View: v.id, Key: sub.key(s.reg, sub.principal), Version: s.head.Version,
 	}}
+}
+
+// bring makes an item a load of the whole view; reset tells the client to drop what it
+// holds.
+func (s *step) bring(it *item, v *view, reset bool) {
+	it.body, it.whole, it.head.Reset = v.whole(&s.relay.kept), true, reset
+}
+
+// reset is bring for who holds something that cannot be built on.
+func (s *step) reset(it *item, v *view) {
+	s.bring(it, v, true)
+	s.hub.metrics.resets.Inc()
 }
 
 // move takes a subscription to the view of p: the rights of its user changed, or
@@ -83,8 +94,7 @@ func (s *step) move(sub *subscription, p *graph.Principal) bool {
 	if r != nil {
 		it.body = r.load
 	} else {
-		it.body, it.whole, it.head.Reset = v.whole(&s.relay.kept), true, true
-		s.hub.metrics.resets.Inc()
+		s.reset(&it, v)
 	}
 	s.attach(sub, v, it)
 	return true
@@ -105,7 +115,7 @@ func (s *step) reload(sub *subscription) bool {
 	}
 	it := s.load(sub, v)
 	it.held = sub.session.cursorOf(sub)
-	it.body, it.whole, it.head.Reset = v.whole(&s.relay.kept), true, true
+	s.bring(&it, v, true)
 	s.attach(sub, v, it)
 	return true
 }
