@@ -36,6 +36,10 @@ const (
 	HalfUndo Break = "half-undo"
 	// UndoOverLater undoes what others have changed since, and their changes.
 	UndoOverLater Break = "undo-over-later"
+	// HalfMigration leaves one object out of what a new schema maps.
+	HalfMigration Break = "half-migration"
+	// LossyImport imports commits without their groups.
+	LossyImport Break = "lossy-import"
 	// LoseChange writes all of a commit to the database but its last change.
 	LoseChange Break = "lose-change"
 	// LoseHints hears of no commit of another node.
@@ -78,7 +82,7 @@ const (
 
 // Breaks are all of them, in the order of the flow.
 var Breaks = []Break{
-	SkipDedupe, AckBeforeAppend, SwallowMutation, SkipFacets, RefuseOnStaleHead, PoisonNeighbours, HalfUndo, UndoOverLater, LoseChange,
+	SkipDedupe, AckBeforeAppend, SwallowMutation, SkipFacets, RefuseOnStaleHead, PoisonNeighbours, HalfUndo, UndoOverLater, HalfMigration, LossyImport, LoseChange,
 	LoseHints, IgnoreMinVersion,
 	SkipDelta, HalfVersion, AckEarly, AckFastest, LooseWindow, EarlyBookmark, ResumeOffByOne, ResumeRepeats, TrustOldEpoch, ForgetRevocation, StaleBeforeImage, MisMerge, MistellLeaving,
 	LoseRun, SkipFirstCheck, SkipBothChecks,

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/graphtide/graphtide/graph"
+	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/patch"
 	"github.com/graphtide/graphtide/schema"
 )
@@ -344,6 +345,9 @@ func (j *schemaJudge) batches(now time.Time) []*graph.Batch {
 		v := s.info.Head.Version
 		for rest := s.migrated; len(rest) > 0; {
 			n := min(len(rest), migrationStep)
+			if n > 1 && sabotage.On(sabotage.HalfMigration) {
+				rest, n = rest[1:], n-1
+			}
 			v++
 			b.Commits = append(b.Commits, j.commit(rest[:n], v, s.info.Head.Epoch, at))
 			rest = rest[n:]
