@@ -176,7 +176,7 @@ func (s *Server) planRevert(ctx context.Context, c *call, body *revertBody) (*re
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &revertPlan{s: s, c: c, j: s.judge(c), undo: versions, steps: map[graph.Ref][]step{}, last: map[graph.Ref]graph.Snapshot{}, gone: map[graph.Ref]bool{}}
+	p := &revertPlan{s: s, c: c, j: s.judge(c), undo: versions, steps: map[graph.Ref][]step{}, last: map[graph.Ref]graph.Snapshot{}, gone: map[graph.Ref]bool{}, blocked: map[graph.Ref]bool{}}
 	if err := p.read(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -262,6 +262,8 @@ type revertPlan struct {
 	steps map[graph.Ref][]step         // oldest first; the first is the state before
 	last  map[graph.Ref]graph.Snapshot // the newest state, or that before the deletion
 	gone  map[graph.Ref]bool           // what the undo removes
+	// blocked is what later changes keep from being undone.
+	blocked map[graph.Ref]bool
 }
 
 // read fetches the commits and the histories of what they touched. Who may not
@@ -383,6 +385,7 @@ func (p *revertPlan) invert(ctx context.Context) (*graph.Mutation, error) {
 	for _, ref := range p.refs {
 		steps := p.steps[ref]
 		now, to := steps[len(steps)-1], undoSteps(steps)
+		p.blocked[ref] = len(to.conflicts) > 0
 		for _, c := range to.conflicts {
 			conflicts = append(conflicts, graph.Conflict{Path: ref.Pointer() + c.Path, Version: c.Version})
 		}
@@ -524,7 +527,7 @@ func (p *revertPlan) endsLost(ctx context.Context, back []graph.Ref) ([]graph.Co
 			}
 			for _, id := range []graph.ObjectID{e.From, e.To} {
 				end := graph.ObjectRef(id)
-				if st.Object(id) == nil && !slices.Contains(back, end) && !slices.Contains(lost, end) {
+				if st.Object(id) == nil && !slices.Contains(back, end) && !slices.Contains(lost, end) && !p.blocked[end] { // its own conflicts are told
 					lost = append(lost, end)
 				}
 			}

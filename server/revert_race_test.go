@@ -42,3 +42,20 @@ func TestAnUndoIsNotRefusedForWhatIsToBeUndone(t *testing.T) {
 	ann.Get(main + "/objects/" + a).Want(404)
 	ann.Get(main + "/objects/" + b).Want(200)
 }
+
+// Where something cannot be brought back because of what others did to it, that is the
+// conflict: not that an edge which is to come back with it misses it.
+func TestAConflictDoesNotNameWhatIsToBeUndone(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	ann := s.As("ann")
+	a, b, link := newID(), newID(), newID()
+	at := "/objects/" + a
+	ann.Patch(main, patchOf(addNote(a, "a"), addNote(b, "b"), addEdge(link, "link", a, b))).Want(200)
+	ann.Patch(main, patchOf(remove("/edges/"+link), op("replace", at+"/body/title", "mine"))).Want(200) // 2
+	ann.Patch(main, patchOf(op("replace", at+"/body/title", "theirs"))).Want(200)                       // 3
+	ann.Patch(main, patchOf(remove(at))).Want(200)                                                      // 4
+	if got, want := conflicts(t, ann.Post(main+"/revert", undo(2, 4))), at+"/body/title@3"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
