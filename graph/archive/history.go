@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/graphtide/graphtide/graph"
-	"github.com/graphtide/graphtide/internal/sabotage"
 	"github.com/graphtide/graphtide/patch"
 )
 
@@ -219,9 +218,6 @@ func (r *replayer) commit(l *commitLine) error {
 	}
 	c.Asked, c.Done = patch.Compact(c.Asked), patch.Compact(c.Done)
 	c.Epoch, c.SchemaVer = r.head.Epoch, r.head.SchemaVer
-	if sabotage.On(sabotage.LossyImport) {
-		c.Group = ""
-	}
 	if err := r.replay(c); err != nil {
 		return err
 	}

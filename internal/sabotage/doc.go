@@ -38,8 +38,6 @@ const (
 	UndoOverLater Break = "undo-over-later"
 	// HalfMigration leaves one object out of what a new schema maps.
 	HalfMigration Break = "half-migration"
-	// LossyImport imports commits without their groups.
-	LossyImport Break = "lossy-import"
 	// LoseChange writes all of a commit to the database but its last change.
 	LoseChange Break = "lose-change"
 	// LoseHints hears of no commit of another node.
@@ -82,7 +80,7 @@ const (
 
 // Breaks are all of them, in the order of the flow.
 var Breaks = []Break{
-	SkipDedupe, AckBeforeAppend, SwallowMutation, SkipFacets, RefuseOnStaleHead, PoisonNeighbours, HalfUndo, UndoOverLater, HalfMigration, LossyImport, LoseChange,
+	SkipDedupe, AckBeforeAppend, SwallowMutation, SkipFacets, RefuseOnStaleHead, PoisonNeighbours, HalfUndo, UndoOverLater, HalfMigration, LoseChange,
 	LoseHints, IgnoreMinVersion,
 	SkipDelta, HalfVersion, AckEarly, AckFastest, LooseWindow, EarlyBookmark, ResumeOffByOne, ResumeRepeats, TrustOldEpoch, ForgetRevocation, StaleBeforeImage, MisMerge, MistellLeaving,
 	LoseRun, SkipFirstCheck, SkipBothChecks,
