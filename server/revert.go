@@ -68,7 +68,7 @@ func (s *Server) revert(w http.ResponseWriter, r *http.Request, c *call) error {
 			continue
 		}
 		if errors.Is(err, errUnsettled) {
-			return changedMeanwhile()
+			return p.overtaken()
 		}
 		if err != nil {
 			return err
@@ -182,7 +182,7 @@ func (s *Server) planRevert(ctx context.Context, c *call, body *revertBody) (*re
 	}
 	m, err := p.invert(ctx)
 	if err != nil {
-		return nil, nil, p.final(ctx, err)
+		return p, nil, p.final(ctx, err)
 	}
 	m.Cause = graph.Cause{Kind: graph.CauseRevert, Version: versions[len(versions)-1]}
 	return p, m, nil
@@ -262,8 +262,9 @@ type revertPlan struct {
 	steps map[graph.Ref][]step         // oldest first; the first is the state before
 	last  map[graph.Ref]graph.Snapshot // the newest state, or that before the deletion
 	gone  map[graph.Ref]bool           // what the undo removes
-	// blocked is what later changes keep from being undone.
+	// blocked is what later changes keep from being undone, and others are those changes.
 	blocked map[graph.Ref]bool
+	others  []graph.Conflict
 }
 
 // read fetches the commits and the histories of what they touched. Who may not
@@ -378,7 +379,6 @@ func (p *revertPlan) madeBefore(ref graph.Ref, oldest step) bool {
 
 // invert makes the patch. Removals come first: they free what is added again.
 func (p *revertPlan) invert(ctx context.Context) (*graph.Mutation, error) {
-	var conflicts []graph.Conflict
 	var removeEdges, removeObjects, addObjects, addEdges, changes, tests [][]byte
 	revived := map[graph.Ref]graph.Snapshot{}
 	var back, managed []graph.Ref // brought back; of which the access changes
@@ -387,7 +387,7 @@ func (p *revertPlan) invert(ctx context.Context) (*graph.Mutation, error) {
 		now, to := steps[len(steps)-1], undoSteps(steps)
 		p.blocked[ref] = len(to.conflicts) > 0
 		for _, c := range to.conflicts {
-			conflicts = append(conflicts, graph.Conflict{Path: ref.Pointer() + c.Path, Version: c.Version})
+			p.others = append(p.others, graph.Conflict{Path: ref.Pointer() + c.Path, Version: c.Version})
 		}
 		if len(to.conflicts) > 0 || !now.alive && !to.alive {
 			continue
@@ -438,7 +438,7 @@ func (p *revertPlan) invert(ctx context.Context) (*graph.Mutation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if conflicts = slices.Concat(conflicts, more, lost); len(conflicts) > 0 {
+	if conflicts := slices.Concat(p.others, more, lost); len(conflicts) > 0 {
 		return nil, conflicting(conflicts)
 	}
 	if n := len(addEdges); n > 0 && sabotage.On(sabotage.HalfUndo) {

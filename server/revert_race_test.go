@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -57,5 +59,35 @@ func TestAConflictDoesNotNameWhatIsToBeUndone(t *testing.T) {
 	ann.Patch(main, patchOf(remove(at))).Want(200)                                                      // 4
 	if got, want := conflicts(t, ann.Post(main+"/revert", undo(2, 4))), at+"/body/title@3"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// overtaken is a store in which something happens after each read of an object's
+// history.
+type overtaken struct {
+	graph.Store
+	change func()
+}
+
+func (s *overtaken) History(ctx context.Context, g graph.GraphKey, ref graph.Ref, before graph.Version, limit int) ([]*graph.HistoryEntry, error) {
+	entries, err := s.Store.History(ctx, g, ref, before, limit)
+	s.change()
+	return entries, err
+}
+
+// What others have changed since is in the way, however often they change it again.
+func TestAnUndoOfWhatChangesAllTheTimeHearsOfTheConflict(t *testing.T) {
+	t.Parallel()
+	store := &overtaken{Store: memstore.New()}
+	s := testserver.New(t, testserver.Options{Schema: testSchema, Store: store})
+	ann, id := s.As("ann"), newID()
+	title := func(to string) { ann.Patch(main+"/objects/"+id, patchOf(op("replace", "/body/title", to))).Want(200) }
+	n := 0
+	store.change = func() { n++; title(fmt.Sprint("theirs ", n)) }
+	ann.Patch(main, patchOf(addNote(id, "a"))).Want(200)
+	title("mine") // 2
+	title("theirs")
+	if got, want := conflicts(t, ann.Post(main+"/revert", undo(2))), "/objects/"+id+"/body/title@"; !strings.HasPrefix(got, want) {
+		t.Errorf("%s, want %s…", got, want)
 	}
 }

@@ -38,6 +38,16 @@ func (p *revertPlan) final(ctx context.Context, refusal error) error {
 	return refusal
 }
 
+// overtaken answers an undo that did not settle however often it was planned. What
+// later changes of one entity forbid was read in one go: it holds whatever became of the
+// others.
+func (p *revertPlan) overtaken() error {
+	if len(p.others) > 0 {
+		return conflicting(p.others)
+	}
+	return changedMeanwhile()
+}
+
 // now is the version of what stands after a step; 0: nothing does.
 func (s step) now() graph.Version {
 	if !s.alive {
