@@ -28,6 +28,9 @@ type record struct {
 	always bool // no state allows it
 	begun  time.Time
 	undo   []int // the versions that it undoes; nil for a transaction
+	// named are the transactions that it undoes, where it says their key or group: each
+	// of them was answered with the version of the same place. See judge.resolve.
+	named []string
 
 	acks     []int
 	refusals []refused
@@ -74,7 +77,7 @@ func (j *journal) write(kind, id string, what any) {
 func (j *journal) begins(id, user string, o op, floor int) *record {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	r := &record{id: id, user: user, patch: o.patch, floor: floor, always: o.always, undo: o.undo, begun: time.Now()}
+	r := &record{id: id, user: user, patch: o.patch, floor: floor, always: o.always, undo: o.undo, named: o.named, begun: time.Now()}
 	j.records[id] = r
 	j.write("begin", id, json.RawMessage(o.text))
 	return r

@@ -14,8 +14,8 @@ import (
 type judge struct {
 	w      *world
 	model  *model
-	at     map[string]int  // version by mutation
-	in     map[string]bool // the mutations of the log up to its head
+	at     map[string]int // version by mutation
+	in     map[string]int // the mutations of the log since the last round, with their versions
 	trail  trail
 	walks  map[walked]*result
 	graves map[string]grave // of what was deleted
@@ -51,9 +51,9 @@ func (j *judge) round() {
 	commits := w.log.take()
 	copies, sightings, leavings := w.notes.take()
 	sort.SliceStable(copies, func(a, b int) bool { return copies[a].at < copies[b].at })
-	j.in = map[string]bool{}
+	j.in = map[string]int{}
 	for _, c := range commits {
-		j.in[c.mutation] = true
+		j.in[c.mutation] = c.version
 	}
 	windows := j.windows(sightings, func(lo int, by time.Time) int {
 		// Times of commits do not go back, so that those made by then come first.
@@ -195,6 +195,7 @@ func (j *judge) windows(sightings []sighting, until func(lo int, by time.Time) i
 	w.journal.mu.Lock()
 	defer w.journal.mu.Unlock()
 	for _, r := range w.journal.records {
+		j.resolve(r)
 		out = append(out, j.idles(r)...)
 		for _, x := range r.refusals {
 			hi := until(x.lo, x.by)

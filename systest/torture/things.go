@@ -173,8 +173,9 @@ const patchType = "application/json-patch+json"
 type op struct {
 	text   string
 	patch  []any
-	always bool  // refused in every state
-	undo   []int // the versions to undo: then text says how, and there is no patch
+	always bool     // refused in every state
+	undo   []int    // the versions to undo: then text says how, and there is no patch
+	named  []string // the transactions to undo, where it is not by versions
 	group  string
 	done   func()
 }

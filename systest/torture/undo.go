@@ -11,7 +11,7 @@ import (
 // group. Or he undoes what somebody did a moment ago, whoever it was.
 func (w *world) undoes(ctx context.Context, rng *rand.Rand, p principal, tok string) {
 	if head := int(w.acked.Load()); head > 30 && rng.IntN(4) == 0 {
-		w.submit(ctx, rng, p, tok, undoOf(rng, []int{head - rng.IntN(30)}, "", ""))
+		w.submit(ctx, rng, p, tok, undoOf(rng, []int{head - rng.IntN(30)}, nil, ""))
 		return
 	}
 	n, group := 1, ""
@@ -19,12 +19,12 @@ func (w *world) undoes(ctx context.Context, rng *rand.Rand, p principal, tok str
 		n, group = 2+rng.IntN(2), newID()
 	}
 	var versions []int
-	key := ""
+	var keys []string
 	for range n {
 		o := w.things.undoable(rng, p)
 		o.group = group
 		if r := w.submit(ctx, rng, p, tok, o); r.version() > 0 {
-			versions, key = append(versions, r.version()), r.id
+			versions, keys = append(versions, r.version()), append(keys, r.id)
 		}
 	}
 	if len(versions) == 0 || ctx.Err() != nil {
@@ -33,35 +33,33 @@ func (w *world) undoes(ctx context.Context, rng *rand.Rand, p principal, tok str
 	if rng.IntN(2) == 0 {
 		pause(ctx, rng, w.o.Pace)
 	}
-	if n > 1 {
-		key = ""
-	}
-	r := w.submit(ctx, rng, p, tok, undoOf(rng, versions, key, group))
+	r := w.submit(ctx, rng, p, tok, undoOf(rng, versions, keys, group))
 	switch v := r.version(); {
 	case v == 0:
 	case rng.IntN(3) == 0: // and again as it was
-		w.submit(ctx, rng, p, tok, undoOf(rng, []int{v}, r.id, ""))
+		w.submit(ctx, rng, p, tok, undoOf(rng, []int{v}, []string{r.id}, ""))
 	case rng.IntN(4) == 0: // what was undone once
-		w.submit(ctx, rng, p, tok, undoOf(rng, versions, key, group))
+		w.submit(ctx, rng, p, tok, undoOf(rng, versions, keys, group))
 	}
 }
 
-// undoOf asks for an undo by versions, or by a key or a group, which name the same
-// transactions.
-func undoOf(rng *rand.Rand, versions []int, key, group string) op {
+// undoOf asks for an undo by versions, or by the key or the group of the transactions
+// that were answered with them.
+func undoOf(rng *rand.Rand, versions []int, keys []string, group string) op {
 	what := map[string]any{"versions": versions}
+	var named []string
 	switch {
 	case rng.IntN(3) == 0:
 	case group != "":
-		what = map[string]any{"group": group}
-	case key != "":
-		what = map[string]any{"mutation": key}
+		what, named = map[string]any{"group": group}, keys
+	case len(keys) == 1:
+		what, named = map[string]any{"mutation": keys[0]}, keys
 	}
 	if rng.IntN(4) == 0 {
 		what["caused"] = true // the rule writes nothing
 	}
 	body, _ := json.Marshal(what)
-	return op{text: string(body), undo: versions}
+	return op{text: string(body), undo: versions, named: named}
 }
 
 // undoable thinks of a transaction that is worth undoing: mostly a deletion.

@@ -216,8 +216,26 @@ func (j *judge) idle(versions []int) bool {
 	return u.conflict == "" && len(u.changed) == 0
 }
 
+// resolve has an undo that names transactions undo those of them that made a commit. One
+// without effect was answered with the head, which is somebody else's.
+func (j *judge) resolve(r *record) {
+	if r.named == nil {
+		return
+	}
+	made := []int{}
+	for i, id := range r.named {
+		if v := r.undo[i]; j.in[id] == v || j.at[id] == v {
+			made = append(made, v)
+		}
+	}
+	r.undo, r.named = made, nil
+}
+
 // undoJustified reports whether the present state refuses an undo so.
 func (j *judge) undoJustified(r *record, x refused) bool {
+	if len(r.undo) == 0 { // see resolve
+		return x.code == "not-found"
+	}
 	keys := j.touchedBy(r.undo)
 	holds := func(who principal, k, right string, all bool) bool {
 		part, id, _ := strings.Cut(k, "/")
@@ -466,7 +484,7 @@ func (j *judge) undoSaid(r *record, x refused) string {
 // some version since it was sent there was nothing to undo.
 func (j *judge) idles(r *record) (out []claim) {
 	w := j.w
-	if r.undo == nil || len(r.acks) == 0 || j.in[r.id] {
+	if r.undo == nil || len(r.acks) == 0 || j.in[r.id] > 0 {
 		return nil
 	}
 	v := r.acks[0]

@@ -127,3 +127,29 @@ func TestAnUndoByWhoHadNoRightToIt(t *testing.T) {
 	x.undoneBy(ann, restored, 2)
 	x.judged("W4 strict order")
 }
+
+// A transaction without effect was answered with the version of another.
+func TestAnUndoThatNamesWhatHadNoEffect(t *testing.T) {
+	t.Parallel()
+	for code, broken := range map[string]bool{"not-found": false, "forbidden": true} {
+		for _, mine := range []bool{false, true} {
+			t.Run(fmt.Sprint(code, mine), func(t *testing.T) {
+				t.Parallel()
+				x := newTrial(t)
+				c := x.commit(root, set(1))
+				name := newID()
+				if mine {
+					name = c.id
+				}
+				r := x.w.journal.begins(newID(), "root", op{text: "{}", undo: []int{2}, named: []string{name}}, x.n)
+				x.w.journal.sends(r, root, 0)
+				x.w.journal.refusedWith(r, refused{root, code, -1, 2, at(2), nil})
+				if broken || mine {
+					x.judged("W6 justified")
+				} else {
+					x.judged()
+				}
+			})
+		}
+	}
+}
