@@ -13,9 +13,13 @@ type body struct {
 	once   sync.Once
 	build  func() [][]byte
 	frames [][]byte
-	weight int  // about how much memory it keeps
+	weight int  // about how much memory it keeps, where its entities are of average size
+	text   int  // of a whole view: about how long it is
 	kept   bool // counted in keptLoads; the relay's own
 }
+
+// entityRoom is what an entity takes in a load beside its body, on average.
+const entityRoom = 250
 
 // entityWeight is what an entity takes in a load, on average.
 const entityWeight = 400
@@ -27,7 +31,14 @@ func (b *body) encoded() [][]byte {
 
 // wholeBody is that of a whole view. It takes the slices over.
 func wholeBody(objects []*graph.Object, edges []*graph.Edge, roots []graph.ObjectID, digest uint32) *body {
-	return &body{weight: entityWeight * (len(objects) + len(edges)), build: func() [][]byte {
+	text := entityRoom * (len(objects) + len(edges))
+	for _, o := range objects {
+		text += len(o.Body)
+	}
+	for _, e := range edges {
+		text += len(e.Body)
+	}
+	return &body{weight: entityWeight * (len(objects) + len(edges)), text: text, build: func() [][]byte {
 		l := protocol.Whole{Objects: objects, Edges: edges, Roots: roots, Digest: digest}
 		return l.Bodies(protocol.MaxMessage)
 	}}

@@ -26,7 +26,7 @@ const keptWeight = 256
 
 // keep notes that a view has a new load. The newest is kept whatever its size.
 func (k *keptLoads) keep(v *view, b *body) {
-	weight := b.weight + keptWeight
+	weight := b.text + keptWeight
 	k.list = append(k.list, keptLoad{weak.Make(v), weak.Make(b), weight})
 	for k.weight += weight; k.weight > k.limit && len(k.list) > 1; {
 		k.forget()

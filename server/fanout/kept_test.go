@@ -1,6 +1,8 @@
 package fanout
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -12,7 +14,7 @@ import (
 func TestTheLoadsThatAreKeptAreBoundedTogether(t *testing.T) {
 	t.Parallel()
 	const entities, fit = 100, 7
-	kept := &keptLoads{limit: fit * (entities*entityWeight + keptWeight)}
+	kept := &keptLoads{limit: fit * (entities*entityRoom + keptWeight)}
 	views := make([]*view, 50)
 	for i := range views {
 		views[i] = &view{objects: map[graph.ObjectID]*graph.Object{}}
@@ -49,4 +51,30 @@ func TestTheLoadsThatAreKeptAreBoundedTogether(t *testing.T) {
 	kept.limit = 1
 	views[1].whole(kept)
 	check("no room", func(i int) bool { return i == 1 })
+}
+
+// How much text there is tell the bodies: what they hold may be a thousand times the
+// average.
+func TestTheLoadsThatAreKeptAreBoundedByTheirText(t *testing.T) {
+	t.Parallel()
+	large := json.RawMessage(`{"text":"` + strings.Repeat("x", 100<<10) + `"}`)
+	kept := &keptLoads{limit: 10 * len(large)}
+	views := make([]*view, 50)
+	for i := range views {
+		views[i] = &view{objects: map[graph.ObjectID]*graph.Object{}, edges: map[graph.EdgeID]*graph.Edge{}}
+		views[i].putObject(&graph.Object{ID: graph.ObjectID(uuid.New()), Body: large})
+		views[i].putEdge(&graph.Edge{ID: graph.EdgeID(uuid.New()), Body: large})
+		views[i].whole(kept).encoded()
+	}
+	text := 0
+	for _, v := range views {
+		if v.load != nil {
+			for _, f := range v.load.frames {
+				text += len(f)
+			}
+		}
+	}
+	if text == 0 || text > kept.limit {
+		t.Errorf("%d bytes of text are kept where %d may be", text, kept.limit)
+	}
 }
