@@ -15,7 +15,12 @@ import (
 func (s *session) run(rest [][]byte) {
 	s.hub.metrics.sessions.Inc()
 	s.helpers.Go(s.writeLoop)
+	defer s.depart() // also where the work on a message panics
 	s.readLoop(rest)
+}
+
+// depart lets go of all that the session has.
+func (s *session) depart() {
 	s.abandon()
 	s.relay.leave(s)
 	s.hub.release(s)

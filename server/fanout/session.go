@@ -282,35 +282,31 @@ func (s *session) answered(a *answer, receipt graph.Receipt, err error) {
 
 // close ends the session with a close code. It does not wait.
 func (s *session) close(code protocol.CloseCode) {
-	s.mu.Lock()
-	first := !s.closed
-	s.closed = true
-	s.mu.Unlock()
-	if !first {
-		return
+	first := s.shut(func() { s.conn.Close(websocket.StatusCode(code), code.Reason()) })
+	if first {
+		s.hub.metrics.close(code)
 	}
-	s.hub.metrics.close(code)
-	s.die()
-	s.helpers.Go(func() { s.conn.Close(websocket.StatusCode(code), code.Reason()) })
 }
 
 // abandon ends the session without a word; false where it is being closed already.
 func (s *session) abandon() (first bool) {
-	s.mu.Lock()
-	first = !s.closed
-	s.closed = true
-	s.mu.Unlock()
-	s.die()
-	if first {
-		s.helpers.Go(func() { s.conn.CloseNow() })
-	}
-	return first
+	return s.shut(func() { s.conn.CloseNow() })
 }
 
-// die ends what is done for the session, and its writer.
-func (s *session) die() {
+// shut ends what is done for the session, and its writer, and has its connection ended;
+// false where that has been seen to already. Who has shut it once may wait for the
+// helpers: none begins any more.
+func (s *session) shut(hangUp func()) (first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.closed = true
 	s.cancel()
 	s.wakeUp()
+	s.helpers.Go(hangUp)
+	return true
 }
 
 // bye tells the client when to come back, after what waits for it has gone out.

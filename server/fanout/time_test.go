@@ -182,6 +182,26 @@ func TestARelayEndsWhenNobodyNeedsItAndStartsAgain(t *testing.T) {
 	})
 }
 
+// A fault in the work on a message ends that session as any other ends.
+func TestASessionThatPanicsLeavesNothingBehind(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, dial func() *peer) {
+		w.submit = func(*graph.Mutation) (graph.Receipt, error) { panic("a fault") }
+		p := dial()
+		p.greet(ann, sessionA)
+		p.subscribe("s1", childrenOf1)
+		p.send(`{"t":"mutate","mutation":"` + sessionB + `","patch":[{"op":"add","path":"/objects/` + oid(1).String() + `/body/n","value":1}]}`)
+		synctest.Wait()
+		if n := valueOf(w.hub.metrics.sessions); n != 0 {
+			t.Errorf("%v sessions are left", n)
+		}
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		if n := len(w.hub.open()); n != 0 {
+			t.Errorf("%d relays are left", n)
+		}
+	})
+}
+
 func TestASessionThatReadsAgainGetsOneMergedDelta(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.FeedBytes = 2000 })
