@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sort"
 	"time"
 
@@ -236,6 +237,9 @@ func (j *schemaJudge) judgeObject(o *graph.Object) (migrated []byte, faults []gr
 	body := o.Body
 	if b, _, ok := j.reg.MigrateObject(o.Type, body); ok {
 		body, migrated = b, b
+		if limit := j.p.cfg.Limits.BodyBytes; len(b) > limit && len(b) > len(o.Body) {
+			return nil, []graph.Violation{{Path: "/body", Message: fmt.Sprintf("would have %d bytes once it is migrated, over the limit of %d", len(b), limit)}}
+		}
 	}
 	return migrated, append(under("/body", t.Validate(body, nil)), under("/access", t.CheckAccess(o.Access))...)
 }

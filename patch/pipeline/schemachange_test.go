@@ -167,6 +167,28 @@ func TestADefaultDoesNotMakeStoredDataValid(t *testing.T) {
 	})
 }
 
+// A migration writes bodies, which have a bound.
+func TestAMigrationKeepsBodiesWithinTheirBound(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	limit := graph.Limits{}.WithDefaults().BodyBytes
+	const before = "  K: {properties: {a: {type: string}}}\n"
+	s.put(before)
+	k := s.create(ann, "K", fmt.Sprintf(`{"a":%q}`, strings.Repeat("x", limit-100)))
+	after := func(n int) string {
+		return "  K: {properties: {a: {type: string}, b: {type: string}}, migrate: {default: {b: " + strings.Repeat("y", n) + "}}}\n"
+	}
+	s.inUse(after(200), k, "/body")
+	s.put(after(20))
+	if err := s.rep().CatchUp(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(s.object(k).Body); n > limit || n <= limit-100 {
+		t.Errorf("the body has %d bytes after the migration", n)
+	}
+	s.replays()
+}
+
 // A default that came with a newer schema is filled in where a body is changed,
 // and a transaction that changes nothing makes no commit.
 func TestDefaultsAreFilledInOnlyWhereABodyChanges(t *testing.T) {
