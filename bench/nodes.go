@@ -140,7 +140,7 @@ func share(ctx context.Context, t *target, o options, each bool) ([]figure, erro
 	}()
 	var figures []figure
 	var alone float64
-	for _, n := range []int{1, 2, 4} {
+	for _, n := range []int{1, 2, 4}[:o.pick(3, 3, 2)] {
 		for len(nodes) < n {
 			p, err := t.peer(ctx)
 			if err != nil {
